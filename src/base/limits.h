@@ -1,0 +1,86 @@
+/*
+ * Every quantity that a stranger controls has its limit here, by name, with its unit and why.
+ */
+#ifndef COFFER_BASE_LIMITS_H
+#define COFFER_BASE_LIMITS_H
+
+enum {
+    /* HTTP */
+    LIMIT_HTTP_QUERY = 64 * 1024,          /* bytes of a raw query (SCEP by GET is the largest) */
+    LIMIT_HTTP_BODY_SCEP = 256 * 1024,     /* bytes; real messages are about 3 KB */
+    LIMIT_HTTP_BODY_OTA = 256 * 1024,      /* bytes of a signed device attribute plist */
+    LIMIT_HTTP_BODY_MDM = 2 * 1024 * 1024, /* bytes; InstalledApplicationList is the largest */
+    LIMIT_HTTP_BODY_API = 1024 * 1024,     /* bytes */
+    LIMIT_HTTP_BODY_FORM = 16 * 1024,      /* bytes of a portal form */
+    LIMIT_HTTP_HEADERS = 64,               /* header lines of one request */
+    LIMIT_HTTP_CONNECTIONS = 8192,         /* open at once on one listener */
+    LIMIT_HTTP_CONNECTION_MEMORY = 16 * 1024, /* bytes for a connection's request line, headers */
+    LIMIT_HTTP_IDLE_S = 75,                   /* seconds before an idle connection is closed */
+    LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,   /* bytes of a reply */
+
+    /* Documents */
+    LIMIT_PLIST_DEPTH = 32,              /* nested containers */
+    LIMIT_PLIST_BYTES = 2 * 1024 * 1024, /* bytes of XML */
+    LIMIT_PLIST_TREE = 16 * 1024 * 1024, /* bytes of memory for the tree */
+    LIMIT_PLIST_NODES = 200 * 1000,      /* values */
+    LIMIT_JSON_DEPTH = 32,
+    LIMIT_JSON_BYTES = 1024 * 1024,
+    LIMIT_CONFIG_BYTES = 256 * 1024, /* bytes of coffer.conf */
+
+    /* Cryptographic objects */
+    LIMIT_CMS_BYTES = 4 * 1024 * 1024, /* bytes of a CMS message held in memory */
+    LIMIT_CMS_CERTIFICATES = 16,       /* certificates in one SignedData */
+    LIMIT_CMS_SIGNERS = 1,             /* SCEP and MDM have exactly one */
+    LIMIT_CMS_RECIPIENTS = 8,
+    LIMIT_CERTIFICATE_BYTES = 64 * 1024,
+    LIMIT_CSR_BYTES = 64 * 1024,
+    LIMIT_SAN_ENTRIES = 100, /* names in one certificate or request */
+    LIMIT_SUBJECT_ENTRIES = 32,
+    LIMIT_RSA_BITS_MIN = 2048,
+    LIMIT_RSA_BITS_MAX = 8192, /* verification of a larger modulus is a denial of service */
+    LIMIT_CHAIN_DEPTH = 5,
+    LIMIT_SCEP_TRANSACTION_ID = 256, /* bytes; an opaque text */
+    LIMIT_SCEP_CHALLENGE = 128,      /* bytes of a challenge password */
+
+    /* ipc: one SOCK_SEQPACKET message */
+    LIMIT_FRAME_BYTES = 384 * 1024, /* bytes; a SCEP body and room around it */
+    LIMIT_FRAME_IN_FLIGHT = 256,    /* requests of one client not yet answered */
+
+    /* People and log-in */
+    LIMIT_EMAIL = 254,             /* bytes, RFC 5321 section 4.5.3.1.3 less the brackets */
+    LIMIT_NAME = 200,              /* bytes of a person's, profile's or organisation's name */
+    LIMIT_PASSWORD_MIN = 10,       /* bytes */
+    LIMIT_PASSWORD_MAX = 1024,     /* bytes */
+    LIMIT_LOGINS_CONCURRENT = 2,   /* Argon2id computations at once (64 MiB each) */
+    LIMIT_LOGINS_WAITING = 32,     /* further ones that may wait; past that "busy" */
+    LIMIT_LOGIN_FAILURES = 5,      /* per person and address before the delay begins */
+    LIMIT_LOGIN_DELAY_MAX_S = 900, /* seconds; doubles from 1 */
+
+    /* Devices */
+    LIMIT_DEVICE_ID = 128,                /* bytes of UDID, EnrollmentID and the like */
+    LIMIT_DEVICE_ATTRIBUTE = 256,         /* bytes of PRODUCT, SERIAL, ... */
+    LIMIT_TOKEN = 256,                    /* bytes of a push token */
+    LIMIT_PUSH_MAGIC = 256,               /* bytes */
+    LIMIT_UNLOCK_TOKEN = 64 * 1024,       /* bytes */
+    LIMIT_QUEUE = 1000,                   /* open commands of one device */
+    LIMIT_COMMAND_BYTES = 1024 * 1024,    /* bytes of one command plist */
+    LIMIT_RESULT_BYTES = 2 * 1024 * 1024, /* bytes of one result kept */
+    LIMIT_PROFILE_BYTES = 1024 * 1024,    /* bytes of one configuration profile */
+    LIMIT_ERROR_CHAIN = 16,               /* entries */
+    LIMIT_CHALLENGE_TTL_S = 3600,         /* seconds a SCEP challenge lives, default */
+    LIMIT_ENROL_TTL_S = 3600,             /* seconds an over-the-air enrolment may take */
+    LIMIT_COMMAND_MESSAGE = 1024,         /* bytes of a lock message */
+
+    /* Push and jobs */
+    LIMIT_APNS_PAYLOAD = 4096, /* bytes */
+    LIMIT_APNS_STREAMS = 500,  /* requests in flight on the one connection */
+    LIMIT_JOB_ATTEMPTS = 20,
+    LIMIT_JOB_BATCH = 256, /* jobs taken at once */
+
+    /* Store */
+    LIMIT_DB_BATCH = 512,   /* requests in one group commit */
+    LIMIT_DB_QUEUE = 8192,  /* writes waiting; past that "busy" */
+    LIMIT_LIST_PAGE = 1000, /* rows of one API answer */
+};
+
+#endif

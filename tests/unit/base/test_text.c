@@ -1,0 +1,109 @@
+/* Text encodings: RFC 4648 vectors, limits, rejects. */
+#include "../unit.h"
+
+#include "base/text.h"
+
+static void test_text__base64_vectors(void **state) {
+    (void)state;
+    static const char *const vectors[][2] = {{"", ""},
+                                             {"f", "Zg=="},
+                                             {"fo", "Zm8="},
+                                             {"foo", "Zm9v"},
+                                             {"foob", "Zm9vYg=="},
+                                             {"fooba", "Zm9vYmE="},
+                                             {"foobar", "Zm9vYmFy"}};
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        CLEANUP(buf_done) buf_t out;
+        buf_init(&out, 100);
+        assert_ok(text_base64(bytes_str(vectors[i][0]), &out));
+        assert_true(bytes_eq_str(buf_bytes(&out), vectors[i][1]));
+        buf_clear(&out);
+        assert_ok(text_unbase64(bytes_str(vectors[i][1]), &out));
+        assert_true(bytes_eq_str(buf_bytes(&out), vectors[i][0]));
+    }
+}
+
+static void test_text__unbase64_rejects(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "Z", "Zg=", "Zg===", "Z=g=", "Zm9v=", "Zm9*", "====", "Zm9vY"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CLEANUP(buf_done) buf_t out;
+        buf_init(&out, 100);
+        assert_err(ERR_INVALID, text_unbase64(bytes_str(bad[i]), &out));
+        assert_int_equal(out.n, 0);
+    }
+}
+
+static void test_text__percent_keeps_plus(void **state) {
+    (void)state;
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, 100);
+    assert_ok(text_unpercent(BYTES_LIT("a+b%2Bc%2f"), false, &out));
+    assert_true(bytes_eq_str(buf_bytes(&out), "a+b+c/"));
+    buf_clear(&out);
+    assert_ok(text_unpercent(BYTES_LIT("a+b"), true, &out));
+    assert_true(bytes_eq_str(buf_bytes(&out), "a b"));
+    assert_err(ERR_INVALID, text_unpercent(BYTES_LIT("%4"), false, &out));
+    assert_err(ERR_INVALID, text_unpercent(BYTES_LIT("%zz"), false, &out));
+}
+
+static void test_text__numbers(void **state) {
+    (void)state;
+    uint64_t u = 7;
+    int64_t i = 7;
+    assert_ok(text_u64(BYTES_LIT("18446744073709551615"), UINT64_MAX, &u));
+    assert_true(u == UINT64_MAX);
+    assert_err(ERR_INVALID, text_u64(BYTES_LIT("18446744073709551616"), UINT64_MAX, &u));
+    assert_err(ERR_INVALID, text_u64(BYTES_LIT(""), 10, &u));
+    assert_err(ERR_INVALID, text_u64(BYTES_LIT("+1"), 10, &u));
+    assert_err(ERR_INVALID, text_u64(BYTES_LIT("11"), 10, &u));
+    assert_ok(text_i64(BYTES_LIT("-9223372036854775808"), &i));
+    assert_true(i == INT64_MIN);
+    assert_ok(text_duration(BYTES_LIT("30d"), &i));
+    assert_int_equal(i, 30 * 86400);
+    assert_err(ERR_INVALID, text_duration(BYTES_LIT("30"), &i));
+}
+
+static void test_text__times_round_trip(void **state) {
+    (void)state;
+    char text[TEXT_TIME_SIZE];
+    int64_t t = 0;
+    assert_string_equal(text_time(1795321140, text), "2026-11-22T04:19:00Z");
+    assert_ok(text_parse_time(bytes_str(text), &t));
+    assert_int_equal(t, 1795321140);
+    assert_err(ERR_INVALID, text_parse_time(BYTES_LIT("2026-11-22 04:19:00Z"), &t));
+}
+
+static void test_text__utf8(void **state) {
+    (void)state;
+    assert_true(text_printable(BYTES_LIT("Zo\xc3\xab \xf0\x9f\x94\x91")));
+    assert_false(text_utf8_valid(BYTES_LIT("\xc0\x80")));     /* overlong NUL */
+    assert_false(text_utf8_valid(BYTES_LIT("\xed\xa0\x80"))); /* surrogate */
+    assert_false(text_utf8_valid(BYTES_LIT("\xe2\x82")));     /* cut */
+    assert_false(text_printable(BYTES_LIT("a\nb")));
+    assert_false(text_printable(BYTES_LIT("\xc2\x85"))); /* C1 */
+}
+
+static void test_text__split_and_trim(void **state) {
+    (void)state;
+    bytes_t rest = BYTES_LIT("a,,b"), field;
+    size_t fields = 0;
+    while (text_split(&rest, ',', &field)) fields++;
+    assert_int_equal(fields, 3);
+    assert_true(bytes_eq_str(text_trim(BYTES_LIT(" \tx y\r\n")), "x y"));
+    assert_true(text_eq_fold(BYTES_LIT("AbC"), BYTES_LIT("aBc")));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text__base64_vectors),
+        cmocka_unit_test(test_text__unbase64_rejects),
+        cmocka_unit_test(test_text__percent_keeps_plus),
+        cmocka_unit_test(test_text__numbers),
+        cmocka_unit_test(test_text__times_round_trip),
+        cmocka_unit_test(test_text__utf8),
+        cmocka_unit_test(test_text__split_and_trim),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
