@@ -1,0 +1,30 @@
+/*
+ * Rows of `api_token` (bearer tokens of the API, stored hashed) and `meta` (name -> value).
+ */
+#ifndef COFFER_STORE_TOKENS_H
+#define COFFER_STORE_TOKENS_H
+
+#include "base/arena.h"
+#include "store/db.h"
+
+typedef struct {
+    bytes_t hash;
+    const char *name;
+    const char *role;
+    int64_t created_ms;
+    int64_t expires_ms; /* 0: never */
+    int64_t last_used_ms;
+} db_token_t;
+
+err_t *db_tokens_add(db_conn_t *conn, const db_token_t *row) WARN_UNUSED;
+err_t *db_tokens_by_hash(db_conn_t *conn, arena_t *arena, bytes_t hash, db_token_t *ret_row,
+                         bool *ret_found) WARN_UNUSED;
+err_t *db_tokens_list(db_conn_t *conn, arena_t *arena, db_token_t **ret_rows,
+                      size_t *ret_count) WARN_UNUSED;
+err_t *db_tokens_remove(db_conn_t *conn, const char *name, bool *ret_found) WARN_UNUSED;
+
+err_t *db_meta_set(db_conn_t *conn, const char *name, const char *value) WARN_UNUSED;
+err_t *db_meta_get(db_conn_t *conn, arena_t *arena, const char *name, const char **ret_value,
+                   bool *ret_found) WARN_UNUSED;
+
+#endif
