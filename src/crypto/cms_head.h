@@ -1,0 +1,24 @@
+/*
+ * A cheap look at foreign CMS bytes before OpenSSL sees them: a pure walk over the BER structure
+ * (X.690) without recursion or allocation, bounded in depth and number of elements.
+ */
+#ifndef COFFER_CRYPTO_CMS_HEAD_H
+#define COFFER_CRYPTO_CMS_HEAD_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+typedef enum {
+    CMS_SIGNED_DATA,        /* 1.2.840.113549.1.7.2 */
+    CMS_ENVELOPED_DATA,     /* 1.2.840.113549.1.7.3 */
+    CMS_AUTHENVELOPED_DATA, /* 1.2.840.113549.1.9.16.1.23 */
+} cms_type_t;
+
+/*
+ * ERR_INVALID unless message is exactly one well-formed ContentInfo of one of these types: every
+ * length inside its parent, indefinite ones closed, nothing behind. ERR_LIMIT past
+ * LIMIT_CMS_BYTES, LIMIT_CMS_DEPTH or LIMIT_CMS_ELEMENTS.
+ */
+err_t *cms_head_check(bytes_t message, cms_type_t *ret_type) WARN_UNUSED;
+
+#endif
