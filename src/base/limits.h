@@ -78,9 +78,20 @@ enum {
     LIMIT_JOB_BATCH = 256, /* jobs taken at once */
 
     /* Store */
-    LIMIT_DB_BATCH = 512,   /* requests in one group commit */
-    LIMIT_DB_QUEUE = 8192,  /* writes waiting; past that "busy" */
-    LIMIT_LIST_PAGE = 1000, /* rows of one API answer */
+    LIMIT_DB_BATCH = 512,      /* requests in one group commit */
+    LIMIT_DB_QUEUE = 8192,     /* writes waiting; past that "busy" */
+    LIMIT_LIST_PAGE = 1000,    /* rows of one API answer */
+    LIMIT_DB_PARAMETERS = 64,  /* parameters of one statement */
+    LIMIT_DB_STATEMENTS = 512, /* prepared statements kept by one connection */
+
+    /* Audit log */
+    LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */
+    LIMIT_AUDIT_NODES = 1024,       /* chains in one export */
+    LIMIT_AUDIT_FIELD = 512,        /* bytes of actor, action, object each */
+    LIMIT_AUDIT_DETAIL = 16 * 1024, /* bytes of an entry's JSON text */
+    LIMIT_AUDIT_LINE = 256 * 1024,  /* bytes of an export's line; escapes can swell a detail 6x */
+    LIMIT_AUDIT_KEYS = 64,          /* public keys in one export */
+    LIMIT_AUDIT_PINS = 1024,
 };
 
 #endif
