@@ -45,6 +45,7 @@ enum {
     /* ipc: one SOCK_SEQPACKET message */
     LIMIT_FRAME_BYTES = 384 * 1024, /* bytes; a SCEP body and room around it */
     LIMIT_FRAME_IN_FLIGHT = 256,    /* requests of one client not yet answered */
+    LIMIT_FRAME_ERROR = 1024,       /* bytes of an error's text in a reply */
 
     /* People and log-in */
     LIMIT_EMAIL = 254,             /* bytes, RFC 5321 section 4.5.3.1.3 less the brackets */
