@@ -1,0 +1,41 @@
+/*
+ * The keeper's whole vocabulary. Whatever is not in this list is refused; every use is recorded in
+ * the keeper's own log. An intent says what is wanted of a key, never "sign these bytes".
+ * Bodies are written and read with ipc/wire.h; each side's code is next to the other's:
+ * client.c (asks) and intent_*.c (answers).
+ */
+#ifndef COFFER_KEEPER_INTENTS_H
+#define COFFER_KEEPER_INTENTS_H
+
+typedef enum {
+    KEEPER_STATUS = 1,       /* anyone: version, counters, sandbox state */
+    KEEPER_PUBLIC = 2,       /* anyone: a certificate or public key of ours */
+    KEEPER_SCEP_OPEN = 3,    /* web: the CSR inside a SCEP envelope, and only a CSR */
+    KEEPER_SCEP_ISSUE = 4,   /* web: certify a CSR under a profile, answer with a signed CertRep */
+    KEEPER_SCEP_REPEAT = 5,  /* web: CertRep SUCCESS again for a certificate we issued */
+    KEEPER_SCEP_REFUSE = 6,  /* web: signed CertRep FAILURE or PENDING */
+    KEEPER_ISSUE = 7,        /* web: certify a CSR under a profile, without SCEP */
+    KEEPER_SIGN_PROFILE = 8, /* web: sign a configuration profile */
+    KEEPER_SEAL_PROFILE = 9, /* web: encrypt profile payloads to a device we certified */
+    KEEPER_SEAL_SECRET = 10, /* web: seal a device's secret for the store */
+    KEEPER_FILL_SECRET = 11, /* web: the secret, into this command for this device; capped */
+    KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier: sign the head of an audit chain */
+    KEEPER_LOG = 13,             /* web: read the keeper's own log */
+} keeper_intent_t;
+
+/* Who may ask is decided by the channel a request came in on, not by what it says. */
+typedef enum {
+    KEEPER_ROLE_WEB = 1,
+    KEEPER_ROLE_COURIER = 2,
+    KEEPER_ROLE_MAILGATE = 3,
+} keeper_role_t;
+
+/* KEEPER_PUBLIC: what. */
+typedef enum {
+    KEEPER_PUBLIC_ROOT = 1,           /* certificate DER */
+    KEEPER_PUBLIC_DEVICE_CA = 2,      /* certificate DER; also the SCEP signer and recipient */
+    KEEPER_PUBLIC_PROFILE_SIGNER = 3, /* certificate DER */
+    KEEPER_PUBLIC_AUDIT_KEY = 4,      /* SubjectPublicKeyInfo DER */
+} keeper_public_t;
+
+#endif
