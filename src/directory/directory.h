@@ -1,0 +1,64 @@
+/*
+ * People and their log-in, and the API's bearer tokens. Passwords are Argon2id hashes; failures
+ * are throttled per person, computations are bounded in number.
+ * Runs in coffer-web; safe from many threads at once.
+ */
+#ifndef COFFER_DIRECTORY_DIRECTORY_H
+#define COFFER_DIRECTORY_DIRECTORY_H
+
+#include "audit/audit.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/rnd.h"
+#include "store/db.h"
+#include "store/people.h"
+#include "store/tokens.h"
+
+typedef struct directory directory_t;
+
+typedef struct {
+    db_t *db; /* borrowed, as all of these */
+    const audit_t *audit;
+    const clk_t *clk;
+    const rnd_t *rnd;
+    bool cheap_passwords; /* tests only: Argon2id with its smallest cost */
+} directory_options_t;
+
+err_t *directory_new(const directory_options_t *options, directory_t **ret_directory) WARN_UNUSED;
+void directory_free(directory_t *directory);
+
+/*
+ * `actor` is who asks, for the audit ("person:ID", "token:NAME", "system"). Addresses are folded
+ * to lower case and checked (one @, LIMIT_EMAIL). role: "admin" or "member". `password` none:
+ * one is generated into ret_password (a secret buffer), else ret_password is left alone and may
+ * be NULL. ERR_EXISTS, ERR_INVALID with what is wrong.
+ */
+err_t *directory_add_person(directory_t *directory, const char *actor, bytes_t email, bytes_t name,
+                            bytes_t role, bytes_t password, buf_t *ret_password) WARN_UNUSED;
+err_t *directory_set_password(directory_t *directory, const char *actor, bytes_t email,
+                              bytes_t password, buf_t *ret_password) WARN_UNUSED;
+/* A disabled person can't log in; enrolled devices go on. ERR_NOT_FOUND. */
+err_t *directory_set_disabled(directory_t *directory, const char *actor, bytes_t email,
+                              bool disabled) WARN_UNUSED;
+err_t *directory_list(directory_t *directory, arena_t *arena, const char *after, size_t limit,
+                      db_person_t **ret_people, size_t *ret_count) WARN_UNUSED;
+
+/*
+ * Log-in. Unknown address, wrong password and disabled account are the same ERR_AUTH in the same
+ * time (a dummy hash is computed). ERR_BUSY with the seconds to wait after LIMIT_LOGIN_FAILURES
+ * failures, or when too many log-ins run. Failures survive a restart. Audited either way.
+ */
+err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, bytes_t password,
+                        const char *peer, db_person_t *ret_person) WARN_UNUSED;
+
+/* A new bearer token (base64url of 32 random bytes, "cft_" before it) of this role. */
+err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t name, bytes_t role,
+                           int64_t expires_ms, buf_t *ret_token) WARN_UNUSED;
+/* ERR_AUTH if unknown or expired. */
+err_t *directory_check_token(directory_t *directory, arena_t *arena, bytes_t token,
+                             db_token_t *ret_token) WARN_UNUSED;
+err_t *directory_remove_token(directory_t *directory, const char *actor, bytes_t name) WARN_UNUSED;
+
+DEFINE_CLEANUP(directory_t, directory_free)
+
+#endif

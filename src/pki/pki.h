@@ -1,0 +1,67 @@
+/*
+ * The public key infrastructure as coffer-web sees it: CA certificates, one-time challenges,
+ * SCEP, and who a certificate of ours belongs to. Private keys are in the keeper.
+ * Safe from many threads at once.
+ */
+#ifndef COFFER_PKI_PKI_H
+#define COFFER_PKI_PKI_H
+
+#include "audit/audit.h"
+#include "base/arena.h"
+#include "base/rnd.h"
+#include "crypto/cert.h"
+#include "crypto/csr.h"
+#include "keeper/client.h"
+#include "store/certs.h"
+#include "store/challenges.h"
+#include "store/db.h"
+
+typedef struct pki pki_t;
+
+typedef struct {
+    db_t *db; /* borrowed, as all of these */
+    keeper_t *keeper;
+    const audit_t *audit;
+    const clk_t *clk;
+    const rnd_t *rnd;
+    int64_t challenge_ttl_s; /* default LIMIT_CHALLENGE_TTL_S */
+    bool allow_des3;         /* old SCEP clients */
+    bool allow_sha1;         /* SHA-1 as digest of a SCEP request (GetCACaps says SHA-1 too) */
+} pki_options_t;
+
+/* Asks the keeper for the CA certificates. */
+err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) WARN_UNUSED;
+void pki_free(pki_t *pki);
+
+const cert_t *pki_root(const pki_t *pki);
+const cert_t *pki_device_ca(const pki_t *pki);
+const cert_t *pki_profile_signer(const pki_t *pki);
+
+/* What a challenge is good for. All borrowed. */
+typedef struct {
+    const char *profile; /* certificate profile, e.g. "device-identity" */
+    const char *subject; /* expected subject (RFC 2253 text as csr_subject gives), or "" for any */
+    const char *names;   /* subjectAltNames to certify: "email:a@example.org dns:b", or "" */
+    const char *enrolment_id; /* or "" */
+    const char *device_udid;  /* or "" */
+    const char *created_by;   /* actor */
+    int64_t ttl_s;            /* 0: the default */
+} pki_challenge_t;
+
+/* A new one-time challenge (about 160 bits of base64url) inside the caller's db_write. */
+err_t *pki_challenge_add(pki_t *pki, db_conn_t *conn, const pki_challenge_t *spec,
+                         buf_t *ret_challenge) WARN_UNUSED;
+/* The same with a db_write of its own, audited. */
+err_t *pki_challenge_new(pki_t *pki, const pki_challenge_t *spec, buf_t *ret_challenge) WARN_UNUSED;
+
+/*
+ * Whether `cert` is an identity that we issued, is in our records, valid at this time and not
+ * revoked: ERR_VERIFY with the reason otherwise. The row lives in the arena. Results may be
+ * cached by fingerprint for a short time, never across a revocation in this process.
+ */
+err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cert_t *cert,
+                          db_certificate_t *ret_row) WARN_UNUSED;
+
+DEFINE_CLEANUP(pki_t, pki_free)
+
+#endif
