@@ -17,6 +17,12 @@ enum {
     LIMIT_HTTP_CONNECTION_MEMORY = 16 * 1024, /* bytes for a connection's request line, headers */
     LIMIT_HTTP_IDLE_S = 75,                   /* seconds before an idle connection is closed */
     LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,   /* bytes of a reply */
+    LIMIT_HTTP_DISCARD = 1024 * 1024,         /* bytes read past a body's limit to say 413 */
+    LIMIT_HTTP_REQUEST_S = 300,               /* seconds a body may take to arrive */
+    LIMIT_HTTP_ARENA = 16 * 1024 * 1024,      /* bytes of a request's arena */
+    LIMIT_HTTP_CERTIFICATES = 8,              /* certificates a TLS client may hand over */
+    LIMIT_HTTP_MULTI = 2000,                  /* requests in flight of one http_multi_t */
+    LIMIT_SESSIONS = 100 * 1000,              /* people signed in at once */
 
     /* Documents */
     LIMIT_PLIST_DEPTH = 32,              /* nested containers */
@@ -32,13 +38,22 @@ enum {
     LIMIT_CMS_CERTIFICATES = 16,       /* certificates in one SignedData */
     LIMIT_CMS_SIGNERS = 1,             /* SCEP and MDM have exactly one */
     LIMIT_CMS_RECIPIENTS = 8,
+    LIMIT_CMS_DEPTH = 32,           /* nested BER elements; a certificate needs about 14 */
+    LIMIT_CMS_ELEMENTS = 64 * 1024, /* BER elements; indefinite content has many chunks */
     LIMIT_CERTIFICATE_BYTES = 64 * 1024,
+    LIMIT_EXTENSIONS = 64,              /* extensions of one certificate or request */
+    LIMIT_EKUS = 64,                    /* extended key usages of one certificate or request */
+    LIMIT_CSR_ATTRIBUTES = 16,          /* attributes of one request */
+    LIMIT_PEM_LIST = 256,               /* certificates of one PEM file */
+    LIMIT_CRL_BYTES = 64 * 1024 * 1024, /* bytes; about a million entries */
     LIMIT_CSR_BYTES = 64 * 1024,
     LIMIT_SAN_ENTRIES = 100, /* names in one certificate or request */
     LIMIT_SUBJECT_ENTRIES = 32,
     LIMIT_RSA_BITS_MIN = 2048,
     LIMIT_RSA_BITS_MAX = 8192, /* verification of a larger modulus is a denial of service */
     LIMIT_CHAIN_DEPTH = 5,
+    LIMIT_KEY_BYTES = 16 * 1024,     /* bytes of an encoded key; RSA-8192 takes 5 KB */
+    LIMIT_SECRET_BYTES = 64 * 1024,  /* bytes of one secret_t */
     LIMIT_SCEP_TRANSACTION_ID = 256, /* bytes; an opaque text */
     LIMIT_SCEP_CHALLENGE = 128,      /* bytes of a challenge password */
 

@@ -30,7 +30,8 @@ const char *cms_digest_name(cms_digest_t digest); /* "SHA-256" */
 /* A certificate with its private key, ready to sign many messages. */
 typedef struct cms_signer cms_signer_t;
 
-/* `extra` (may be NULL) goes along in every message. ERR_USAGE if key and cert don't match. */
+/* `extra` (may be NULL) goes along in every message. ERR_USAGE if key and cert don't match, or are
+ * neither RSA nor EC. */
 err_t *cms_signer_new(const cert_t *cert, const pkey_t *key, const cert_list_t *extra,
                       cms_signer_t **ret_signer) WARN_UNUSED;
 void cms_signer_free(cms_signer_t *signer);
@@ -49,14 +50,14 @@ typedef struct {
     cms_digest_t digest;
     const cms_attribute_t *attributes; /* signed ones besides contentType, messageDigest, time */
     size_t attributes_n;
-    bool no_signing_time;
+    int64_t signing_time; /* seconds since 1970 UTC; 0: the system's clock */
     bool no_certificates; /* the peer has them already */
     bool indefinite;      /* BER with indefinite length and chunks of content, as devices send */
 } cms_sign_options_t;
 
 /*
- * Appends a ContentInfo with SignedData. RSA PKCS#1 v1.5, ECDSA, or Ed25519 (RFC 8419, always
- * SHA-512 then). `options` NULL: attached, SHA-256.
+ * Appends a ContentInfo with SignedData. RSA PKCS#1 v1.5 or ECDSA. `options` NULL: attached,
+ * SHA-256.
  */
 err_t *cms_sign(const cms_signer_t *signer, bytes_t content, const cms_sign_options_t *options,
                 buf_t *out) WARN_UNUSED;
