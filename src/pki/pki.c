@@ -1,0 +1,100 @@
+/*
+ * The PKI context: CA certificates from the keeper, and whether a certificate is an identity of
+ * ours. Runs in coffer-web, on any worker thread.
+ */
+#include "pki/pki.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "pki/pki_internal.h"
+
+static err_t *fetch(keeper_t *keeper, keeper_public_t which, cert_t **ret_cert) {
+    CLEANUP(buf_done) buf_t der;
+    buf_init(&der, LIMIT_CERTIFICATE_BYTES);
+    TRY(keeper_public(keeper, which, &der));
+    return cert_parse_der(buf_bytes(&der), ret_cert);
+}
+
+err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
+    CLEANUP(pki_free) pki_t *pki = mem_zalloc(sizeof *pki);
+    if (!pki) return err_nomem();
+    pki->o = *options;
+    if (pki->o.challenge_ttl_s == 0) pki->o.challenge_ttl_s = LIMIT_CHALLENGE_TTL_S;
+    (void)pthread_mutex_init(&pki->verified_lock, NULL);
+    (void)pthread_mutex_init(&pki->flight_lock, NULL);
+    pki->verified = mem_array(PKI_VERIFIED_SLOTS, PKI_HASH);
+    if (!pki->verified) return err_nomem();
+    TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_ROOT, &pki->root), "root CA certificate");
+    TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_DEVICE_CA, &pki->device_ca),
+             "device CA certificate");
+    TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_PROFILE_SIGNER, &pki->profile_signer),
+             "profile signer's certificate");
+    *ret_pki = STEAL(pki);
+    return NULL;
+}
+
+void pki_free(pki_t *pki) {
+    if (!pki) return;
+    cert_free(pki->root);
+    cert_free(pki->device_ca);
+    cert_free(pki->profile_signer);
+    mem_free(pki->verified);
+    (void)pthread_mutex_destroy(&pki->verified_lock);
+    (void)pthread_mutex_destroy(&pki->flight_lock);
+    mem_free(pki);
+}
+
+const cert_t *pki_root(const pki_t *pki) { return pki->root; }
+const cert_t *pki_device_ca(const pki_t *pki) { return pki->device_ca; }
+const cert_t *pki_profile_signer(const pki_t *pki) { return pki->profile_signer; }
+
+static size_t slot_of(const uint8_t fingerprint[PKI_HASH]) {
+    return ((size_t)fingerprint[0] << 8 | fingerprint[1]) % PKI_VERIFIED_SLOTS;
+}
+
+static bool verified_before(pki_t *pki, const uint8_t fingerprint[PKI_HASH]) {
+    (void)pthread_mutex_lock(&pki->verified_lock);
+    bool hit = memcmp(pki->verified[slot_of(fingerprint)], fingerprint, PKI_HASH) == 0;
+    (void)pthread_mutex_unlock(&pki->verified_lock);
+    return hit;
+}
+
+static void remember_verified(pki_t *pki, const uint8_t fingerprint[PKI_HASH]) {
+    (void)pthread_mutex_lock(&pki->verified_lock);
+    memcpy(pki->verified[slot_of(fingerprint)], fingerprint, PKI_HASH);
+    (void)pthread_mutex_unlock(&pki->verified_lock);
+}
+
+/*
+ * The record alone would do for a store that nobody tampers with; the CA's signature is asked for
+ * too, so that a row put into the database from outside makes no identity.
+ */
+static err_t *check_signature(pki_t *pki, const cert_t *cert) {
+    const uint8_t *fingerprint = cert_sha256(cert);
+    if (verified_before(pki, fingerprint)) return NULL;
+    if (!bytes_eq(cert_issuer_der(cert), cert_subject_der(pki->device_ca)) || cert_is_ca(cert))
+        return err_new(ERR_VERIFY, "certificate %s is not from this organisation's device CA",
+                       cert_subject(cert));
+    TRY_WRAP(cert_verify_signed_by_key(cert, cert_key(pki->device_ca)),
+             "certificate %s is not from this organisation's device CA", cert_subject(cert));
+    remember_verified(pki, fingerprint);
+    return NULL;
+}
+
+err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cert_t *cert,
+                          db_certificate_t *ret_row) {
+    TRY(check_signature(pki, cert));
+    bool found = false;
+    db_certificate_t row;
+    TRY(db_certificates_by_fingerprint(conn, arena, bytes_make(cert_sha256(cert), PKI_HASH), &row,
+                                       &found));
+    if (!found)
+        return err_new(ERR_VERIFY, "certificate %s is not in the records", cert_serial_hex(cert));
+    int64_t now = clk_unix(pki->o.clk);
+    if (row.revoked_ms) return err_new(ERR_VERIFY, "certificate %s is revoked", row.serial);
+    if (now < row.not_before)
+        return err_new(ERR_VERIFY, "certificate %s is not valid yet", row.serial);
+    if (now > row.not_after) return err_new(ERR_VERIFY, "certificate %s has expired", row.serial);
+    *ret_row = row;
+    return NULL;
+}

@@ -1,0 +1,48 @@
+/*
+ * For the files of src/pki only: what is behind a pki_t.
+ */
+#ifndef COFFER_PKI_PKI_INTERNAL_H
+#define COFFER_PKI_PKI_INTERNAL_H
+
+#include <pthread.h>
+
+#include "pki/pki.h"
+
+enum {
+    PKI_HASH = 32,              /* SHA-256 */
+    PKI_VERIFIED_SLOTS = 16384, /* remembered chain verifications */
+    PKI_IN_FLIGHT = 256,        /* challenges being redeemed at this moment */
+};
+
+struct pki {
+    pki_options_t o;
+    cert_t *root;
+    cert_t *device_ca;
+    cert_t *profile_signer;
+
+    /*
+     * Fingerprints whose signature by the device CA was verified. A signature doesn't expire;
+     * dates, records and revocation are looked at every time.
+     */
+    pthread_mutex_t verified_lock;
+    uint8_t (*verified)[PKI_HASH];
+
+    /* Challenges being redeemed now, so that two connections don't both make the keeper work. */
+    pthread_mutex_t flight_lock;
+    uint8_t flight[PKI_IN_FLIGHT][PKI_HASH];
+    bool flight_used[PKI_IN_FLIGHT];
+};
+
+/* SHA-256 of a challenge password, as the store keeps it. */
+err_t *pki_challenge_hash(bytes_t challenge, uint8_t out[PKI_HASH]) WARN_UNUSED;
+/* Claims a challenge in this process; ERR_BUSY if it is claimed or too many are. */
+err_t *pki_claim(pki_t *pki, const uint8_t hash[PKI_HASH]) WARN_UNUSED;
+void pki_release(pki_t *pki, const uint8_t hash[PKI_HASH]);
+
+/*
+ * Whether the names a CSR asks for are just the expected ones ("email:a dns:b"): a CSR without
+ * names takes what is expected. ERR_DENIED naming the first that is not.
+ */
+err_t *pki_names_check(const csr_t *csr, const char *expected) WARN_UNUSED;
+
+#endif
