@@ -1,0 +1,97 @@
+/*
+ * Log-in with a password: uniform in answer and time, throttled per person, audited. The delay
+ * stands in the database, so it survives a restart. Runs in coffer-web, any worker thread.
+ */
+#include "audit/note.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "directory/directory_internal.h"
+
+typedef struct {
+    directory_t *directory;
+    arena_t *arena;
+    const char *email;
+    const char *peer;
+    db_person_t person;
+    bool found;
+    bool good;
+    const char *new_hash; /* or NULL */
+    int64_t now_ms;
+} login_t;
+
+static err_t *find(db_conn_t *conn, void *arg) {
+    login_t *login = arg;
+    return db_people_by_email(conn, login->arena, login->email, &login->person, &login->found);
+}
+
+/* 1 s after the LIMIT_LOGIN_FAILURES-th failure, doubling up to LIMIT_LOGIN_DELAY_MAX_S. */
+static int64_t delay_ms(int64_t failures) {
+    if (failures < LIMIT_LOGIN_FAILURES) return 0;
+    int64_t over = failures - LIMIT_LOGIN_FAILURES;
+    int64_t seconds = over >= 20 ? LIMIT_LOGIN_DELAY_MAX_S : (int64_t)1 << over;
+    if (seconds > LIMIT_LOGIN_DELAY_MAX_S) seconds = LIMIT_LOGIN_DELAY_MAX_S;
+    return seconds * 1000;
+}
+
+/* Counts anew from the row as it is now: several attempts may run at once. */
+static err_t *record(db_conn_t *conn, void *arg) {
+    login_t *login = arg;
+    const audit_t *audit = login->directory->o.audit;
+    TRY(db_people_by_email(conn, login->arena, login->email, &login->person, &login->found));
+    if (!login->found) return NULL;
+    const char *id = login->person.id;
+    if (login->good) {
+        if (login->person.failures || login->person.retry_after_ms)
+            TRY(db_people_login_ok(conn, id));
+        if (login->new_hash) TRY(db_people_set_password(conn, id, login->new_hash));
+        return audit_note(audit, conn, login->email, "person.login", login->email, "peer",
+                          login->peer, NULL);
+    }
+    int64_t failures = login->person.failures + 1;
+    TRY(db_people_login_failed(conn, id, failures, login->now_ms + delay_ms(failures)));
+    return audit_note(audit, conn, login->email, "person.login-failed", login->email, "peer",
+                      login->peer, NULL);
+}
+
+static err_t *compute(login_t *login, bytes_t password, bool *ret_good) {
+    directory_t *directory = login->directory;
+    const char *hash = login->found ? login->person.password_hash : directory->dummy_hash;
+    bool ok = false, rehash = false;
+    TRY(directory_enter(directory));
+    err_t *e = password_verify(password, bytes_str(hash), directory->cost, &ok, &rehash);
+    if (!e && ok && rehash && login->found) {
+        CLEANUP(buf_done) buf_t text;
+        bytes_t copy;
+        buf_init(&text, PASSWORD_HASH_MAX);
+        e = password_hash(password, directory->cost, &text);
+        if (!e) e = arena_copy(login->arena, buf_bytes(&text), &copy);
+        if (!e) login->new_hash = (const char *)copy.p;
+    }
+    directory_leave(directory);
+    if (e) return e;
+    *ret_good = ok && login->found && !login->person.disabled;
+    return NULL;
+}
+
+err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, bytes_t password,
+                        const char *peer, db_person_t *ret_person) {
+    static const char uniform[] = "address or password is wrong";
+    login_t login = {.directory = directory,
+                     .arena = arena,
+                     .peer = peer,
+                     .now_ms = clk_unix_ms(directory->o.clk)};
+    err_t *e = directory_check_email(arena, email, &login.email);
+    if (e || password.n == 0 || password.n > LIMIT_PASSWORD_MAX) {
+        err_free(e);
+        return err_new(ERR_AUTH, "%s", uniform);
+    }
+    TRY(db_read(directory->o.db, find, &login));
+    if (login.found && login.person.retry_after_ms > login.now_ms)
+        return err_new(ERR_BUSY, "too many failed log-ins: try again in %lld seconds",
+                       (long long)((login.person.retry_after_ms - login.now_ms + 999) / 1000));
+    TRY(compute(&login, password, &login.good));
+    TRY(db_write(directory->o.db, record, &login));
+    if (!login.good || !login.found) return err_new(ERR_AUTH, "%s", uniform);
+    *ret_person = login.person;
+    return NULL;
+}
