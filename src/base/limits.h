@@ -18,11 +18,12 @@ enum {
     LIMIT_HTTP_IDLE_S = 75,                   /* seconds before an idle connection is closed */
     LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,   /* bytes of a reply */
     LIMIT_HTTP_DISCARD = 1024 * 1024,         /* bytes read past a body's limit to say 413 */
+    LIMIT_HTTP_BODIES = 512 * 1024 * 1024,    /* bytes of all bodies held at once by a server */
     LIMIT_HTTP_REQUEST_S = 300,               /* seconds a body may take to arrive */
     LIMIT_HTTP_ARENA = 16 * 1024 * 1024,      /* bytes of a request's arena */
     LIMIT_HTTP_CERTIFICATES = 8,              /* certificates a TLS client may hand over */
     LIMIT_HTTP_MULTI = 2000,                  /* requests in flight of one http_multi_t */
-    LIMIT_SESSIONS = 100 * 1000,              /* people signed in at once */
+    LIMIT_SESSIONS = 10 * 1000,               /* people signed in at once */
 
     /* Documents */
     LIMIT_PLIST_DEPTH = 32,              /* nested containers */
@@ -41,6 +42,7 @@ enum {
     LIMIT_CMS_DEPTH = 32,           /* nested BER elements; a certificate needs about 14 */
     LIMIT_CMS_ELEMENTS = 64 * 1024, /* BER elements; indefinite content has many chunks */
     LIMIT_CERTIFICATE_BYTES = 64 * 1024,
+    LIMIT_SERIAL_BYTES = 64,            /* RFC 5280 says 20; foreign CAs differ */
     LIMIT_EXTENSIONS = 64,              /* extensions of one certificate or request */
     LIMIT_EKUS = 64,                    /* extended key usages of one certificate or request */
     LIMIT_CSR_ATTRIBUTES = 16,          /* attributes of one request */
@@ -99,6 +101,19 @@ enum {
     LIMIT_LIST_PAGE = 1000,    /* rows of one API answer */
     LIMIT_DB_PARAMETERS = 64,  /* parameters of one statement */
     LIMIT_DB_STATEMENTS = 512, /* prepared statements kept by one connection */
+
+    /* Keeper */
+    LIMIT_KEEPER_OBJECT = 400,          /* bytes of a log entry's object, cut beyond */
+    LIMIT_KEEPER_OUTCOME = 200,         /* bytes of a log entry's outcome, cut beyond */
+    LIMIT_KEEPER_OWNER = 256,           /* bytes of whom a certificate is for */
+    LIMIT_KEEPER_NAMES = 16 * 1024,     /* bytes of the subjectAltNames asked for */
+    LIMIT_KEEPER_KIND = 64,             /* bytes of a secret's kind */
+    LIMIT_KEEPER_SECRET = 64 * 1024,    /* bytes of a secret to seal (unlock tokens are largest) */
+    LIMIT_KEEPER_RELEASES = 10,         /* secrets released to one device in 24 hours */
+    LIMIT_KEEPER_NONCE = 64,            /* bytes of a SCEP senderNonce; 16 by the standard */
+    LIMIT_KEEPER_FAIL_TEXT = 512,       /* bytes of a failInfoText */
+    LIMIT_KEEPER_LOG_PAGE = 128 * 1024, /* bytes of one answer to KEEPER_LOG */
+    LIMIT_KEEPER_ORGANISATION = 64,     /* bytes; ub-organization-name, RFC 5280 appendix A.1 */
 
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */

@@ -77,17 +77,27 @@ typedef enum { /* RFC 8894 section 3.2.1.4.5 */
                SCEP_FAIL_BAD_CERT_ID = 4,
 } scep_fail_info_t;
 
+typedef enum { /* pkiStatus, RFC 8894 section 3.2.1.3 */
+               SCEP_STATUS_SUCCESS = 0,
+               SCEP_STATUS_FAILURE = 2,
+               SCEP_STATUS_PENDING = 3,
+} keeper_scep_status_t;
+
 /* CertRep FAILURE with failInfo and a sentence (failInfoText, RFC 8894 section 3.2.1.5).
  * Idempotent. */
 err_t *keeper_scep_refuse(keeper_t *keeper, scep_fail_info_t info, const char *text,
                           const keeper_scep_reply_t *reply, buf_t *ret_certrep) WARN_UNUSED;
+
+/* CertRep PENDING. Idempotent. */
+err_t *keeper_scep_pending(keeper_t *keeper, const keeper_scep_reply_t *reply,
+                           buf_t *ret_certrep) WARN_UNUSED;
 
 /* Certifies without SCEP. */
 err_t *keeper_issue(keeper_t *keeper, const keeper_request_t *request,
                     buf_t *ret_certificate) WARN_UNUSED;
 
 /* Attached CMS SignedData over a configuration profile (XML plist), by the profile signer.
- * Idempotent. */
+ * A profile and what is put around it must fit LIMIT_FRAME_BYTES (ERR_LIMIT). Idempotent. */
 err_t *keeper_sign_profile(keeper_t *keeper, bytes_t profile, buf_t *ret_der) WARN_UNUSED;
 /*
  * EnvelopedData over a serialised PayloadContent array, to the certificate of this fingerprint,

@@ -1,8 +1,8 @@
 /*
- * The keeper's whole vocabulary. Whatever is not in this list is refused; every use is recorded in
- * the keeper's own log. An intent says what is wanted of a key, never "sign these bytes".
- * Bodies are written and read with ipc/wire.h; each side's code is next to the other's:
- * client.c (asks) and intent_*.c (answers).
+ * The keeper's whole vocabulary. Whatever is not in this list is refused; every use (but
+ * KEEPER_STATUS, which touches no key) is recorded in the keeper's own log. An intent says what is
+ * wanted of a key, never "sign these bytes". Bodies are written and read with ipc/wire.h; each
+ * side's code is next to the other's: client.c (asks) and intent_*.c (answers).
  */
 #ifndef COFFER_KEEPER_INTENTS_H
 #define COFFER_KEEPER_INTENTS_H

@@ -1,0 +1,74 @@
+/*
+ * What the intent_*.c share: an answer in the making, and the readers of what several bodies have
+ * in common. Bodies are written by client.c. Inside the keeper only.
+ */
+#ifndef COFFER_KEEPER_INTENT_H
+#define COFFER_KEEPER_INTENT_H
+
+#include "ipc/wire.h"
+#include "keeper/client.h"
+#include "keeper/core.h"
+
+typedef struct {
+    role_t role;
+    bytes_t body;
+} intent_call_t;
+
+/* What a handler fills in. Its op becomes the log entry and the rows. */
+typedef struct {
+    buf_t body; /* the answer; wiped */
+    vault_op_t *op;
+} intent_answer_t;
+
+/* An error becomes the answer and the log entry's outcome; rows are then not written. */
+typedef err_t *(*intent_fn)(const keeper_core_t *core, const intent_call_t *call,
+                            intent_answer_t *answer);
+
+/* Says in the log what it was about; cut to LIMIT_KEEPER_OBJECT bytes. */
+void intent_about(intent_answer_t *answer, const char *format, ...) PRINTF_LIKE(2, 3);
+
+typedef struct {
+    char *profile;
+    bytes_t csr;
+    char *names;
+    char *owner;
+} intent_request_t;
+
+err_t *intent_get_request(wire_reader_t *r, intent_request_t *ret_request) WARN_UNUSED;
+void intent_request_done(intent_request_t *request);
+/* The signer's bytes borrow from the message. ERR_INVALID for an unknown cipher. */
+err_t *intent_get_scep_reply(wire_reader_t *r, keeper_scep_reply_t *ret_reply) WARN_UNUSED;
+err_t *intent_get_cipher(wire_reader_t *r, cms_cipher_t *ret_cipher) WARN_UNUSED;
+/* An identifier for a log and an AAD: 1..max printable bytes. */
+err_t *intent_get_name(wire_reader_t *r, size_t max, const char *what, char **ret_name) WARN_UNUSED;
+
+/* Certifies under the profile and puts the certificate into the operation's record. */
+err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_request_t *request,
+                      bool scep, intent_answer_t *answer, const cert_t **ret_cert) WARN_UNUSED;
+
+err_t *intent_status(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
+err_t *intent_public(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
+err_t *intent_log(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
+err_t *intent_scep_open(const keeper_core_t *, const intent_call_t *,
+                        intent_answer_t *) WARN_UNUSED;
+err_t *intent_scep_issue(const keeper_core_t *, const intent_call_t *,
+                         intent_answer_t *) WARN_UNUSED;
+err_t *intent_scep_repeat(const keeper_core_t *, const intent_call_t *,
+                          intent_answer_t *) WARN_UNUSED;
+err_t *intent_scep_refuse(const keeper_core_t *, const intent_call_t *,
+                          intent_answer_t *) WARN_UNUSED;
+err_t *intent_issue(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
+err_t *intent_sign_profile(const keeper_core_t *, const intent_call_t *,
+                           intent_answer_t *) WARN_UNUSED;
+err_t *intent_seal_profile(const keeper_core_t *, const intent_call_t *,
+                           intent_answer_t *) WARN_UNUSED;
+err_t *intent_seal_secret(const keeper_core_t *, const intent_call_t *,
+                          intent_answer_t *) WARN_UNUSED;
+err_t *intent_fill_secret(const keeper_core_t *, const intent_call_t *,
+                          intent_answer_t *) WARN_UNUSED;
+err_t *intent_sign_audit_head(const keeper_core_t *, const intent_call_t *,
+                              intent_answer_t *) WARN_UNUSED;
+
+DEFINE_CLEANUP_VALUE(intent_request_t, intent_request_done)
+
+#endif

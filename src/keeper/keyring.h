@@ -1,0 +1,38 @@
+/*
+ * The keys in use: taken out of the vault once at start, parsed, matched with their certificates,
+ * then immutable and shared by all worker threads. Never re-read while serving.
+ */
+#ifndef COFFER_KEEPER_KEYRING_H
+#define COFFER_KEEPER_KEYRING_H
+
+#include "crypto/cert.h"
+#include "crypto/cms.h"
+#include "crypto/pkey.h"
+#include "crypto/secret.h"
+#include "keeper/vault.h"
+
+/* Names of the rows in the vault. */
+#define KEY_ROOT           "root"
+#define KEY_DEVICE_CA      "device-ca"
+#define KEY_PROFILE_SIGNER "profile-signer"
+#define KEY_AUDIT          "audit"
+#define KEY_STORAGE        "storage"
+
+typedef struct {
+    cert_t *root;
+    pkey_t *root_key;
+    cert_t *device_ca;
+    pkey_t *device_ca_key;
+    cms_signer_t *scep_signer; /* the device CA, no other certificates */
+    cert_t *profile_cert;
+    cms_signer_t *profile_signer; /* carries the root along */
+    pkey_t *audit_key;
+    secret_t *storage; /* AES-256 key for device secrets */
+} keyring_t;
+
+err_t *keyring_load(vault_t *vault, keyring_t **ret_keys) WARN_UNUSED;
+void keyring_free(keyring_t *keys); /* takes NULL */
+
+DEFINE_CLEANUP(keyring_t, keyring_free)
+
+#endif
