@@ -46,7 +46,7 @@ err_t *rpc_server_new(const rpc_server_config_t *config, rpc_server_t **ret_serv
 /* Stops reading requests and joins the workers; replies can still be finished. Idempotent; not
  * from a handler. */
 void rpc_server_stop(rpc_server_t *server);
-/* Stops if needed and closes all channels. Every reply must have been finished. Takes NULL. */
+/* Stops if needed and closes all channels. Replies finished later are dropped. Takes NULL. */
 void rpc_server_free(rpc_server_t *server);
 
 /* Serves one more channel; fd is taken over also on failure. At any time. */
