@@ -1,0 +1,152 @@
+/*
+ * Reads coffer.conf: see settings.h. At the start of every program, before its threads.
+ */
+#include "program/common/settings.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+static const char *const instance_keys[] = {"organisation", "url", "require_sandbox", NULL};
+static const char *const web_keys[] = {"listen",  "http_listen",     "mtls_listen", "mtls_url",
+                                       "workers", "cheap_passwords", NULL};
+static const char *const enrol_keys[] = {"identity_profile", "factory_ca", "profile_cipher", NULL};
+static const char *const scep_keys[] = {"url", "allow_3des", "allow_sha1", "challenge_lifetime",
+                                        NULL};
+static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
+                                       NULL};
+static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
+static const char *const profile_keys[] = {"ca",  "keys",    "validity", "key_usage",
+                                           "eku", "subject", "names",    NULL};
+
+static const conf_known_t known[] = {
+    {"instance", instance_keys},
+    {"web", web_keys},
+    {"enrol", enrol_keys},
+    {"scep", scep_keys},
+    {"mdm", mdm_keys},
+    {"push", push_keys},
+    {"certificate-profile *", profile_keys},
+};
+
+err_t *settings_parse_listen(const char *text, settings_listen_t *ret_listen) {
+    bytes_t t = text_trim(bytes_str(text));
+    settings_listen_t listen = {0};
+    if (t.n == 0) {
+        *ret_listen = listen;
+        return NULL;
+    }
+    size_t colon = t.n;
+    for (size_t i = 0; i < t.n; i++)
+        if (t.p[i] == ':') colon = i;
+    bytes_t address = bytes_slice(t, 0, colon);
+    if (address.n > 1 && address.p[0] == '[' && address.p[address.n - 1] == ']')
+        address = bytes_slice(address, 1, address.n - 2);
+    uint64_t port = 0;
+    if (colon == t.n || address.n == 0 || address.n >= sizeof listen.address)
+        return err_new(ERR_INVALID, "an address to listen on is written 0.0.0.0:8443, not %s",
+                       text);
+    TRY_WRAP(text_u64(bytes_from(t, colon + 1), 65535, &port), "port in %s", text);
+    memcpy(listen.address, address.p, address.n);
+    listen.port = (uint16_t)port;
+    *ret_listen = listen;
+    return NULL;
+}
+
+static err_t *listen_key(conf_t *conf, const char *key, const char *fallback,
+                         settings_listen_t *ret_listen) {
+    const char *text = NULL;
+    TRY(conf_get_string(conf, "web", key, fallback, &text));
+    TRY_WRAP(settings_parse_listen(text, ret_listen), "coffer.conf: [web] %s", key);
+    return NULL;
+}
+
+static err_t *load_web(settings_t *s) {
+    conf_t *c = s->conf;
+    TRY(conf_need_string(c, "instance", "organisation", &s->organisation));
+    TRY(conf_need_string(c, "instance", "url", &s->url));
+    if (strncmp(s->url, "https://", 8) != 0 || s->url[strlen(s->url) - 1] == '/')
+        return err_new(ERR_INVALID, "coffer.conf: [instance] url is written https://host:port");
+    TRY(conf_get_bool(c, "instance", "require_sandbox", true, &s->require_sandbox));
+    TRY(listen_key(c, "listen", "0.0.0.0:8443", &s->listen));
+    TRY(listen_key(c, "http_listen", "", &s->http_listen));
+    TRY(listen_key(c, "mtls_listen", "", &s->mtls_listen));
+    TRY(conf_get_string(c, "web", "mtls_url", "", &s->mtls_url));
+    TRY(conf_get_int(c, "web", "workers", 1, 256, 32, &s->workers));
+    TRY(conf_get_bool(c, "web", "cheap_passwords", false, &s->cheap_passwords));
+    if (!s->listen.address[0]) return err_new(ERR_INVALID, "coffer.conf: [web] listen is empty");
+    return NULL;
+}
+
+static err_t *load_enrol(settings_t *s) {
+    static const char *const ciphers[] = {"aes256", "aes128", "3des", NULL};
+    static const cms_cipher_t values[] = {CMS_AES256_CBC, CMS_AES128_CBC, CMS_DES3_CBC};
+    conf_t *c = s->conf;
+    size_t cipher = 0;
+    TRY(conf_get_string(c, "enrol", "identity_profile", "device-identity", &s->identity_profile));
+    TRY(conf_get_list(c, "enrol", "factory_ca", NULL, &s->factory_cas));
+    TRY(conf_get_choice(c, "enrol", "profile_cipher", ciphers, 0, &cipher));
+    s->profile_cipher = values[cipher];
+    TRY(conf_get_string(c, "scep", "url", "", &s->scep_url));
+    TRY(conf_get_bool(c, "scep", "allow_3des", true, &s->scep_des3));
+    TRY(conf_get_bool(c, "scep", "allow_sha1", false, &s->scep_sha1));
+    TRY(conf_get_duration(c, "scep", "challenge_lifetime", 60, (int64_t)30 * 86400,
+                          LIMIT_CHALLENGE_TTL_S, &s->challenge_ttl_s));
+    return NULL;
+}
+
+static err_t *load_mdm(settings_t *s) {
+    conf_t *c = s->conf;
+    TRY(conf_get_bool(c, "mdm", "sign_message", true, &s->sign_message));
+    TRY(conf_get_int(c, "mdm", "access_rights", 1, 8191, 8191, &s->access_rights));
+    TRY(conf_get_bool(c, "mdm", "check_out_when_removed", true, &s->check_out_when_removed));
+    TRY(conf_get_string(c, "push", "url", "https://api.push.apple.com:443", &s->push_url));
+    TRY(conf_get_string(c, "push", "certificate", "", &s->push_certificate));
+    TRY(conf_get_string(c, "push", "key", "", &s->push_key));
+    TRY(conf_get_string(c, "push", "ca", "", &s->push_ca));
+    TRY(conf_get_string(c, "push", "topic", "", &s->push_topic));
+    if (!s->sign_message && !s->mtls_url[0])
+        return err_new(ERR_INVALID, "coffer.conf: without [mdm] sign_message devices need "
+                                    "[web] mtls_listen and mtls_url");
+    return NULL;
+}
+
+err_t *settings_load(const char *dir, settings_t *ret_settings) {
+    CLEANUP(settings_done) settings_t s = {0};
+    CLEANUP(mem_free) char *path = NULL;
+    char *real = realpath(dir, NULL);
+    if (!real)
+        return err_new(ERR_NOT_FOUND,
+                       "there is no instance in %s: make one with coffer init --dir %s ...", dir,
+                       dir);
+    s.dir = real;
+    TRY(file_path(s.dir, "coffer.conf", &path));
+    err_t *e = conf_load_file(path, &s.conf);
+    if (e && err_code(e) == ERR_NOT_FOUND)
+        return err_wrap(e, "there is no instance in %s: make one with coffer init", dir);
+    if (e) return e;
+    TRY(conf_check_known(s.conf, known, sizeof known / sizeof known[0]));
+    TRY(load_web(&s));
+    TRY(load_enrol(&s));
+    TRY(load_mdm(&s));
+    *ret_settings = s;
+    s = (settings_t){0};
+    return NULL;
+}
+
+void settings_done(settings_t *settings) {
+    conf_free(settings->conf);
+    mem_free(settings->dir);
+    *settings = (settings_t){0};
+}
+
+err_t *settings_path(const settings_t *settings, const char *path, char **ret_path) {
+    if (path[0] != '/') return file_path(settings->dir, path, ret_path);
+    char *copy = mem_strdup(path);
+    if (!copy) return err_nomem();
+    *ret_path = copy;
+    return NULL;
+}

@@ -1,0 +1,70 @@
+/*
+ * coffer.conf as the programs see it: every key that Coffer understands, with its default. Read
+ * once at start; an unknown key is an error, so that a typing mistake is found at once.
+ */
+#ifndef COFFER_PROGRAM_SETTINGS_H
+#define COFFER_PROGRAM_SETTINGS_H
+
+#include "base/err.h"
+#include "crypto/cms.h"
+#include "format/conf.h"
+
+/* Where to listen; address "" means: not at all. */
+typedef struct {
+    char address[64];
+    uint16_t port;
+} settings_listen_t;
+
+typedef struct {
+    conf_t *conf; /* owned; strings below are borrowed from it unless they say otherwise */
+    char *dir;    /* owned: the instance's directory, absolute */
+
+    /* [instance] */
+    const char *organisation;
+    const char *url;      /* https://host:port */
+    bool require_sandbox; /* refuse to run without Landlock and seccomp */
+
+    /* [web] */
+    settings_listen_t listen;      /* HTTPS for everything */
+    settings_listen_t http_listen; /* plain HTTP for SCEP alone */
+    settings_listen_t mtls_listen; /* HTTPS that asks for client certificates, for MDM */
+    const char *mtls_url;          /* how devices reach mtls_listen, or "" */
+    int64_t workers;               /* threads that handle requests */
+    bool cheap_passwords;          /* tests only */
+
+    /* [enrol] */
+    const char *identity_profile;
+    bytes_t factory_cas; /* list of PEM files, see conf_list_next */
+    cms_cipher_t profile_cipher;
+
+    /* [scep] */
+    const char *scep_url; /* or "": url + /scep */
+    bool scep_des3;
+    bool scep_sha1;
+    int64_t challenge_ttl_s;
+
+    /* [mdm] */
+    bool sign_message;
+    int64_t access_rights;
+    bool check_out_when_removed;
+
+    /* [push] */
+    const char *push_url;         /* https://api.push.apple.com:443 */
+    const char *push_certificate; /* PEM file, relative to dir; "" : pushing is off */
+    const char *push_key;         /* PEM file */
+    const char *push_ca;          /* PEM file, or "" for the system's */
+    const char *push_topic;       /* or "": from the certificate */
+} settings_t;
+
+/* Loads DIR/coffer.conf. ERR_NOT_FOUND says how to make an instance. */
+err_t *settings_load(const char *dir, settings_t *ret_settings) WARN_UNUSED;
+void settings_done(settings_t *settings);
+
+/* A path of the configuration: absolute as it is, else below the instance (mem_free). */
+err_t *settings_path(const settings_t *settings, const char *path, char **ret_path) WARN_UNUSED;
+/* "host:port", "[::1]:port"; empty text gives address "". */
+err_t *settings_parse_listen(const char *text, settings_listen_t *ret_listen) WARN_UNUSED;
+
+DEFINE_CLEANUP_VALUE(settings_t, settings_done)
+
+#endif
