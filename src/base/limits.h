@@ -54,10 +54,11 @@ enum {
     LIMIT_RSA_BITS_MIN = 2048,
     LIMIT_RSA_BITS_MAX = 8192, /* verification of a larger modulus is a denial of service */
     LIMIT_CHAIN_DEPTH = 5,
-    LIMIT_KEY_BYTES = 16 * 1024,     /* bytes of an encoded key; RSA-8192 takes 5 KB */
-    LIMIT_SECRET_BYTES = 64 * 1024,  /* bytes of one secret_t */
-    LIMIT_SCEP_TRANSACTION_ID = 256, /* bytes; an opaque text */
-    LIMIT_SCEP_CHALLENGE = 128,      /* bytes of a challenge password */
+    LIMIT_KEY_BYTES = 16 * 1024,           /* bytes of an encoded key; RSA-8192 takes 5 KB */
+    LIMIT_PBKDF2_ITERATIONS = 2000 * 1000, /* about a second; a foreign file names the number */
+    LIMIT_SECRET_BYTES = 64 * 1024,        /* bytes of one secret_t */
+    LIMIT_SCEP_TRANSACTION_ID = 256,       /* bytes; an opaque text */
+    LIMIT_SCEP_CHALLENGE = 128,            /* bytes of a challenge password */
 
     /* ipc: one SOCK_SEQPACKET message */
     LIMIT_FRAME_BYTES = 384 * 1024, /* bytes; a SCEP body and room around it */

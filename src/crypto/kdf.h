@@ -13,8 +13,13 @@ enum { KDF_PRK_SIZE = 32, KDF_OUTPUT_MAX = 255 * 32 };
 
 /* HKDF-Extract; no salt means 32 zero bytes. */
 err_t *kdf_hkdf_extract(bytes_t salt, bytes_t ikm, uint8_t ret_prk[KDF_PRK_SIZE]) WARN_UNUSED;
+/* The same where ikm is several pieces, as if joined. */
+err_t *kdf_hkdf_extract_parts(bytes_t salt, const bytes_t *parts, size_t parts_n,
+                              uint8_t ret_prk[KDF_PRK_SIZE]) WARN_UNUSED;
 /* HKDF-Expand into n bytes, 1..KDF_OUTPUT_MAX, else ERR_USAGE. */
 err_t *kdf_hkdf_expand(bytes_t prk, bytes_t info, size_t n, uint8_t *out) WARN_UNUSED;
+err_t *kdf_hkdf_expand_parts(bytes_t prk, const bytes_t *parts, size_t parts_n, size_t n,
+                             uint8_t *out) WARN_UNUSED;
 /*
  * Both, into a new secret (the caller frees it). Give each purpose its own `info`, e.g.
  * "coffer/v1/storage" and what it is bound to.
