@@ -1,0 +1,69 @@
+/*
+ * Rows of `person`: see people.h.
+ */
+#include "store/people.h"
+
+#include "store/rows_internal.h"
+
+#define COLUMNS                                                                                    \
+    "id, email, name, role, password_hash, disabled, failures, retry_after_ms, created_ms"
+
+static const row_column_t columns[] = {
+    {ROW_STR, offsetof(db_person_t, id)},
+    {ROW_STR, offsetof(db_person_t, email)},
+    {ROW_STR, offsetof(db_person_t, name)},
+    {ROW_STR, offsetof(db_person_t, role)},
+    {ROW_STR, offsetof(db_person_t, password_hash)},
+    {ROW_BOOL, offsetof(db_person_t, disabled)},
+    {ROW_I64, offsetof(db_person_t, failures)},
+    {ROW_I64, offsetof(db_person_t, retry_after_ms)},
+    {ROW_I64, offsetof(db_person_t, created_ms)},
+};
+static const row_type_t person_type = ROW_TYPE(columns, db_person_t);
+
+err_t *db_people_add(db_conn_t *conn, const db_person_t *row) {
+    return row_insert(conn,
+                      "INSERT INTO person (" COLUMNS ")"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                      &person_type, row);
+}
+
+err_t *db_people_by_email(db_conn_t *conn, arena_t *arena, const char *email, db_person_t *ret_row,
+                          bool *ret_found) {
+    return row_find(conn, arena, &person_type, "SELECT " COLUMNS " FROM person WHERE email = $1",
+                    ret_row, ret_found, DB_STR(email));
+}
+
+err_t *db_people_by_id(db_conn_t *conn, arena_t *arena, const char *id, db_person_t *ret_row,
+                       bool *ret_found) {
+    return row_find(conn, arena, &person_type, "SELECT " COLUMNS " FROM person WHERE id = $1",
+                    ret_row, ret_found, DB_STR(id));
+}
+
+err_t *db_people_list(db_conn_t *conn, arena_t *arena, const char *after, size_t limit,
+                      db_person_t **ret_rows, size_t *ret_count) {
+    return row_list(conn, arena, &person_type,
+                    "SELECT " COLUMNS " FROM person WHERE email > $1 ORDER BY email LIMIT $2",
+                    ret_rows, ret_count, DB_STR(after), DB_I64((int64_t)limit));
+}
+
+err_t *db_people_set_disabled(db_conn_t *conn, const char *email, bool disabled, bool *ret_found) {
+    return row_change(conn, "UPDATE person SET disabled = $2 WHERE email = $1", ret_found,
+                      DB_STR(email), DB_I64(disabled));
+}
+
+err_t *db_people_set_password(db_conn_t *conn, const char *id, const char *hash) {
+    return db_exec(conn, "UPDATE person SET password_hash = $2 WHERE id = $1", DB_STR(id),
+                   DB_STR(hash));
+}
+
+err_t *db_people_login_failed(db_conn_t *conn, const char *id, int64_t failures,
+                              int64_t retry_after_ms) {
+    return db_exec(conn, "UPDATE person SET failures = $2, retry_after_ms = $3 WHERE id = $1",
+                   DB_STR(id), DB_I64(failures), DB_I64(retry_after_ms));
+}
+
+err_t *db_people_login_ok(db_conn_t *conn, const char *id) {
+    return db_exec(conn, "UPDATE person SET failures = 0, retry_after_ms = 0 WHERE id = $1",
+                   DB_STR(id));
+}
