@@ -1,0 +1,76 @@
+/*
+ * Path validation: see cert.h. RFC 5280 section 6, host names of RFC 6125. Any process, any
+ * thread; no network, revocation is the caller's.
+ */
+#include <openssl/x509_vfy.h>
+
+#include "base/limits.h"
+#include "crypto/cert.h"
+#include "crypto/cert_internal.h"
+#include "crypto/name_internal.h"
+#include "crypto/openssl_internal.h"
+
+enum { AUTH_LEVEL = 2 }; /* 112 bits: RSA-2048, SHA-224 and better */
+
+DEFINE_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free)
+
+err_t *cert_verify_signed_by_key(const cert_t *cert, const pkey_t *key) {
+    if (X509_verify(cert_x509(cert), pkey_evp(key)) != 1)
+        return err_openssl(ERR_VERIFY, "certificate %s is not signed by that key",
+                           cert_serial_hex(cert));
+    return NULL;
+}
+
+static int openssl_purpose(cert_purpose_t purpose) {
+    switch (purpose) {
+    case CERT_PURPOSE_ANY: return X509_PURPOSE_ANY;
+    case CERT_PURPOSE_TLS_SERVER: return X509_PURPOSE_SSL_SERVER;
+    case CERT_PURPOSE_TLS_CLIENT: return X509_PURPOSE_SSL_CLIENT;
+    case CERT_PURPOSE_MAIL_SIGN: return X509_PURPOSE_SMIME_SIGN;
+    case CERT_PURPOSE_MAIL_ENCRYPT: return X509_PURPOSE_SMIME_ENCRYPT;
+    }
+    return X509_PURPOSE_ANY;
+}
+
+static err_t *chain_parameters(X509_STORE_CTX *context, const cert_chain_t *chain) {
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
+    unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
+    if (chain->ignore_dates) flags |= X509_V_FLAG_NO_CHECK_TIME;
+    if (X509_VERIFY_PARAM_set_flags(param, flags) != 1 ||
+        X509_VERIFY_PARAM_set_purpose(param, openssl_purpose(chain->purpose)) != 1)
+        return err_openssl(ERR_INTERNAL, "verification parameters");
+    if (!chain->ignore_dates) X509_VERIFY_PARAM_set_time(param, (time_t)chain->at);
+    X509_VERIFY_PARAM_set_depth(param, LIMIT_CHAIN_DEPTH);
+    X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
+    if (!chain->hostname) return NULL;
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+                                               X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    ASN1_OCTET_STRING *address CLEANUP(ASN1_OCTET_STRING_free) = a2i_IPADDRESS(chain->hostname);
+    ERR_clear_error();
+    int set = address ? X509_VERIFY_PARAM_set1_ip_asc(param, chain->hostname)
+                      : X509_VERIFY_PARAM_set1_host(param, chain->hostname, 0);
+    if (set != 1) return err_openssl(ERR_USAGE, "host name %s", chain->hostname);
+    return NULL;
+}
+
+err_t *cert_verify_chain(const cert_t *cert, const cert_chain_t *chain) {
+    if ((chain->at <= 0 && !chain->ignore_dates) || !chain->roots)
+        return err_new(ERR_USAGE, "a chain needs roots and a time to be judged at");
+    if (chain->hostname && !chain->hostname[0]) return err_new(ERR_USAGE, "host name is empty");
+    STACK_OF(X509) * untrusted CLEANUP(sk_X509_free) = NULL;
+    STACK_OF(X509) * trusted CLEANUP(sk_X509_free) = NULL;
+    TRY(cert_list_stack(chain->intermediates, &untrusted));
+    TRY(cert_list_stack(chain->roots, &trusted));
+    X509_STORE_CTX *context CLEANUP(X509_STORE_CTX_free) = X509_STORE_CTX_new();
+    if (!context || X509_STORE_CTX_init(context, NULL, cert_x509(cert), untrusted) != 1)
+        return err_openssl(ERR_INTERNAL, "verification context");
+    X509_STORE_CTX_set0_trusted_stack(context, trusted);
+    TRY(chain_parameters(context, chain));
+    if (X509_verify_cert(context) == 1) return NULL;
+    int reason = X509_STORE_CTX_get_error(context);
+    ERR_clear_error();
+    if (reason == X509_V_ERR_OUT_OF_MEM) return err_nomem();
+    return err_new(ERR_VERIFY, "certificate %s (%s): %s, at depth %d of its chain",
+                   cert_serial_hex(cert), cert_subject(cert), X509_verify_cert_error_string(reason),
+                   X509_STORE_CTX_get_error_depth(context));
+}
