@@ -121,7 +121,7 @@ err_t *plist_set_bool(plist_t *dict, const char *key, bool value) WARN_UNUSED;
 err_t *plist_set_int(plist_t *dict, const char *key, int64_t value) WARN_UNUSED;
 err_t *plist_set_u64(plist_t *dict, const char *key, uint64_t value) WARN_UNUSED;
 err_t *plist_set_real(plist_t *dict, const char *key, double value) WARN_UNUSED;
-/* Years 1 to 9999. */
+/* Years 0 to 9999. */
 err_t *plist_set_date(plist_t *dict, const char *key, int64_t unix_seconds) WARN_UNUSED;
 /* `node` must be of the same document and stand nowhere yet (ERR_INTERNAL). */
 err_t *plist_set_node(plist_t *dict, const char *key, plist_t *node) WARN_UNUSED;
