@@ -1,0 +1,325 @@
+/*
+ * coffer-web: HTTPS for devices, people and programs. Holds the TLS key and nothing else that is
+ * secret: certificates and signatures come from the keeper. Started by cofferd. Threads: HTTP
+ * event threads, request workers, the store's writer, the keeper client's reader, the control
+ * channel's, housekeeping; the main thread waits for signals.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "crypto/secret.h"
+#include "format/json.h"
+#include "ipc/control.h"
+#include "ipc/sandbox.h"
+#include "program/common/settings.h"
+#include "program/web/web.h"
+#include "store/migrate.h"
+
+enum {
+    STOP_GRACE_MS = 8000,
+    SESSION_IDLE_S = 1800,
+    SESSION_LIFE_S = 8 * 3600,
+    SESSIONS_MAX = 10000,
+    CREDENTIAL_MAX = 256 * 1024,
+    COURIER_WAKE = 1, /* the only event on the channel to the courier */
+};
+
+typedef struct {
+    web_t web;
+    control_t *control;
+    housekeeping_t *housekeeping;
+    char *store_dir;
+    char *store_path;
+    buf_t cert_pem, key_pem, device_ca_pem;
+} program_t;
+
+static void on_wire(void *ctx, role_t peer, int fd) {
+    web_t *web = ctx;
+    switch (peer) {
+    case ROLE_KEEPER: rpc_client_replace(web->keeper_rpc, fd); return;
+    case ROLE_COURIER: rpc_client_replace(web->courier_rpc, fd); return;
+    case ROLE_WEB:
+    case ROLE_MAILGATE:
+    case ROLE_COMMAND: fd_close(fd); return;
+    }
+}
+
+static void on_gone(void *ctx, err_t *why) {
+    web_t *web = ctx;
+    log_error(&web->log, LOG_ERROR, why, "control channel");
+    (void)kill(getpid(), SIGTERM);
+}
+
+static void on_job(void *ctx) {
+    web_t *web = ctx;
+    err_ignore(rpc_notify(web->courier_rpc, COURIER_WAKE, BYTES_NONE)); /* it polls as well */
+}
+
+static err_t *read_credentials(program_t *p) {
+    const char *dir = p->web.settings.dir;
+    CLEANUP(mem_free) char *cert = NULL;
+    CLEANUP(mem_free) char *key = NULL;
+    CLEANUP(mem_free) char *ca = NULL;
+    TRY(file_path(dir, "tls/cert.pem", &cert));
+    TRY(file_path(dir, "tls/key.pem", &key));
+    TRY(file_path(dir, "public/device-ca.pem", &ca));
+    TRY(file_read(cert, &p->cert_pem));
+    TRY(file_read(key, &p->key_pem));
+    return file_read(ca, &p->device_ca_pem);
+}
+
+/* Which CAs may have signed a device's factory certificate: configuration, never built in. */
+static err_t *read_factory_cas(web_t *web) {
+    bytes_t list = web->settings.factory_cas, item;
+    while (conf_list_next(&list, &item)) {
+        CLEANUP(mem_free) char *name = mem_strndup((const char *)item.p, item.n);
+        CLEANUP(mem_free) char *path = NULL;
+        CLEANUP(buf_done) buf_t pem;
+        buf_init(&pem, CREDENTIAL_MAX);
+        if (!name) return err_nomem();
+        TRY(settings_path(&web->settings, name, &path));
+        TRY_WRAP(file_read(path, &pem), "coffer.conf: [enrol] factory_ca");
+        TRY_WRAP(cert_parse_pem_list(buf_bytes(&pem), &web->factory_cas),
+                 "coffer.conf: [enrol] factory_ca %s", name);
+    }
+    return NULL;
+}
+
+static err_t *enter_sandbox(program_t *p) {
+    sandbox_report_t report;
+    const sandbox_path_t paths[] = {
+        {p->store_dir, SANDBOX_READ | SANDBOX_WRITE},
+        {"/dev/urandom", SANDBOX_READ},
+        {"/etc/localtime", SANDBOX_READ | SANDBOX_OPTIONAL},
+    };
+    TRY(sandbox_enter(SANDBOX_WEB, paths, sizeof paths / sizeof paths[0],
+                      p->web.settings.require_sandbox, &report));
+    log_line(&p->web.log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
+             "sandbox landlock=%d seccomp=%s", report.landlock_abi,
+             report.relaxed ? "relaxed" : "on");
+    return NULL;
+}
+
+/* The topic of pushes is the UID in the push certificate's subject. */
+static err_t *push_topic(const settings_t *settings, char **ret_topic) {
+    if (settings->push_topic[0] || !settings->push_certificate[0]) {
+        *ret_topic = mem_strdup(settings->push_topic);
+        return *ret_topic ? NULL : err_nomem();
+    }
+    CLEANUP(mem_free) char *path = NULL;
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    CLEANUP(buf_done) buf_t pem;
+    buf_init(&pem, CREDENTIAL_MAX);
+    TRY(settings_path(settings, settings->push_certificate, &path));
+    TRY_WRAP(file_read(path, &pem), "push certificate");
+    TRY_WRAP(cert_parse_pem(buf_bytes(&pem), &cert), "push certificate %s", path);
+    const char *topic = cert_subject_get(cert, OID_UID);
+    if (!topic)
+        return err_new(ERR_INVALID, "%s is no MDM push certificate: its subject has no UID", path);
+    *ret_topic = mem_strdup(topic);
+    return *ret_topic ? NULL : err_nomem();
+}
+
+static err_t *start_services(program_t *p, const char *topic) {
+    web_t *web = &p->web;
+    const settings_t *s = &web->settings;
+    const clk_t *clk = clk_real();
+    const rnd_t *rnd = rnd_real();
+    TRY(db_open(p->store_path, NULL, clk, &web->db));
+    TRY(migrate_run(web->db, NULL));
+    TRY(rpc_client_new(-1, &web->keeper_rpc));
+    TRY(rpc_client_new(-1, &web->courier_rpc));
+    TRY(keeper_new(web->keeper_rpc, &web->keeper));
+    TRY(control_start(p->control, &(control_callbacks_t){web, on_wire, on_gone}));
+    TRY(directory_new(&(directory_options_t){web->db, &web->audit, clk, rnd, s->cheap_passwords},
+                      &web->directory));
+    pki_options_t pki = {.db = web->db,
+                         .keeper = web->keeper,
+                         .audit = &web->audit,
+                         .clk = clk,
+                         .rnd = rnd,
+                         .challenge_ttl_s = s->challenge_ttl_s,
+                         .allow_des3 = s->scep_des3,
+                         .allow_sha1 = s->scep_sha1};
+    TRY(pki_new(&pki, &web->pki));
+    CLEANUP(mem_free) char *scep = mem_printf("%s/scep", s->url);
+    if (!scep) return err_nomem();
+    devices_options_t devices = {.db = web->db,
+                                 .keeper = web->keeper,
+                                 .pki = web->pki,
+                                 .audit = &web->audit,
+                                 .clk = clk,
+                                 .rnd = rnd,
+                                 .organisation = s->organisation,
+                                 .url = s->url,
+                                 .mtls_url = s->mtls_url,
+                                 .scep_url = s->scep_url[0] ? s->scep_url : scep,
+                                 .identity_profile = s->identity_profile,
+                                 .topic = topic,
+                                 .access_rights = s->access_rights,
+                                 .sign_message = s->sign_message,
+                                 .check_out_when_removed = s->check_out_when_removed,
+                                 .profile_cipher = s->profile_cipher,
+                                 .factory_cas = &web->factory_cas,
+                                 .job_added = on_job,
+                                 .job_ctx = web};
+    TRY(devices_new(&devices, &web->devices));
+    return sessions_new(clk, rnd, SESSION_IDLE_S, SESSION_LIFE_S, SESSIONS_MAX, &web->sessions);
+}
+
+static err_t *start_http(program_t *p) {
+    web_t *web = &p->web;
+    const settings_t *s = &web->settings;
+    http_listener_t listeners[3];
+    size_t n = 0;
+    const http_listener_t tls = {.tls = true,
+                                 .cert_pem = buf_bytes(&p->cert_pem),
+                                 .key_pem = buf_bytes(&p->key_pem),
+                                 .hsts = true};
+    listeners[n] = tls;
+    listeners[n].address = s->listen.address;
+    listeners[n].port = s->listen.port;
+    listeners[n++].tag = WEB_TAG_HTTPS;
+    if (s->http_listen.address[0])
+        listeners[n++] = (http_listener_t){
+            .address = s->http_listen.address, .port = s->http_listen.port, .tag = WEB_TAG_PLAIN};
+    if (s->mtls_listen.address[0]) {
+        listeners[n] = tls;
+        listeners[n].address = s->mtls_listen.address;
+        listeners[n].port = s->mtls_listen.port;
+        listeners[n].tag = WEB_TAG_MTLS;
+        listeners[n].request_client_cert = true;
+        listeners[n++].client_ca_pem = buf_bytes(&p->device_ca_pem);
+    }
+    http_server_config_t config = {.listeners = listeners,
+                                   .listeners_n = n,
+                                   .routes = WEB_ROUTES,
+                                   .routes_n = WEB_ROUTES_N,
+                                   .ctx = web,
+                                   .before = web_before,
+                                   .after = web_after,
+                                   .workers = (unsigned)s->workers};
+    TRY(http_server_start(&config, &web->server));
+    for (size_t i = 0; i < n; i++)
+        log_line(&web->log, LOG_INFO, "listening on %s port %u (%s)", listeners[i].address,
+                 http_server_port(web->server, i),
+                 listeners[i].tag == WEB_TAG_PLAIN  ? "http"
+                 : listeners[i].tag == WEB_TAG_MTLS ? "https with client certificates"
+                                                    : "https");
+    return NULL;
+}
+
+static void stop(program_t *p) {
+    web_t *web = &p->web;
+    web->draining = true;
+    if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
+    housekeeping_stop(p->housekeeping);
+    http_server_free(web->server);
+    sessions_free(web->sessions);
+    devices_free(web->devices);
+    pki_free(web->pki);
+    directory_free(web->directory);
+    db_close(web->db);
+    control_free(p->control);
+    keeper_free(web->keeper);
+    rpc_client_free(web->keeper_rpc);
+    rpc_client_free(web->courier_rpc);
+    cert_list_done(&web->factory_cas);
+    settings_done(&web->settings);
+    buf_done(&p->key_pem);
+    buf_done(&p->cert_pem);
+    buf_done(&p->device_ca_pem);
+    mem_free(p->store_dir);
+    mem_free(p->store_path);
+}
+
+static err_t *name_node(web_t *web) {
+    char host[65] = "";
+    if (gethostname(host, sizeof host - 1) != 0) return err_errno(errno, "gethostname");
+    int n = snprintf(web->node, sizeof web->node, "%s/web", host);
+    if (n < 0 || (size_t)n >= sizeof web->node) return err_new(ERR_INTERNAL, "host name too long");
+    web->audit = (audit_t){.node = web->node, .clk = clk_real()};
+    return NULL;
+}
+
+static err_t *start(program_t *p, const char *dir) {
+    web_t *web = &p->web;
+    CLEANUP(mem_free) char *topic = NULL;
+    TRY(crypto_init());
+    jso_init();
+    TRY(settings_load(dir, &web->settings));
+    TRY(name_node(web));
+    TRY(file_path(web->settings.dir, "store", &p->store_dir));
+    TRY(file_path(p->store_dir, "store.db", &p->store_path));
+    TRY(read_credentials(p));
+    TRY(read_factory_cas(web));
+    TRY(push_topic(&web->settings, &topic));
+    TRY(control_open(&p->control));
+    TRY(enter_sandbox(p));
+    TRY(start_services(p, topic));
+    TRY(start_http(p));
+    TRY(housekeeping_start(web, &p->housekeeping));
+    return control_ready(p->control);
+}
+
+static void usage(FILE *out) {
+    (void)fputs("usage: coffer-web --dir DIR\n\n"
+                "Serves HTTPS for an instance of Coffer. Started by cofferd.\n",
+                out);
+}
+
+static int parse_arguments(int argc, char **argv, const char **ret_dir) {
+    static const struct option options[] = {
+        {"dir", required_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'h') {
+            usage(stdout);
+            return 0;
+        }
+        if (c != 'd') break;
+        *ret_dir = optarg;
+    }
+    if (!*ret_dir || optind != argc) {
+        usage(stderr);
+        return 2;
+    }
+    return -1;
+}
+
+int main(int argc, char **argv) {
+    const char *dir = NULL;
+    int done = parse_arguments(argc, argv, &dir);
+    if (done >= 0) return done;
+    static program_t program; /* large, and outlives every thread */
+    program_t *p = &program;
+    sigset_t signals;
+    int number = 0;
+    http_tune_memory();
+    (void)umask(077);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_init(&p->web.log, "coffer-web", clk_real());
+    buf_init(&p->cert_pem, CREDENTIAL_MAX);
+    buf_init_secret(&p->key_pem, CREDENTIAL_MAX);
+    buf_init(&p->device_ca_pem, CREDENTIAL_MAX);
+    err_t *e = start(p, dir);
+    if (!e) (void)sigwait(&signals, &number);
+    bool failed = e != NULL;
+    log_error(&p->web.log, LOG_ERROR, e, "cannot start");
+    stop(p);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,103 @@
+/*
+ * coffer-web's context: what its routes share. Filled in by main.c before the first request,
+ * immutable afterwards but for what says otherwise.
+ */
+#ifndef COFFER_PROGRAM_WEB_H
+#define COFFER_PROGRAM_WEB_H
+
+#include <stdatomic.h>
+
+#include "audit/audit.h"
+#include "base/log.h"
+#include "device/device.h"
+#include "directory/directory.h"
+#include "http/server.h"
+#include "http/session.h"
+#include "ipc/client.h"
+#include "keeper/client.h"
+#include "pki/pki.h"
+#include "program/common/settings.h"
+
+/* Listener tags: which routes are served where. */
+enum { WEB_TAG_HTTPS = 0, WEB_TAG_PLAIN = 1, WEB_TAG_MTLS = 2 };
+#define WEB_ON_HTTPS (1u << WEB_TAG_HTTPS)
+#define WEB_ON_PLAIN (1u << WEB_TAG_PLAIN)
+#define WEB_ON_MTLS  (1u << WEB_TAG_MTLS)
+
+/* http_route_t.need */
+enum {
+    WEB_NEED_NOTHING = 0,
+    WEB_NEED_READ = 1,  /* admin or auditor */
+    WEB_NEED_ADMIN = 2, /* admin */
+};
+
+typedef struct {
+    settings_t settings;
+    log_t log;
+    char node[96]; /* audit chain: "host/web" */
+    audit_t audit;
+    db_t *db;
+    rpc_client_t *keeper_rpc;
+    rpc_client_t *courier_rpc;
+    keeper_t *keeper;
+    directory_t *directory;
+    pki_t *pki;
+    devices_t *devices;
+    cert_list_t factory_cas;
+    sessions_t *sessions;
+    http_server_t *server;
+    _Atomic uint64_t replies[6]; /* by status class, for the metrics */
+    _Atomic uint64_t scep_issued;
+    _Atomic bool draining; /* a signal came: health says so */
+} web_t;
+
+/* Who is asking, found by the `before` hook; request->user points to one in the arena. */
+typedef struct {
+    const char *actor; /* "person:EMAIL" or "token:NAME", for the audit */
+    const char *role;  /* admin, auditor, member */
+    const char *email; /* of a person, or "" */
+    const char *csrf;  /* of a session, or "" */
+} web_caller_t;
+
+/* Never NULL behind a route that demands authentication. */
+static inline const web_caller_t *web_caller(const http_request_t *request) {
+    return request->user;
+}
+
+#define WEB_COOKIE "coffer_session"
+
+/* hooks.c */
+err_t *web_before(void *ctx, http_request_t *request, http_reply_t *reply, bool *ret_answered);
+void web_after(void *ctx, const http_request_t *request, const http_reply_t *reply, const err_t *e);
+
+/* routes.c */
+extern const http_route_t WEB_ROUTES[];
+extern const size_t WEB_ROUTES_N;
+
+/* housekeeping.c: signs audit heads, drops what expired; one thread. */
+typedef struct housekeeping housekeeping_t;
+err_t *housekeeping_start(web_t *web, housekeeping_t **ret_housekeeping) WARN_UNUSED;
+void housekeeping_stop(housekeeping_t *housekeeping); /* signs the last head; takes NULL */
+/* Signs the head of this process's chain now, if there is anything new. */
+err_t *housekeeping_sign_head(web_t *web) WARN_UNUSED;
+
+/* Handlers, one file a family: routes_*.c */
+err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_ca_root(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_ca_device(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *route_scep_get(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_scep_post(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *route_home(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_portal(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_portal_login(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_portal_logout(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_portal_style(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_portal_profile(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_ota(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *route_mdm(void *ctx, http_request_t *request, http_reply_t *reply);
+
+#endif
