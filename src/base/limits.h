@@ -39,7 +39,8 @@ enum {
     LIMIT_CMS_CERTIFICATES = 16,       /* certificates in one SignedData */
     LIMIT_CMS_SIGNERS = 1,             /* SCEP and MDM have exactly one */
     LIMIT_CMS_RECIPIENTS = 8,
-    LIMIT_CMS_DEPTH = 32,           /* nested BER elements; a certificate needs about 14 */
+    LIMIT_CMS_DIGESTS = 8, /* digest algorithms of one SignedData; each hashes all the content */
+    LIMIT_CMS_DEPTH = 32,  /* nested BER elements; a certificate needs about 14 */
     LIMIT_CMS_ELEMENTS = 64 * 1024, /* BER elements; indefinite content has many chunks */
     LIMIT_CERTIFICATE_BYTES = 64 * 1024,
     LIMIT_SERIAL_BYTES = 64,            /* RFC 5280 says 20; foreign CAs differ */

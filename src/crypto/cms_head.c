@@ -8,6 +8,7 @@
 #include "crypto/ber_internal.h"
 
 enum {
+    BER_TAG_INTEGER = 0x02,
     BER_TAG_OID = 0x06,
     BER_TAG_SEQUENCE = 0x30,
     BER_TAG_SET = 0x31,
@@ -133,12 +134,59 @@ static err_t *cms_head_content(bytes_t message, cms_type_t *ret_type, bytes_t *r
     return err_new(ERR_INVALID, "CMS content type is not one that is read here");
 }
 
+static err_t *count_members(bytes_t set, size_t max, const char *what) {
+    uint8_t tag;
+    bytes_t member;
+    for (size_t n = 0; set.n; n++) {
+        if (n == max) return err_new(ERR_LIMIT, "CMS message with more than %zu %s", max, what);
+        TRY(ber_next(&set, &tag, &member));
+    }
+    return NULL;
+}
+
+/*
+ * SignedData ::= SEQUENCE { version, digestAlgorithms SET, encapContentInfo SEQUENCE,
+ * certificates [0] OPTIONAL, crls [1] OPTIONAL, signerInfos SET }
+ */
+static err_t *check_signed(bytes_t data) {
+    bytes_t member;
+    uint8_t tag;
+    TRY(ber_expect(&data, BER_TAG_INTEGER, &member));
+    TRY(ber_expect(&data, BER_TAG_SET, &member));
+    TRY(count_members(member, LIMIT_CMS_DIGESTS, "digest algorithms"));
+    TRY(ber_expect(&data, BER_TAG_SEQUENCE, &member));
+    do {
+        TRY(ber_next(&data, &tag, &member));
+        if (tag == BER_TAG_EXPLICIT_0)
+            TRY(count_members(member, LIMIT_CMS_CERTIFICATES, "certificates"));
+    } while (tag != BER_TAG_SET);
+    return data.n ? err_new(ERR_INVALID, "SignedData goes on behind its signers") : NULL;
+}
+
+/* Both kinds begin: SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos SET, ... } */
+static err_t *check_enveloped(bytes_t data) {
+    bytes_t member, certificates;
+    uint8_t tag;
+    TRY(ber_expect(&data, BER_TAG_INTEGER, &member));
+    TRY(ber_next(&data, &tag, &member));
+    if (tag == BER_TAG_EXPLICIT_0) {
+        while (member.n) {
+            TRY(ber_next(&member, &tag, &certificates));
+            TRY(count_members(certificates, LIMIT_CMS_CERTIFICATES, "certificates"));
+        }
+        TRY(ber_next(&data, &tag, &member));
+    }
+    if (tag != BER_TAG_SET) return err_new(ERR_INVALID, "EnvelopedData without recipients");
+    return count_members(member, LIMIT_CMS_RECIPIENTS, "recipients");
+}
+
 err_t *cms_head_check(bytes_t message, cms_type_t *ret_type) {
     if (message.n > LIMIT_CMS_BYTES)
         return err_new(ERR_LIMIT, "CMS message of %zu bytes", message.n);
     bytes_t content;
     cms_type_t type;
     TRY_WRAP(cms_head_content(message, &type, &content), "CMS message");
+    TRY(type == CMS_SIGNED_DATA ? check_signed(content) : check_enveloped(content));
     *ret_type = type;
     return NULL;
 }

@@ -17,7 +17,8 @@ typedef enum {
 /*
  * ERR_INVALID unless message is exactly one well-formed ContentInfo of one of these types: every
  * length inside its parent, indefinite ones closed, nothing behind. ERR_LIMIT past
- * LIMIT_CMS_BYTES, LIMIT_CMS_DEPTH or LIMIT_CMS_ELEMENTS.
+ * LIMIT_CMS_BYTES, LIMIT_CMS_DEPTH, LIMIT_CMS_ELEMENTS, and past what costs OpenSSL most:
+ * LIMIT_CMS_CERTIFICATES, LIMIT_CMS_DIGESTS, LIMIT_CMS_RECIPIENTS.
  */
 err_t *cms_head_check(bytes_t message, cms_type_t *ret_type) WARN_UNUSED;
 

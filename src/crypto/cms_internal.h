@@ -1,0 +1,35 @@
+/*
+ * For the files of src/crypto only: what the CMS files share.
+ */
+#ifndef COFFER_CRYPTO_CMS_INTERNAL_H
+#define COFFER_CRYPTO_CMS_INTERNAL_H
+
+#include <openssl/bio.h>
+#include <openssl/cms.h>
+
+#include "crypto/cms.h"
+
+DEFINE_CLEANUP(CMS_ContentInfo, CMS_ContentInfo_free)
+
+/* A read-only BIO over the bytes, which must outlive it. NULL without memory. */
+BIO *cms_bio_source(bytes_t data);
+/* A BIO that appends to a buf_t; bio and method go together in cms_sink_done. */
+typedef struct {
+    buf_t *out; /* borrowed */
+    err_t *e;   /* why the buffer refused, if it did; owned */
+    BIO *bio;
+    BIO_METHOD *method;
+} cms_sink_t;
+err_t *cms_sink_init(cms_sink_t *sink, buf_t *out) WARN_UNUSED;
+void cms_sink_done(cms_sink_t *sink);
+DEFINE_CLEANUP_VALUE(cms_sink_t, cms_sink_done)
+
+/* Exactly one ContentInfo that passed cms_head_check. */
+err_t *cms_parse(bytes_t message, cms_type_t *ret_type, CMS_ContentInfo **ret_cms) WARN_UNUSED;
+/* Appends the DER; ERR_LIMIT past LIMIT_CMS_BYTES or out's own maximum. */
+err_t *cms_write_der(CMS_ContentInfo *cms, buf_t *out) WARN_UNUSED;
+/* Streams content through an unfinished message and appends BER of indefinite length. */
+err_t *cms_write_indefinite(CMS_ContentInfo *cms, bytes_t content, unsigned flags,
+                            buf_t *out) WARN_UNUSED;
+
+#endif
