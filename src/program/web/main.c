@@ -38,6 +38,8 @@ typedef struct {
     housekeeping_t *housekeeping;
     char *store_dir;
     char *store_path;
+    char *topic;    /* of pushes */
+    char *scep_url; /* what devices are told */
     buf_t cert_pem, key_pem, device_ca_pem;
 } program_t;
 
@@ -128,7 +130,7 @@ static err_t *push_topic(const settings_t *settings, char **ret_topic) {
     return *ret_topic ? NULL : err_nomem();
 }
 
-static err_t *start_services(program_t *p, const char *topic) {
+static err_t *start_services(program_t *p) {
     web_t *web = &p->web;
     const settings_t *s = &web->settings;
     const clk_t *clk = clk_real();
@@ -150,8 +152,8 @@ static err_t *start_services(program_t *p, const char *topic) {
                          .allow_des3 = s->scep_des3,
                          .allow_sha1 = s->scep_sha1};
     TRY(pki_new(&pki, &web->pki));
-    CLEANUP(mem_free) char *scep = mem_printf("%s/scep", s->url);
-    if (!scep) return err_nomem();
+    p->scep_url = s->scep_url[0] ? mem_strdup(s->scep_url) : mem_printf("%s/scep", s->url);
+    if (!p->scep_url) return err_nomem();
     devices_options_t devices = {.db = web->db,
                                  .keeper = web->keeper,
                                  .pki = web->pki,
@@ -161,9 +163,9 @@ static err_t *start_services(program_t *p, const char *topic) {
                                  .organisation = s->organisation,
                                  .url = s->url,
                                  .mtls_url = s->mtls_url,
-                                 .scep_url = s->scep_url[0] ? s->scep_url : scep,
+                                 .scep_url = p->scep_url,
                                  .identity_profile = s->identity_profile,
-                                 .topic = topic,
+                                 .topic = p->topic,
                                  .access_rights = s->access_rights,
                                  .sign_message = s->sign_message,
                                  .check_out_when_removed = s->check_out_when_removed,
@@ -239,6 +241,8 @@ static void stop(program_t *p) {
     buf_done(&p->device_ca_pem);
     mem_free(p->store_dir);
     mem_free(p->store_path);
+    mem_free(p->topic);
+    mem_free(p->scep_url);
 }
 
 static err_t *name_node(web_t *web) {
@@ -252,7 +256,6 @@ static err_t *name_node(web_t *web) {
 
 static err_t *start(program_t *p, const char *dir) {
     web_t *web = &p->web;
-    CLEANUP(mem_free) char *topic = NULL;
     TRY(crypto_init());
     jso_init();
     TRY(settings_load(dir, &web->settings));
@@ -261,10 +264,10 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(file_path(p->store_dir, "store.db", &p->store_path));
     TRY(read_credentials(p));
     TRY(read_factory_cas(web));
-    TRY(push_topic(&web->settings, &topic));
+    TRY(push_topic(&web->settings, &p->topic));
     TRY(control_open(&p->control));
     TRY(enter_sandbox(p));
-    TRY(start_services(p, topic));
+    TRY(start_services(p));
     TRY(start_http(p));
     TRY(housekeeping_start(web, &p->housekeeping));
     return control_ready(p->control);
