@@ -30,6 +30,7 @@ typedef struct {
     size_t response_max;     /* bytes of a response body; 0: LIMIT_HTTP_RESPONSE */
     const char *resolve;     /* "host:port:address", for tests and split DNS; or NULL */
     const char *unix_socket; /* connect here instead of to the URL's host; or NULL */
+    const char *proxy;       /* "http://proxy:3128"; NULL: none, whatever the environment says */
 } http_client_config_t;
 
 /* How a transfer ended, for those who may try again. */

@@ -43,8 +43,11 @@ typedef struct {
  * skipped and `reply` sent. An error is answered as http_reply_error does. */
 typedef err_t *(*http_before_t)(void *ctx, http_request_t *request, http_reply_t *reply,
                                 bool *ret_answered);
-/* Called on the worker thread when the reply stands, for the log and the metrics. `e` (borrowed)
- * is why the reply is an error, or NULL. */
+/*
+ * Called when the reply stands, for the log and the metrics: on the worker thread, or on an event
+ * thread for a request that never came to a handler (unknown path, body too large, overload), so
+ * it must not block. `e` (borrowed) is why the reply is an error, or NULL.
+ */
 typedef void (*http_after_t)(void *ctx, const http_request_t *request, const http_reply_t *reply,
                              const err_t *e);
 

@@ -1,0 +1,112 @@
+/*
+ * Inside the server: what server.c (lifecycle), server_listener.c (sockets, libmicrohttpd),
+ * server_exchange.c (one request from first line to reply) and server_pool.c (workers) share.
+ */
+#ifndef COFFER_HTTP_SERVER_INTERNAL_H
+#define COFFER_HTTP_SERVER_INTERNAL_H
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http/server.h"
+
+typedef struct exchange exchange_t;
+
+/* The bounded queue and its workers. One lock. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    exchange_t *first;
+    exchange_t *last;
+    unsigned waiting;
+    unsigned running;
+    unsigned room; /* how many may wait */
+    bool closing;  /* nothing new; what waits is refused */
+    pthread_t *threads;
+    unsigned threads_n;
+} pool_t;
+
+typedef struct {
+    http_server_t *server;
+    struct MHD_Daemon *daemon;
+    int socket; /* -1 once closed */
+    uint16_t port;
+    unsigned tag;
+    bool tls;
+    bool hsts;
+    /* libmicrohttpd keeps the pointers; the key's bytes are wiped once it has parsed them. */
+    char *cert_pem;
+    char *key_pem;
+    size_t key_size;
+    char *client_ca_pem;
+} listener_t;
+
+struct http_server {
+    http_server_config_t config; /* with the defaults filled in; its listeners are not kept */
+    listener_t *listeners;
+    size_t listeners_n;
+    pool_t pool;
+    bool pool_runs;
+    bool stopped;
+    char id_prefix[9];
+    _Atomic uint64_t requests;
+    _Atomic uint64_t overloaded;
+    _Atomic size_t body_bytes; /* of all exchanges */
+    atomic_bool draining;
+    pthread_mutex_t lock; /* guards in_flight */
+    pthread_cond_t idle;
+    unsigned in_flight;
+};
+
+typedef enum {
+    STAGE_HEADERS, /* event thread: nothing looked at yet */
+    STAGE_BODY,    /* event thread: the body streams in */
+    STAGE_PARKED,  /* worker: in the queue or in a handler */
+    STAGE_ANSWERED /* event thread: the reply stands */
+} stage_t;
+
+/* One request. Belongs to the event thread, while parked to the worker. */
+struct exchange {
+    http_request_t request;
+    http_reply_t reply;
+    listener_t *listener;
+    struct MHD_Connection *connection;
+    struct MHD_Response *response;
+    exchange_t *next; /* in the pool's queue */
+    stage_t stage;
+    bool discard; /* refused already: the body is read to be thrown away */
+    http_match_t match;
+    char *target;
+    buf_t path;
+    buf_t body;
+    uint64_t received; /* bytes of body */
+    size_t counted;    /* of them in server->body_bytes */
+    char peer[INET6_ADDRSTRLEN];
+};
+
+/* libmicrohttpd's callbacks; cls is the listener_t. */
+void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *data_size, void **state);
+void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
+                  enum MHD_RequestTerminationCode why);
+/* On a worker: runs the handler (or refuses, when closing) and wakes the connection; x is gone
+ * afterwards. */
+void exchange_run(exchange_t *x, bool refuse);
+
+err_t *pool_start(pool_t *pool, unsigned threads, unsigned room) WARN_UNUSED;
+/* False when the queue is full or closing. */
+bool pool_push(pool_t *pool, exchange_t *x);
+/* Refuses what waits, awaits what runs, joins the threads. */
+void pool_stop(pool_t *pool);
+void pool_counts(pool_t *pool, unsigned *ret_waiting, unsigned *ret_running);
+
+err_t *listener_open(listener_t *listener, const http_listener_t *config) WARN_UNUSED;
+err_t *listener_start(listener_t *listener, const http_listener_t *config) WARN_UNUSED;
+void listener_quiesce(listener_t *listener);
+void listener_done(listener_t *listener);
+
+#endif
