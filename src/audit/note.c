@@ -29,5 +29,6 @@ err_t *audit_note(const audit_t *audit, db_conn_t *conn, const char *actor, cons
     if (e) return e;
     const char *detail = NULL;
     TRY(buf_cstr(&text, &detail));
-    return audit_append(audit, conn, bytes_str(actor), bytes_str(action), bytes_str(object), detail);
+    return audit_append(audit, conn, bytes_str(actor), bytes_str(action), bytes_str(object),
+                        detail);
 }
