@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "crypto/digest.h"
+#include "program/common/head.h"
 #include "program/web/web.h"
 #include "store/challenges.h"
 #include "store/enrolments.h"
@@ -24,44 +24,10 @@ struct housekeeping {
     bool stop;
 };
 
-typedef struct {
-    const audit_t *audit;
-    audit_head_t head;
-    bool found;
-    bytes_t signature;
-    int64_t before_ms;
-} head_job_t;
-
-static err_t *find_pending(db_conn_t *conn, void *arg) {
-    head_job_t *job = arg;
-    return audit_head_pending(job->audit, conn, &job->found, &job->head);
-}
-
-static err_t *store_head(db_conn_t *conn, void *arg) {
-    head_job_t *job = arg;
-    return audit_head_store(conn, &job->head, job->signature);
-}
-
-err_t *housekeeping_sign_head(web_t *web) {
-    head_job_t job = {.audit = &web->audit};
-    CLEANUP(buf_done) buf_t signature;
-    CLEANUP(buf_done) buf_t key;
-    buf_init(&signature, 1024);
-    buf_init(&key, 4096);
-    TRY(db_read(web->db, find_pending, &job));
-    if (!job.found) return NULL;
-    TRY(keeper_public(web->keeper, KEEPER_PUBLIC_AUDIT_KEY, &key));
-    TRY(digest_sha256(buf_bytes(&key), job.head.key_id));
-    TRY(keeper_sign_audit_head(web->keeper, job.head.node, job.head.seq, job.head.hash,
-                               job.head.unix_ms, &signature));
-    job.signature = buf_bytes(&signature);
-    return db_write(web->db, store_head, &job);
-}
-
 static err_t *purge(db_conn_t *conn, void *arg) {
-    head_job_t *job = arg;
-    TRY(db_challenges_purge(conn, job->before_ms));
-    return db_enrolments_purge(conn, job->before_ms);
+    const int64_t *before_ms = arg;
+    TRY(db_challenges_purge(conn, *before_ms));
+    return db_enrolments_purge(conn, *before_ms);
 }
 
 static bool wait_or_stop(housekeeping_t *h) {
@@ -81,11 +47,12 @@ static void *run(void *arg) {
     web_t *web = h->web;
     for (unsigned round = 0;; round++) {
         bool stop = wait_or_stop(h);
-        log_error(&web->log, LOG_WARNING, housekeeping_sign_head(web), "signing the audit head");
+        log_error(&web->log, LOG_WARNING, head_sign(web->db, &web->audit, web->keeper),
+                  "signing the audit head");
         if (stop) return NULL;
         if (round % PURGE_EVERY != 0) continue;
-        head_job_t job = {.before_ms = clk_unix_ms(clk_real()) - KEEP_EXPIRED_MS};
-        log_error(&web->log, LOG_WARNING, db_write(web->db, purge, &job),
+        int64_t before_ms = clk_unix_ms(clk_real()) - KEEP_EXPIRED_MS;
+        log_error(&web->log, LOG_WARNING, db_write(web->db, purge, &before_ms),
                   "dropping expired offers");
     }
 }

@@ -19,6 +19,7 @@
 #include "format/json.h"
 #include "ipc/control.h"
 #include "ipc/sandbox.h"
+#include "program/common/head.h"
 #include "program/common/settings.h"
 #include "program/web/web.h"
 #include "store/migrate.h"
@@ -245,21 +246,12 @@ static void stop(program_t *p) {
     mem_free(p->scep_url);
 }
 
-static err_t *name_node(web_t *web) {
-    char host[65] = "";
-    if (gethostname(host, sizeof host - 1) != 0) return err_errno(errno, "gethostname");
-    int n = snprintf(web->node, sizeof web->node, "%s/web", host);
-    if (n < 0 || (size_t)n >= sizeof web->node) return err_new(ERR_INTERNAL, "host name too long");
-    web->audit = (audit_t){.node = web->node, .clk = clk_real()};
-    return NULL;
-}
-
 static err_t *start(program_t *p, const char *dir) {
     web_t *web = &p->web;
     TRY(crypto_init());
     jso_init();
     TRY(settings_load(dir, &web->settings));
-    TRY(name_node(web));
+    TRY(head_name_node("web", web->node, sizeof web->node, &web->audit));
     TRY(file_path(web->settings.dir, "store", &p->store_dir));
     TRY(file_path(p->store_dir, "store.db", &p->store_path));
     TRY(read_credentials(p));

@@ -78,8 +78,6 @@ extern const size_t WEB_ROUTES_N;
 typedef struct housekeeping housekeeping_t;
 err_t *housekeeping_start(web_t *web, housekeeping_t **ret_housekeeping) WARN_UNUSED;
 void housekeeping_stop(housekeeping_t *housekeeping); /* signs the last head; takes NULL */
-/* Signs the head of this process's chain now, if there is anything new. */
-err_t *housekeeping_sign_head(web_t *web) WARN_UNUSED;
 
 /* Handlers, one file a family: routes_*.c */
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
