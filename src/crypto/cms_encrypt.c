@@ -81,7 +81,7 @@ err_t *cms_encrypt_to(bytes_t content, const cert_t *recipient,
 
 /* The content encryption algorithms that are read, as DER content octets. */
 static const struct {
-    cms_cipher_t cipher = CMS_AES256_CBC;
+    cms_cipher_t cipher;
     bytes_t oid;
 } known_ciphers[] = {
     {CMS_AES128_CBC, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x02", 9}},
