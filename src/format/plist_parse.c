@@ -122,14 +122,13 @@ static err_t *refuse_duplicates(plist_t **nodes, size_t count) {
 /* Moves the children of the innermost frame into its node. */
 static err_t *close_container(parser_t *p) {
     frame_t *frame = top(p);
-    plist_t **children = p->nodes + frame->first;
     size_t count = p->count - frame->first;
     if (frame->has_key) return err_new(ERR_INVALID, "a key without a value");
     if (!frame->node) {
         if (count == 0) return err_new(ERR_INVALID, "a property list without a value");
-        p->doc->root = children[0];
+        p->doc->root = p->nodes[frame->first];
     } else if (count) {
-        plist_t **items = NULL;
+        plist_t **items = NULL, **children = p->nodes + frame->first;
         TRY(arena_alloc(p->doc->arena, count * sizeof(plist_t *), &items));
         memcpy(items, children, count * sizeof(plist_t *));
         frame->node->kids.items = items;
