@@ -20,6 +20,7 @@
 #include "ipc/control.h"
 #include "ipc/sandbox.h"
 #include "program/common/head.h"
+#include "program/common/push_topic.h"
 #include "program/common/settings.h"
 #include "program/web/web.h"
 #include "store/migrate.h"
@@ -109,26 +110,6 @@ static err_t *enter_sandbox(program_t *p) {
              "sandbox landlock=%d seccomp=%s", report.landlock_abi,
              report.relaxed ? "relaxed" : "on");
     return NULL;
-}
-
-/* The topic of pushes is the UID in the push certificate's subject. */
-static err_t *push_topic(const settings_t *settings, char **ret_topic) {
-    if (settings->push_topic[0] || !settings->push_certificate[0]) {
-        *ret_topic = mem_strdup(settings->push_topic);
-        return *ret_topic ? NULL : err_nomem();
-    }
-    CLEANUP(mem_free) char *path = NULL;
-    CLEANUP(cert_free) cert_t *cert = NULL;
-    CLEANUP(buf_done) buf_t pem;
-    buf_init(&pem, CREDENTIAL_MAX);
-    TRY(settings_path(settings, settings->push_certificate, &path));
-    TRY_WRAP(file_read(path, &pem), "push certificate");
-    TRY_WRAP(cert_parse_pem(buf_bytes(&pem), &cert), "push certificate %s", path);
-    const char *topic = cert_subject_get(cert, OID_UID);
-    if (!topic)
-        return err_new(ERR_INVALID, "%s is no MDM push certificate: its subject has no UID", path);
-    *ret_topic = mem_strdup(topic);
-    return *ret_topic ? NULL : err_nomem();
 }
 
 static err_t *start_services(program_t *p) {
@@ -305,6 +286,7 @@ int main(int argc, char **argv) {
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);                /* cofferd starts it again: a reload */
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread */
     (void)signal(SIGPIPE, SIG_IGN);
     log_init(&p->web.log, "coffer-web", clk_real());

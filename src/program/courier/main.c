@@ -1,0 +1,222 @@
+/*
+ * coffer-courier: outbound work from the durable job table; MDM pushes so far. Holds the push
+ * certificate. Reads no requests from outside. Started by cofferd. Threads: the main thread sends
+ * and receives; the store's writer, the keeper client's reader, the control channel's, and one
+ * that hears coffer-web's wake-ups.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "crypto/secret.h"
+#include "format/json.h"
+#include "ipc/client.h"
+#include "ipc/control.h"
+#include "ipc/sandbox.h"
+#include "ipc/server.h"
+#include "keeper/client.h"
+#include "program/common/head.h"
+#include "program/common/push_topic.h"
+#include "program/common/settings.h"
+#include "program/courier/pusher.h"
+#include "store/migrate.h"
+
+enum { ROUND_MS = 1000, HEAD_EVERY_MS = 10000, CREDENTIAL_MAX = 256 * 1024, BACK_OFF_MS = 500 };
+
+typedef struct {
+    settings_t settings;
+    log_t log;
+    char node[96];
+    audit_t audit;
+    control_t *control;
+    db_t *db;
+    rpc_client_t *keeper_rpc;
+    keeper_t *keeper;
+    rpc_server_t *wakes;
+    pusher_t *_Atomic pusher; /* set once; the wake-up thread reads it */
+    char *store_dir, *store_path, *topic;
+    buf_t cert_pem, key_pem, ca_pem;
+    _Atomic bool stop;
+} courier_t;
+
+static void on_wire(void *ctx, role_t peer, int fd) {
+    courier_t *c = ctx;
+    switch (peer) {
+    case ROLE_KEEPER: rpc_client_replace(c->keeper_rpc, fd); return;
+    case ROLE_WEB:
+        log_error(&c->log, LOG_WARNING, rpc_server_add(c->wakes, fd, peer),
+                  "channel from coffer-web");
+        return;
+    case ROLE_COURIER:
+    case ROLE_MAILGATE:
+    case ROLE_COMMAND: fd_close(fd); return;
+    }
+}
+
+static void on_gone(void *ctx, err_t *why) {
+    courier_t *c = ctx;
+    log_error(&c->log, LOG_ERROR, why, "control channel");
+    (void)kill(getpid(), SIGTERM);
+}
+
+static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply) {
+    courier_t *c = ctx;
+    (void)request;
+    pusher_t *pusher = c->pusher;
+    if (pusher) pusher_wake(pusher);
+    if (reply) rpc_reply_finish(reply, NULL, BYTES_NONE);
+}
+
+static err_t *read_pem(const settings_t *s, const char *name, buf_t *out) {
+    CLEANUP(mem_free) char *path = NULL;
+    if (!name[0]) return NULL;
+    TRY(settings_path(s, name, &path));
+    return file_read(path, out);
+}
+
+static err_t *enter_sandbox(courier_t *c) {
+    sandbox_report_t report;
+    const sandbox_path_t paths[] = {
+        {c->store_dir, SANDBOX_READ | SANDBOX_WRITE},
+        {"/dev/urandom", SANDBOX_READ},
+        {"/etc", SANDBOX_READ}, /* resolver, hosts, the system's CA certificates */
+        {"/usr/share/ca-certificates", SANDBOX_READ | SANDBOX_OPTIONAL},
+        {"/usr/lib", SANDBOX_READ | SANDBOX_EXEC}, /* name service modules */
+        {"/run/systemd/resolve", SANDBOX_READ | SANDBOX_OPTIONAL},
+    };
+    TRY(sandbox_enter(SANDBOX_COURIER, paths, sizeof paths / sizeof paths[0],
+                      c->settings.require_sandbox, &report));
+    log_line(&c->log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
+             "sandbox landlock=%d seccomp=%s", report.landlock_abi,
+             report.relaxed ? "relaxed" : "on");
+    return NULL;
+}
+
+static err_t *start_pusher(courier_t *c) {
+    const settings_t *s = &c->settings;
+    if (!s->push_certificate[0]) {
+        log_line(&c->log, LOG_WARNING, "pushing is off: coffer.conf has no [push] certificate");
+        return NULL;
+    }
+    pusher_options_t options = {.db = c->db,
+                                .audit = &c->audit,
+                                .log = &c->log,
+                                .clk = clk_real(),
+                                .url = s->push_url,
+                                .topic = c->topic,
+                                .http = {.ca_pem = buf_bytes(&c->ca_pem),
+                                         .cert_pem = buf_bytes(&c->cert_pem),
+                                         .key_pem = buf_bytes(&c->key_pem),
+                                         .version = HTTP_VERSION_ALPN,
+                                         .connect_ms = 10000,
+                                         .total_ms = 30000,
+                                         .response_max = 64 * 1024}};
+    pusher_t *pusher = NULL;
+    TRY(pusher_new(&options, &pusher));
+    c->pusher = pusher;
+    return NULL;
+}
+
+static err_t *start(courier_t *c, const char *dir) {
+    TRY(crypto_init());
+    TRY(http_client_init());
+    jso_init();
+    TRY(settings_load(dir, &c->settings));
+    const settings_t *s = &c->settings;
+    TRY(head_name_node("courier", c->node, sizeof c->node, &c->audit));
+    TRY(file_path(s->dir, "store", &c->store_dir));
+    TRY(file_path(c->store_dir, "store.db", &c->store_path));
+    TRY_WRAP(read_pem(s, s->push_certificate, &c->cert_pem), "[push] certificate");
+    TRY_WRAP(read_pem(s, s->push_key, &c->key_pem), "[push] key");
+    TRY_WRAP(read_pem(s, s->push_ca, &c->ca_pem), "[push] ca");
+    TRY(push_topic(s, &c->topic));
+    TRY(control_open(&c->control));
+    TRY(enter_sandbox(c));
+    TRY(db_open(c->store_path, &(db_options_t){.readers = 1}, clk_real(), &c->db));
+    TRY(migrate_run(c->db, NULL));
+    TRY(rpc_client_new(-1, &c->keeper_rpc));
+    TRY(keeper_new(c->keeper_rpc, &c->keeper));
+    TRY(rpc_server_new(&(rpc_server_config_t){.ctx = c, .handle = on_wake, .workers = 1},
+                       &c->wakes));
+    TRY(start_pusher(c));
+    TRY(control_start(c->control, &(control_callbacks_t){c, on_wire, on_gone}));
+    return control_ready(c->control);
+}
+
+static void run(courier_t *c, const sigset_t *signals) {
+    int64_t head_due = 0;
+    const struct timespec none = {0}, round = {.tv_sec = ROUND_MS / 1000};
+    pusher_t *pusher = c->pusher;
+    for (;;) {
+        if (sigtimedwait(signals, NULL, pusher ? &none : &round) > 0) return;
+        err_t *e = pusher ? pusher_round(pusher, ROUND_MS) : NULL;
+        if (e) {
+            log_error(&c->log, LOG_WARNING, e, "push round");
+            const struct timespec pause = {.tv_nsec = (long)BACK_OFF_MS * 1000000};
+            if (sigtimedwait(signals, NULL, &pause) > 0) return;
+        }
+        int64_t now = clk_mono_ms(clk_real());
+        if (now < head_due) continue;
+        head_due = now + HEAD_EVERY_MS;
+        log_error(&c->log, LOG_WARNING, head_sign(c->db, &c->audit, c->keeper),
+                  "signing the audit head");
+    }
+}
+
+static void finish(courier_t *c) {
+    if (c->wakes) rpc_server_stop(c->wakes);
+    control_free(c->control);
+    rpc_server_free(c->wakes);
+    pusher_free(c->pusher);
+    db_close(c->db);
+    keeper_free(c->keeper);
+    rpc_client_free(c->keeper_rpc);
+    settings_done(&c->settings);
+    buf_done(&c->cert_pem);
+    buf_done(&c->key_pem);
+    buf_done(&c->ca_pem);
+    mem_free(c->store_dir);
+    mem_free(c->store_path);
+    mem_free(c->topic);
+}
+
+int main(int argc, char **argv) {
+    static const char text[] = "usage: coffer-courier --dir DIR\n\n"
+                               "Sends pushes for an instance of Coffer. Started by cofferd.\n";
+    static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *dir = NULL;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'h') return fputs(text, stdout) < 0;
+        if (c == 'd') dir = optarg;
+        else return 2;
+    }
+    if (!dir || optind != argc) {
+        (void)fputs(text, stderr);
+        return 2;
+    }
+    courier_t courier = {0};
+    sigset_t signals;
+    (void)umask(077);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP); /* cofferd starts it again: a reload */
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_init(&courier.log, "coffer-courier", clk_real());
+    buf_init(&courier.cert_pem, CREDENTIAL_MAX);
+    buf_init_secret(&courier.key_pem, CREDENTIAL_MAX);
+    buf_init(&courier.ca_pem, CREDENTIAL_MAX);
+    err_t *e = start(&courier, dir);
+    if (!e) run(&courier, &signals);
+    bool failed = e != NULL;
+    log_error(&courier.log, LOG_ERROR, e, "cannot start");
+    finish(&courier);
+    return failed ? 1 : 0;
+}
