@@ -37,7 +37,8 @@ err_t *digest_hmac_sha256(bytes_t key, bytes_t data, uint8_t out[DIGEST_SHA256_S
                        LIMIT_SECRET_BYTES);
     unsigned n = 0;
     uint8_t mac[EVP_MAX_MD_SIZE];
-    if (!HMAC(EVP_sha256(), key.p, (int)key.n, data.p, data.n, mac, &n) || n != DIGEST_SHA256_SIZE)
+    const uint8_t *p = key.n ? key.p : (const uint8_t *)""; /* NULL would mean "no key set" */
+    if (!HMAC(EVP_sha256(), p, (int)key.n, data.p, data.n, mac, &n) || n != DIGEST_SHA256_SIZE)
         return err_openssl(ERR_INTERNAL, "HMAC-SHA256");
     memcpy(out, mac, DIGEST_SHA256_SIZE);
     mem_wipe(mac, sizeof mac); /* it may serve as a key */
