@@ -26,7 +26,6 @@ static struct err nomem_instance = {.code = ERR_NOMEM, .line = 0, .file = "memor
 err_t *err_nomem(void) { return &nomem_instance; }
 
 PRINTF_LIKE(6, 0)
-PRINTF_LIKE(6, 0)
 static err_t *err_make(const char *file, int line, err_code_t code, err_t *cause,
                        const char *suffix, const char *format, va_list args) {
     char text[ERR_MESSAGE_MAX];
