@@ -96,6 +96,7 @@ static err_t *add_crl_point(X509 *x509, const char *url) {
     err_t *e = points && point ? NULL : err_nomem();
     if (!e && !(point->distpoint = DIST_POINT_NAME_new())) e = err_nomem();
     if (!e) e = san_build(&san, 1, &point->distpoint->name.fullname);
+    if (!e) point->distpoint->type = 0; /* the choice fullName */
     if (!e && sk_DIST_POINT_push(points, point) <= 0) e = err_nomem();
     if (!e) {
         point = NULL;
