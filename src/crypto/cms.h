@@ -52,7 +52,8 @@ typedef struct {
     size_t attributes_n;
     int64_t signing_time; /* seconds since 1970 UTC; 0: the system's clock */
     bool no_certificates; /* the peer has them already */
-    bool indefinite;      /* BER with indefinite length and chunks of content, as devices send */
+    bool indefinite; /* BER with indefinite length and chunks of content, as devices send; DER if
+                      * detached */
 } cms_sign_options_t;
 
 /*

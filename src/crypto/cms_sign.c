@@ -124,11 +124,12 @@ err_t *cms_sign(const cms_signer_t *signer, bytes_t content, const cms_sign_opti
     if (!options) options = &defaults;
     if (content.n > LIMIT_CMS_BYTES) return err_new(ERR_LIMIT, "content of %zu bytes", content.n);
     unsigned flags = CMS_BINARY;
+    bool indefinite = options->indefinite && !options->detached; /* nothing to stream then */
     if (options->detached) flags |= CMS_DETACHED;
-    if (options->indefinite) flags |= CMS_STREAM;
+    if (indefinite) flags |= CMS_STREAM;
     CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) = NULL;
     TRY(prepare(signer, options, flags, &cms));
-    if (options->indefinite) return cms_write_indefinite(cms, content, flags, out);
+    if (indefinite) return cms_write_indefinite(cms, content, flags, out);
     BIO *source CLEANUP(BIO_free) = cms_bio_source(content);
     if (!source) return err_nomem();
     if (CMS_final(cms, source, NULL, flags) != 1) return err_openssl(ERR_INTERNAL, "signing");
