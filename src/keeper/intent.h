@@ -46,6 +46,13 @@ err_t *intent_get_name(wire_reader_t *r, size_t max, const char *what, char **re
 err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_request_t *request,
                       bool scep, intent_answer_t *answer, const cert_t **ret_cert) WARN_UNUSED;
 
+/* A certificate that this keeper's device CA issued and recorded. ERR_NOT_FOUND, ERR_VERIFY. */
+err_t *intent_find_issued(const keeper_core_t *core, bytes_t fingerprint,
+                          cert_t **ret_cert) WARN_UNUSED;
+/* The bytes of an audit chain's head that are signed; appended. */
+err_t *intent_audit_message(const char *node, int64_t seq, bytes_t hash, int64_t unix_ms,
+                            bytes_t key_id, buf_t *out) WARN_UNUSED;
+
 err_t *intent_status(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_public(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_log(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;

@@ -27,7 +27,8 @@ typedef struct {
     cert_t *profile_cert;
     cms_signer_t *profile_signer; /* carries the root along */
     pkey_t *audit_key;
-    secret_t *storage; /* AES-256 key for device secrets */
+    uint8_t audit_key_id[32]; /* SHA-256 of its SubjectPublicKeyInfo */
+    secret_t *storage;        /* AES-256 key for device secrets */
 } keyring_t;
 
 err_t *keyring_load(vault_t *vault, keyring_t **ret_keys) WARN_UNUSED;

@@ -1,0 +1,92 @@
+/*
+ * KEEPER_ISSUE, and certifying itself: a request becomes a certificate only under a profile's
+ * rules (RFC 5280, RFC 2986). Worker threads.
+ */
+#include "base/limits.h"
+#include "base/mem.h"
+#include "keeper/intent.h"
+
+enum {
+    BACKDATE_S = 60 * 60,    /* a device's clock may be slow */
+    NAMES_ARENA = 64 * 1024, /* bytes */
+};
+
+static err_t *find_profile(const keeper_core_t *core, role_t role, const char *name, bool scep,
+                           const cert_profile_t **ret_profile) {
+    const cert_profile_t *profile = cert_profiles_find(core->profiles, name);
+    if (!profile) return err_new(ERR_DENIED, "there is no certificate profile %s", name);
+    /* Servers' certificates are for whoever owns the instance, not for a process on the net. */
+    if (profile->ca == CERT_PROFILE_ROOT_CA && (scep || role != ROLE_COMMAND))
+        return err_new(ERR_DENIED, "profile %s, rule ca: not by this way", name);
+    *ret_profile = profile;
+    return NULL;
+}
+
+static err_t *issue(const keeper_core_t *core, const cert_profile_t *profile, const csr_t *csr,
+                    const san_entry_t *names, size_t names_n, cert_t **ret_cert) {
+    bool root = profile->ca == CERT_PROFILE_ROOT_CA;
+    const cert_t *ca = root ? core->keys->root : core->keys->device_ca;
+    uint8_t serial[CERT_SERIAL_SIZE];
+    TRY(cert_serial_random(core->rnd, serial));
+    const char *ekus[CERT_PROFILE_ITEMS];
+    for (size_t i = 0; i < profile->ekus_n; i++) ekus[i] = profile->ekus[i];
+    int64_t now = clk_unix(core->clk), end = now + profile->validity_s;
+    cert_spec_t spec = {
+        .sans = names,
+        .sans_n = names_n,
+        .serial = BYTES_ARRAY(serial),
+        .not_before = now - BACKDATE_S,
+        .not_after = end < cert_not_after(ca) ? end : cert_not_after(ca),
+        .key_usage = profile->key_usage,
+        .ekus = ekus,
+        .ekus_n = profile->ekus_n,
+        .key = csr_key(csr),
+    };
+    if (spec.not_before < cert_not_before(ca)) spec.not_before = cert_not_before(ca);
+    spec.subject = csr_subject_entries(csr, &spec.subject_n);
+    return cert_issue(&spec, ca, root ? core->keys->root_key : core->keys->device_ca_key, ret_cert);
+}
+
+static err_t *record(intent_answer_t *answer, const cert_profile_t *profile, const char *owner,
+                     cert_t *cert) {
+    vault_issued_t *issued = &answer->op->issued;
+    issued->profile = mem_strdup(profile->name);
+    issued->owner = mem_strdup(owner);
+    if (!issued->profile || !issued->owner) return err_nomem();
+    issued->issuer = profile->ca == CERT_PROFILE_ROOT_CA ? KEY_ROOT : KEY_DEVICE_CA;
+    issued->cert = cert_share(cert);
+    intent_about(answer, "profile=%s owner=%s serial=%s subject=%s", profile->name, owner,
+                 cert_serial_hex(cert), cert_subject(cert));
+    return NULL;
+}
+
+err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_request_t *request,
+                      bool scep, intent_answer_t *answer, const cert_t **ret_cert) {
+    intent_about(answer, "profile=%s owner=%s", request->profile, request->owner);
+    const cert_profile_t *profile = NULL;
+    TRY(find_profile(core, role, request->profile, scep, &profile));
+    CLEANUP(csr_free) csr_t *csr = NULL;
+    TRY_WRAP(csr_parse_der(request->csr, &csr), "certification request");
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    TRY(arena_new(NAMES_ARENA, &arena));
+    const san_entry_t *names = NULL;
+    size_t names_n = 0;
+    TRY(cert_profile_names(bytes_str(request->names), arena, &names, &names_n));
+    TRY(cert_profile_check(profile, csr, names, names_n));
+    TRY_WRAP(csr_verify(csr), "proof of possession (RFC 2986 section 4.2)");
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    TRY(issue(core, profile, csr, names, names_n, &cert));
+    TRY(record(answer, profile, request->owner, cert));
+    *ret_cert = answer->op->issued.cert;
+    return NULL;
+}
+
+err_t *intent_issue(const keeper_core_t *core, const intent_call_t *call, intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    CLEANUP(intent_request_done) intent_request_t request = {0};
+    TRY(intent_get_request(&r, &request));
+    TRY(wire_done(&r));
+    const cert_t *cert = NULL;
+    TRY(intent_certify(core, call->role, &request, false, answer, &cert));
+    return wire_put_bytes(&answer->body, cert_der(cert));
+}

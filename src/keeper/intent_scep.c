@@ -1,0 +1,101 @@
+/*
+ * SCEP's private key operations (RFC 8894): opening a request's envelope, and CertRep. The
+ * keeper opens nothing but certification requests, so it is no decryption oracle. Worker threads.
+ */
+#include "base/limits.h"
+#include "base/mem.h"
+#include "crypto/csr.h"
+#include "keeper/certrep.h"
+#include "keeper/intent.h"
+
+/* Why an envelope did not open is nobody's business (Bleichenbacher). Takes e. */
+static err_t *uniform(err_t *e) {
+    if (e && err_code(e) == ERR_NOMEM) return e;
+    err_free(e);
+    return err_new(ERR_VERIFY, "the SCEP envelope does not hold a certification request for us");
+}
+
+static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *plain,
+                            cms_cipher_t *ret_cipher) {
+    cms_type_t type = CMS_SIGNED_DATA;
+    TRY(cms_head_check(envelope, &type));
+    if (type != CMS_ENVELOPED_DATA) return err_new(ERR_VERIFY, "not EnvelopedData");
+    cms_decrypt_options_t options = {.allow_des3 = core->allow_des3};
+    TRY(cms_decrypt(envelope, core->keys->device_ca, core->keys->device_ca_key, &options, plain,
+                    ret_cipher));
+    CLEANUP(csr_free) csr_t *csr = NULL;
+    TRY(csr_parse_der(buf_bytes(plain), &csr));
+    return csr_verify(csr);
+}
+
+err_t *intent_scep_open(const keeper_core_t *core, const intent_call_t *call,
+                        intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    bytes_t envelope;
+    TRY(wire_get_bytes(&r, LIMIT_HTTP_BODY_SCEP, &envelope));
+    TRY(wire_done(&r));
+    intent_about(answer, "envelope of %zu bytes", envelope.n);
+    CLEANUP(buf_done) buf_t plain;
+    buf_init_secret(&plain, LIMIT_CSR_BYTES);
+    cms_cipher_t cipher = CMS_AES256_CBC;
+    err_t *e = open_envelope(core, envelope, &plain, &cipher);
+    if (e) return uniform(e);
+    TRY(wire_put_u8(&answer->body, (uint8_t)cipher));
+    return wire_put_bytes(&answer->body, buf_bytes(&plain));
+}
+
+err_t *intent_scep_issue(const keeper_core_t *core, const intent_call_t *call,
+                         intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    CLEANUP(intent_request_done) intent_request_t request = {0};
+    keeper_scep_reply_t reply = {0};
+    TRY(intent_get_request(&r, &request));
+    TRY(intent_get_scep_reply(&r, &reply));
+    TRY(wire_done(&r));
+    const cert_t *cert = NULL;
+    TRY(intent_certify(core, call->role, &request, true, answer, &cert));
+    CLEANUP(buf_done) buf_t certrep;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
+    TRY(certrep_success(core->keys->scep_signer, core->rnd, cert, &reply, &certrep));
+    TRY(wire_put_bytes(&answer->body, cert_der(cert)));
+    return wire_put_bytes(&answer->body, buf_bytes(&certrep));
+}
+
+err_t *intent_scep_repeat(const keeper_core_t *core, const intent_call_t *call,
+                          intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    bytes_t fingerprint;
+    keeper_scep_reply_t reply = {0};
+    TRY(wire_get_raw(&r, CERT_SHA256_SIZE, &fingerprint));
+    TRY(intent_get_scep_reply(&r, &reply));
+    TRY(wire_done(&r));
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    TRY(intent_find_issued(core, fingerprint, &cert));
+    intent_about(answer, "serial=%s", cert_serial_hex(cert));
+    CLEANUP(buf_done) buf_t certrep;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
+    TRY(certrep_success(core->keys->scep_signer, core->rnd, cert, &reply, &certrep));
+    return wire_put_bytes(&answer->body, buf_bytes(&certrep));
+}
+
+err_t *intent_scep_refuse(const keeper_core_t *core, const intent_call_t *call,
+                          intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    uint8_t status = 0, info = 0;
+    CLEANUP(mem_free) char *text = NULL;
+    keeper_scep_reply_t reply = {0};
+    TRY(wire_get_u8(&r, &status));
+    TRY(wire_get_u8(&r, &info));
+    TRY_WRAP(wire_get_str(&r, LIMIT_KEEPER_FAIL_TEXT, &text), "failInfoText");
+    TRY(intent_get_scep_reply(&r, &reply));
+    TRY(wire_done(&r));
+    if ((status != SCEP_STATUS_FAILURE && status != SCEP_STATUS_PENDING) ||
+        info > SCEP_FAIL_BAD_CERT_ID)
+        return err_new(ERR_INVALID, "no such pkiStatus or failInfo (RFC 8894 section 3.2.1)");
+    intent_about(answer, "status=%u failInfo=%u", status, info);
+    CLEANUP(buf_done) buf_t certrep;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
+    TRY(certrep_refusal(core->keys->scep_signer, core->rnd, (keeper_scep_status_t)status,
+                        (scep_fail_info_t)info, text, &reply, &certrep));
+    return wire_put_bytes(&answer->body, buf_bytes(&certrep));
+}

@@ -1,0 +1,188 @@
+/*
+ * Opening, schema and closing of the vault: see vault.h. Main thread, before the sandbox.
+ */
+#include "keeper/vault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "crypto/digest.h"
+#include "crypto/kdf.h"
+#include "ipc/wire.h"
+#include "keeper/vault_internal.h"
+
+/* Entry n brings the schema from version n to n+1; never changed once released, only added to. */
+static const char *const migrations[] = {
+    "CREATE TABLE key ("
+    " name TEXT PRIMARY KEY,"
+    " kind TEXT NOT NULL,"
+    " version INTEGER NOT NULL,"
+    " wrapped BLOB NOT NULL," /* AES-256-GCM, AAD: see vault_key.c */
+    " public_der BLOB NOT NULL,"
+    " certificate BLOB NOT NULL,"
+    " created_ms INTEGER NOT NULL);"
+    "CREATE TABLE issued ("
+    " id INTEGER PRIMARY KEY,"
+    " fingerprint BLOB NOT NULL UNIQUE," /* SHA-256 of the DER */
+    " serial TEXT NOT NULL,"             /* lower-case hex */
+    " issuer TEXT NOT NULL,"
+    " profile TEXT NOT NULL,"
+    " owner TEXT NOT NULL,"
+    " der BLOB NOT NULL,"
+    " not_after INTEGER NOT NULL," /* seconds */
+    " created_ms INTEGER NOT NULL);"
+    "CREATE TABLE release ("
+    " id INTEGER PRIMARY KEY,"
+    " device TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " command TEXT NOT NULL,"
+    " ms INTEGER NOT NULL);"
+    "CREATE INDEX release_by_device ON release(device, ms);"
+    "CREATE TABLE log ("
+    " seq INTEGER PRIMARY KEY,"
+    " ms INTEGER NOT NULL,"
+    " role TEXT NOT NULL,"
+    " intent TEXT NOT NULL,"
+    " object TEXT NOT NULL,"
+    " outcome TEXT NOT NULL,"
+    " prev_hash BLOB NOT NULL,"
+    " hash BLOB NOT NULL);",
+};
+
+static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {
+    sql_stmt_t *stmt = NULL;
+    TRY(sql_prepare(sql, text, &stmt));
+    CLEANUP(sql_end) sql_stmt_t *end = stmt;
+    bool row = false;
+    TRY(sql_step(end, &row));
+    *ret_value = row ? sql_i64(stmt, 0) : 0;
+    return NULL;
+}
+
+static err_t *migrate(sql_t *sql) {
+    int64_t version = 0;
+    const int64_t newest = sizeof migrations / sizeof migrations[0];
+    TRY(one_number(sql, "PRAGMA user_version", &version));
+    if (version < 0 || version > newest)
+        return err_new(ERR_USAGE, "the vault has schema %lld, this keeper knows %lld: too old?",
+                       (long long)version, (long long)newest);
+    for (; version < newest; version++) {
+        CLEANUP(mem_free)
+        char *text = mem_printf("BEGIN IMMEDIATE; %s PRAGMA user_version=%lld; COMMIT;",
+                                migrations[version], (long long)version + 1);
+        if (!text) return err_nomem();
+        TRY_WRAP(sql_exec(sql, text), "vault schema %lld", (long long)version + 1);
+    }
+    return NULL;
+}
+
+static err_t *check_directory(const char *dir) {
+    struct stat st;
+    if (stat(dir, &st) != 0) return err_errno(errno, "cannot look at the vault %s", dir);
+    if (!S_ISDIR(st.st_mode)) return err_new(ERR_INVALID, "%s is not a directory", dir);
+    if ((st.st_mode & 077) != 0)
+        return err_new(ERR_DENIED, "others may look into the vault: chmod 700 %s", dir);
+    return NULL;
+}
+
+static err_t *take_lock(const char *dir, int *ret_fd) {
+    CLEANUP(mem_free) char *path = NULL;
+    TRY(file_path(dir, "lock", &path));
+    CLEANUP(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return err_errno(errno, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return err_new(ERR_BUSY, "another keeper has the vault %s", dir);
+        return err_errno(errno, "cannot lock %s", path);
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return NULL;
+}
+
+static err_t *load_tip(vault_t *vault) {
+    sql_stmt_t *stmt = NULL;
+    TRY(sql_prepare(vault->writer, "SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1", &stmt));
+    CLEANUP(sql_end) sql_stmt_t *end = stmt;
+    bool row = false;
+    TRY(sql_step(end, &row));
+    if (!row) return NULL;
+    bytes_t hash = sql_bytes(stmt, 1);
+    if (hash.n != VAULT_HASH_SIZE) return err_new(ERR_VERIFY, "the vault's log is damaged");
+    vault->tip.seq = (uint64_t)sql_i64(stmt, 0);
+    memcpy(vault->tip.hash, hash.p, VAULT_HASH_SIZE);
+    atomic_store(&vault->entries, vault->tip.seq);
+    return NULL;
+}
+
+static err_t *open_database(vault_t *vault, const char *dir, bool create) {
+    CLEANUP(mem_free) char *path = NULL;
+    TRY(file_path(dir, "vault.db", &path));
+    TRY(sql_open(path, create, &vault->writer));
+    TRY(migrate(vault->writer));
+    TRY(load_tip(vault));
+    int64_t issued = 0;
+    TRY(one_number(vault->writer, "SELECT coalesce(max(id), 0) FROM issued", &issued));
+    atomic_store(&vault->certificates, (uint64_t)issued);
+    TRY(vault_writer_prepare(vault));
+    TRY(sql_open(path, false, &vault->reader));
+    return vault_reader_prepare(vault);
+}
+
+err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vault) {
+    TRY(check_directory(options->dir));
+    CLEANUP(vault_free) vault_t *vault = mem_zalloc(sizeof *vault);
+    if (!vault) return err_nomem();
+    vault->lock_fd = -1;
+    vault->clk = options->clk;
+    vault->rnd = options->rnd;
+    (void)pthread_mutex_init(&vault->queue_lock, NULL);
+    (void)pthread_mutex_init(&vault->read_lock, NULL);
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&vault->queue_filled, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    TRY(take_lock(options->dir, &vault->lock_fd));
+    TRY(kdf_hkdf(BYTES_NONE, secret_bytes(options->master), BYTES_LIT("coffer/v1/vault/key-wrap"),
+                 32, &vault->wrap_key));
+    TRY(open_database(vault, options->dir, create));
+    *ret_vault = STEAL(vault);
+    return NULL;
+}
+
+void vault_free(vault_t *vault) {
+    if (!vault) return;
+    vault_stop(vault);
+    sql_close(vault->reader);
+    sql_close(vault->writer);
+    secret_free(vault->wrap_key);
+    fd_close(vault->lock_fd);
+    (void)pthread_cond_destroy(&vault->queue_filled);
+    (void)pthread_mutex_destroy(&vault->queue_lock);
+    (void)pthread_mutex_destroy(&vault->read_lock);
+    mem_free(vault);
+}
+
+err_t *vault_entry_hash(const vault_entry_t *entry, buf_t *scratch,
+                        uint8_t ret_hash[VAULT_HASH_SIZE]) {
+    buf_clear(scratch);
+    TRY(wire_put_str(scratch, VAULT_LOG_DOMAIN));
+    TRY(wire_put_u64(scratch, entry->seq));
+    TRY(wire_put_i64(scratch, entry->ms));
+    TRY(wire_put_bytes(scratch, entry->role));
+    TRY(wire_put_bytes(scratch, entry->intent));
+    TRY(wire_put_bytes(scratch, entry->object));
+    TRY(wire_put_bytes(scratch, entry->outcome));
+    TRY(buf_add(scratch, bytes_make(entry->previous, VAULT_HASH_SIZE)));
+    return digest_sha256(buf_bytes(scratch), ret_hash);
+}
+
+void vault_counts(const vault_t *vault, uint64_t *ret_certificates, uint64_t *ret_entries) {
+    *ret_certificates = atomic_load(&vault->certificates);
+    *ret_entries = atomic_load(&vault->entries);
+}

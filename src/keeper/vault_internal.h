@@ -1,0 +1,62 @@
+/*
+ * The inside of a vault_t, for vault*.c only.
+ */
+#ifndef COFFER_KEEPER_VAULT_INTERNAL_H
+#define COFFER_KEEPER_VAULT_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "keeper/vault.h"
+#include "keeper/vault_sql.h"
+
+typedef struct {
+    uint64_t seq; /* of the last entry; 0: none yet */
+    uint8_t hash[VAULT_HASH_SIZE];
+} vault_tip_t;
+
+/* One log entry as it is hashed and stored. */
+typedef struct {
+    uint64_t seq;
+    int64_t ms;
+    bytes_t role, intent, object, outcome;
+    const uint8_t *previous; /* VAULT_HASH_SIZE bytes */
+} vault_entry_t;
+
+struct vault {
+    const clk_t *clk;
+    const rnd_t *rnd;
+    int lock_fd;        /* flock: one keeper a vault */
+    secret_t *wrap_key; /* AES-256-GCM, derived from the master key */
+
+    /* The writer's connection; before vault_start it is the main thread's. */
+    sql_t *writer;
+    sql_stmt_t *begin, *commit, *rollback;
+    sql_stmt_t *insert_log, *insert_issued, *insert_release, *count_releases, *forget_releases;
+    vault_tip_t tip; /* committed */
+
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t queue_lock;
+    pthread_cond_t queue_filled;
+    vault_op_t *first, *last; /* guarded by queue_lock, as the next three */
+    size_t queued;
+    size_t waiters;
+    bool stopping;
+
+    atomic_bool failing;
+    atomic_uint_fast64_t certificates, entries; /* committed */
+
+    pthread_mutex_t read_lock;
+    sql_t *reader; /* guarded by read_lock, as the next two */
+    sql_stmt_t *select_issued, *select_log;
+};
+
+/* SHA-256 over the entry's wire encoding (vault.c). `scratch` is cleared. */
+err_t *vault_entry_hash(const vault_entry_t *entry, buf_t *scratch,
+                        uint8_t ret_hash[VAULT_HASH_SIZE]) WARN_UNUSED;
+/* Prepares the writer's and the reader's statements. */
+err_t *vault_writer_prepare(vault_t *vault) WARN_UNUSED;
+err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * The vault's writer thread: takes what is queued, writes it in one transaction, and lets the
+ * answers go after COMMIT. Whoever waits is served at once; entries nobody waits for linger a
+ * little so that they share a later fsync.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "keeper/vault_internal.h"
+
+enum {
+    VAULT_LINGER_MS = 50,         /* entries without a waiter gather for so long */
+    VAULT_RETRY_MS = 500,         /* pause after a failed commit of such entries */
+    DAY_MS = 24 * 60 * 60 * 1000, /* the period of a release cap */
+    ENTRY_MAX = 4096,             /* bytes of one entry's hashed form */
+};
+
+err_t *vault_writer_prepare(vault_t *vault) {
+    sql_t *sql = vault->writer;
+    TRY(sql_prepare(sql, "BEGIN IMMEDIATE", &vault->begin));
+    TRY(sql_prepare(sql, "COMMIT", &vault->commit));
+    TRY(sql_prepare(sql, "ROLLBACK", &vault->rollback));
+    TRY(sql_prepare(sql,
+                    "INSERT INTO log (seq, ms, role, intent, object, outcome, prev_hash, hash)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    &vault->insert_log));
+    TRY(sql_prepare(sql,
+                    "INSERT INTO issued (fingerprint, serial, issuer, profile, owner, der,"
+                    " not_after, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    &vault->insert_issued));
+    TRY(sql_prepare(sql, "INSERT INTO release (device, kind, command, ms) VALUES (?, ?, ?, ?)",
+                    &vault->insert_release));
+    TRY(sql_prepare(sql, "SELECT count(*) FROM release WHERE device = ? AND ms > ?",
+                    &vault->count_releases));
+    return sql_prepare(sql, "DELETE FROM release WHERE device = ? AND ms <= ?",
+                       &vault->forget_releases);
+}
+
+void vault_op_done(vault_op_t *op) {
+    cert_free(op->issued.cert);
+    mem_free(op->issued.profile);
+    mem_free(op->issued.owner);
+    mem_free(op->release.device);
+    mem_free(op->release.kind);
+    mem_free(op->release.command);
+    err_free(op->refused);
+    op->issued = (vault_issued_t){0};
+    op->release = (vault_release_t){0};
+    op->refused = NULL;
+}
+
+/* ---- one transaction ---- */
+
+typedef struct {
+    vault_tip_t tip;
+    uint64_t certificates;
+    int64_t now_ms;
+    buf_t scratch;
+} batch_t;
+
+static err_t *write_issued(vault_t *vault, const vault_issued_t *issued, batch_t *batch) {
+    sql_stmt_t *stmt = vault->insert_issued;
+    sql_bind_bytes(stmt, 1, bytes_make(cert_sha256(issued->cert), CERT_SHA256_SIZE));
+    sql_bind_str(stmt, 2, cert_serial_hex(issued->cert));
+    sql_bind_str(stmt, 3, issued->issuer);
+    sql_bind_str(stmt, 4, issued->profile);
+    sql_bind_str(stmt, 5, issued->owner);
+    sql_bind_bytes(stmt, 6, cert_der(issued->cert));
+    sql_bind_i64(stmt, 7, cert_not_after(issued->cert));
+    sql_bind_i64(stmt, 8, batch->now_ms);
+    TRY(sql_run(stmt));
+    batch->certificates++;
+    return NULL;
+}
+
+/* The cap is checked here, in the one thread that records releases, so no race gets past it. */
+static err_t *write_release(vault_t *vault, const vault_release_t *release, batch_t *batch,
+                            err_t **ret_refused) {
+    int64_t since = batch->now_ms - DAY_MS;
+    sql_bind_str(vault->count_releases, 1, release->device);
+    sql_bind_i64(vault->count_releases, 2, since);
+    bool row = false;
+    err_t *e = sql_step(vault->count_releases, &row);
+    int64_t count = e || !row ? 0 : sql_i64(vault->count_releases, 0);
+    sql_end(vault->count_releases);
+    if (e) return e;
+    if (count >= (int64_t)release->cap) {
+        *ret_refused = err_new(ERR_BUSY, "%lld secrets were released to this device in 24 hours",
+                               (long long)count);
+        return NULL;
+    }
+    sql_bind_str(vault->forget_releases, 1, release->device);
+    sql_bind_i64(vault->forget_releases, 2, since);
+    TRY(sql_run(vault->forget_releases));
+    sql_bind_str(vault->insert_release, 1, release->device);
+    sql_bind_str(vault->insert_release, 2, release->kind);
+    sql_bind_str(vault->insert_release, 3, release->command);
+    sql_bind_i64(vault->insert_release, 4, batch->now_ms);
+    return sql_run(vault->insert_release);
+}
+
+static err_t *write_log(vault_t *vault, const vault_op_t *op, batch_t *batch) {
+    vault_entry_t entry = {
+        .seq = batch->tip.seq + 1,
+        .ms = batch->now_ms,
+        .role = bytes_str(op->role),
+        .intent = bytes_str(op->intent),
+        .object = bytes_str(op->object),
+        .outcome = bytes_str(op->refused ? err_message(op->refused) : op->outcome),
+        .previous = batch->tip.hash,
+    };
+    uint8_t hash[VAULT_HASH_SIZE];
+    TRY(vault_entry_hash(&entry, &batch->scratch, hash));
+    sql_stmt_t *stmt = vault->insert_log;
+    sql_bind_i64(stmt, 1, (int64_t)entry.seq);
+    sql_bind_i64(stmt, 2, entry.ms);
+    sql_bind_str(stmt, 3, op->role);
+    sql_bind_str(stmt, 4, op->intent);
+    sql_bind_str(stmt, 5, op->object);
+    sql_bind_str(stmt, 6, op->refused ? err_message(op->refused) : op->outcome);
+    sql_bind_bytes(stmt, 7, bytes_make(entry.previous, VAULT_HASH_SIZE));
+    sql_bind_bytes(stmt, 8, BYTES_ARRAY(hash));
+    TRY(sql_run(stmt));
+    batch->tip.seq = entry.seq;
+    memcpy(batch->tip.hash, hash, sizeof hash);
+    return NULL;
+}
+
+static err_t *write_op(vault_t *vault, vault_op_t *op, batch_t *batch) {
+    err_free(op->refused); /* of an attempt that was rolled back */
+    op->refused = NULL;
+    if (op->release.device) TRY(write_release(vault, &op->release, batch, &op->refused));
+    if (op->issued.cert && !op->refused) TRY(write_issued(vault, &op->issued, batch));
+    return write_log(vault, op, batch);
+}
+
+static err_t *write_batch(vault_t *vault, vault_op_t *ops) {
+    batch_t batch = {.tip = vault->tip, .now_ms = clk_unix_ms(vault->clk)};
+    buf_init(&batch.scratch, ENTRY_MAX);
+    err_t *e = sql_run(vault->begin);
+    if (e) return e;
+    for (vault_op_t *op = ops; op && !e; op = op->next) e = write_op(vault, op, &batch);
+    if (!e) e = sql_run(vault->commit);
+    buf_done(&batch.scratch);
+    if (e) {
+        err_ignore(sql_run(vault->rollback));
+        return err_wrap(e, "the keeper could not record it");
+    }
+    vault->tip = batch.tip;
+    atomic_fetch_add(&vault->certificates, batch.certificates);
+    atomic_store(&vault->entries, batch.tip.seq);
+    return NULL;
+}
+
+/* ---- the queue ---- */
+
+static struct timespec in_ms(int64_t ms) {
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(ms / 1000);
+    at.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
+    }
+    return at;
+}
+
+/* Blocks until there is something to commit; takes at most LIMIT_DB_BATCH. NULL: stop. */
+static vault_op_t *take_batch(vault_t *vault, bool failing) {
+    (void)pthread_mutex_lock(&vault->queue_lock);
+    while (!vault->first && !vault->stopping)
+        (void)pthread_cond_wait(&vault->queue_filled, &vault->queue_lock);
+    struct timespec until = in_ms(failing ? VAULT_RETRY_MS : VAULT_LINGER_MS);
+    int rc = 0;
+    while (!vault->waiters && !vault->stopping && (failing || vault->queued < LIMIT_DB_BATCH) &&
+           rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&vault->queue_filled, &vault->queue_lock, &until);
+    vault_op_t *ops = vault->first, *end = ops;
+    size_t taken = 0;
+    while (end) {
+        taken++;
+        if (end->waits) vault->waiters--;
+        if (!end->next || taken == LIMIT_DB_BATCH) break;
+        end = end->next;
+    }
+    if (end) {
+        vault->first = end->next;
+        if (!vault->first) vault->last = NULL;
+        end->next = NULL;
+        vault->queued -= taken;
+    }
+    (void)pthread_mutex_unlock(&vault->queue_lock);
+    return ops;
+}
+
+/* Puts entries that nobody waits for back in front: a use of a key must not go unrecorded. */
+static void put_back(vault_t *vault, vault_op_t *first, vault_op_t *last, size_t count) {
+    (void)pthread_mutex_lock(&vault->queue_lock);
+    last->next = vault->first;
+    vault->first = first;
+    if (!vault->last) vault->last = last;
+    vault->queued += count;
+    (void)pthread_mutex_unlock(&vault->queue_lock);
+}
+
+static void answer_all(vault_op_t *ops) {
+    while (ops) {
+        vault_op_t *op = ops;
+        ops = op->next;
+        err_t *refused = op->refused;
+        op->refused = NULL;
+        op->done(op, refused);
+    }
+}
+
+/* Who waits gets the error; the others are kept for another try, unless we are stopping. */
+static void fail_all(vault_t *vault, vault_op_t *ops, const err_t *why, bool stopping) {
+    vault_op_t *kept = NULL, *kept_last = NULL;
+    size_t kept_n = 0;
+    while (ops) {
+        vault_op_t *op = ops;
+        ops = op->next;
+        op->next = NULL;
+        if (op->waits || stopping) {
+            op->done(op, err_new(err_code(why), "%s", err_message(why)));
+            continue;
+        }
+        if (kept_last) kept_last->next = op;
+        else kept = op;
+        kept_last = op;
+        kept_n++;
+    }
+    if (kept) put_back(vault, kept, kept_last, kept_n);
+}
+
+static bool is_stopping(vault_t *vault) {
+    (void)pthread_mutex_lock(&vault->queue_lock);
+    bool stopping = vault->stopping;
+    (void)pthread_mutex_unlock(&vault->queue_lock);
+    return stopping;
+}
+
+static void *writer_main(void *arg) {
+    vault_t *vault = arg;
+    bool failing = false;
+    for (;;) {
+        vault_op_t *ops = take_batch(vault, failing);
+        if (!ops) return NULL; /* only when stopping */
+        err_t *e = write_batch(vault, ops);
+        failing = e != NULL;
+        atomic_store(&vault->failing, failing);
+        if (e) fail_all(vault, ops, e, is_stopping(vault));
+        else answer_all(ops);
+        err_free(e);
+    }
+}
+
+err_t *vault_start(vault_t *vault) {
+    int rc = pthread_create(&vault->thread, NULL, writer_main, vault);
+    if (rc != 0) return err_errno(rc, "cannot start the vault's writer");
+    vault->started = true;
+    return NULL;
+}
+
+void vault_stop(vault_t *vault) {
+    if (!vault->started) return;
+    (void)pthread_mutex_lock(&vault->queue_lock);
+    vault->stopping = true;
+    (void)pthread_cond_signal(&vault->queue_filled);
+    (void)pthread_mutex_unlock(&vault->queue_lock);
+    (void)pthread_join(vault->thread, NULL);
+    vault->started = false;
+}
+
+err_t *vault_submit(vault_t *vault, vault_op_t *op) {
+    op->next = NULL;
+    (void)pthread_mutex_lock(&vault->queue_lock);
+    bool full = vault->stopping || vault->queued >= LIMIT_DB_QUEUE;
+    if (!full) {
+        if (vault->last) vault->last->next = op;
+        else vault->first = op;
+        vault->last = op;
+        vault->queued++;
+        if (op->waits) vault->waiters++;
+        if (op->waits || vault->queued == 1 || vault->queued == LIMIT_DB_BATCH)
+            (void)pthread_cond_signal(&vault->queue_filled);
+    }
+    (void)pthread_mutex_unlock(&vault->queue_lock);
+    return full ? err_new(ERR_BUSY, "the keeper has too much to record") : NULL;
+}
+
+bool vault_is_failing(const vault_t *vault) { return atomic_load(&vault->failing); }
