@@ -1,0 +1,60 @@
+/*
+ * What every API handler needs: bodies, pages, times, parameters.
+ */
+#include "program/web/api.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "http/query.h"
+
+err_t *api_send(http_reply_t *reply, unsigned status, const json_t *json) {
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, LIMIT_HTTP_RESPONSE);
+    TRY(jso_write(json, false, &out));
+    TRY(buf_add_byte(&out, '\n'));
+    return http_reply_body(reply, status, "application/json", &out);
+}
+
+err_t *api_body(const http_request_t *request, json_t **ret_object) {
+    if (request->body.n == 0) return jso_object(ret_object);
+    return jso_parse_object(request->body, ret_object);
+}
+
+err_t *api_page(http_request_t *request, const char **ret_after, size_t *ret_limit) {
+    CLEANUP(buf_done) buf_t after;
+    bool found = false;
+    uint64_t limit = LIMIT_LIST_PAGE;
+    bytes_t copy;
+    buf_init(&after, LIMIT_NAME * 2);
+    TRY(http_query_get(request->raw_query, "after", HTTP_PLUS_KEPT, &after, &found));
+    TRY(http_query_u64(request->raw_query, "limit", LIMIT_LIST_PAGE, LIMIT_LIST_PAGE, &limit));
+    TRY(arena_copy(request->arena, buf_bytes(&after), &copy));
+    *ret_after = (const char *)copy.p;
+    *ret_limit = limit ? (size_t)limit : 1;
+    return NULL;
+}
+
+err_t *api_set_ms(json_t *object, const char *name, int64_t unix_ms) {
+    if (unix_ms == 0) return jso_set_null(object, name);
+    return jso_set_time(object, name, unix_ms / 1000);
+}
+
+err_t *api_param(http_request_t *request, const char *name, const char **ret_text) {
+    bytes_t value = http_request_param(request, name), copy;
+    if (value.n == 0 || value.n > LIMIT_NAME * 2 || !text_printable(value))
+        return err_new(ERR_INVALID, "the path's %s is malformed", name);
+    TRY(arena_copy(request->arena, value, &copy));
+    *ret_text = (const char *)copy.p;
+    return NULL;
+}
+
+err_t *api_flag(const http_request_t *request, const char *name, bool *ret_flag) {
+    CLEANUP(buf_done) buf_t value;
+    bool found = false;
+    buf_init(&value, 16);
+    TRY(http_query_get(request->raw_query, name, HTTP_PLUS_KEPT, &value, &found));
+    bytes_t v = buf_bytes(&value);
+    *ret_flag =
+        found && (bytes_eq_str(v, "1") || bytes_eq_str(v, "true") || bytes_eq_str(v, "yes"));
+    return NULL;
+}

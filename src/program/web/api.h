@@ -1,0 +1,97 @@
+/*
+ * The JSON API, /api/v1: handlers and their routes. docs/openapi.yaml describes it. Errors are
+ * {"error": {"code", "message"}}. Times are RFC 3339, in UTC.
+ */
+#ifndef COFFER_PROGRAM_WEB_API_H
+#define COFFER_PROGRAM_WEB_API_H
+
+#include "format/json.h"
+#include "program/web/web.h"
+
+/* Sends a value (borrowed) as the reply. */
+err_t *api_send(http_reply_t *reply, unsigned status, const json_t *json) WARN_UNUSED;
+/* The body as a JSON object; an empty body is an empty object. */
+err_t *api_body(const http_request_t *request, json_t **ret_object) WARN_UNUSED;
+/* ?after=TEXT&limit=N of a list. */
+err_t *api_page(http_request_t *request, const char **ret_after, size_t *ret_limit) WARN_UNUSED;
+/* Sets "name" to the time, or to null for 0. */
+err_t *api_set_ms(json_t *object, const char *name, int64_t unix_ms) WARN_UNUSED;
+/* A route parameter as a C string. ERR_INVALID if it can't be one. */
+err_t *api_param(http_request_t *request, const char *name, const char **ret_text) WARN_UNUSED;
+/* A query parameter that is 1, true or yes. */
+err_t *api_flag(const http_request_t *request, const char *name, bool *ret_flag) WARN_UNUSED;
+
+err_t *api_status(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_jobs(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *api_people_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_people_add(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_people_disable(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_people_enable(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *api_tokens_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_tokens_add(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_tokens_remove(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *api_devices_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_devices_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_devices_push(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_commands_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_commands_add(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_commands_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_commands_cancel(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *api_profiles_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_profiles_put(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_profiles_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_profiles_remove(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_profiles_assign(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_profiles_unassign(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *api_scep_challenge(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
+
+#define WEB_API_ROUTE(method, path, body, handler, need)                                           \
+    { method, "/api/v1" path, body, WEB_ON_HTTPS, HTTP_AUTH_SESSION_OR_TOKEN, handler, need, true }
+/* The part of WEB_ROUTES that is the API. */
+#define WEB_API_ROUTES                                                                             \
+    WEB_API_ROUTE("GET", "/status", 0, api_status, WEB_NEED_READ),                                 \
+        WEB_API_ROUTE("GET", "/jobs", 0, api_jobs, WEB_NEED_READ),                                 \
+        WEB_API_ROUTE("GET", "/people", 0, api_people_list, WEB_NEED_READ),                        \
+        WEB_API_ROUTE("POST", "/people", LIMIT_HTTP_BODY_FORM, api_people_add, WEB_NEED_ADMIN),    \
+        WEB_API_ROUTE("POST", "/people/:email/disable", 0, api_people_disable, WEB_NEED_ADMIN),    \
+        WEB_API_ROUTE("POST", "/people/:email/enable", 0, api_people_enable, WEB_NEED_ADMIN),      \
+        WEB_API_ROUTE("POST", "/people/:email/password", LIMIT_HTTP_BODY_FORM,                     \
+                      api_people_password, WEB_NEED_ADMIN),                                        \
+        WEB_API_ROUTE("GET", "/tokens", 0, api_tokens_list, WEB_NEED_ADMIN),                       \
+        WEB_API_ROUTE("POST", "/tokens", LIMIT_HTTP_BODY_FORM, api_tokens_add, WEB_NEED_ADMIN),    \
+        WEB_API_ROUTE("DELETE", "/tokens/:name", 0, api_tokens_remove, WEB_NEED_ADMIN),            \
+        WEB_API_ROUTE("GET", "/devices", 0, api_devices_list, WEB_NEED_READ),                      \
+        WEB_API_ROUTE("GET", "/devices/:device", 0, api_devices_show, WEB_NEED_READ),              \
+        WEB_API_ROUTE("POST", "/devices/:device/push", 0, api_devices_push, WEB_NEED_ADMIN),       \
+        WEB_API_ROUTE("GET", "/devices/:device/commands", 0, api_commands_list, WEB_NEED_READ),    \
+        WEB_API_ROUTE("POST", "/devices/:device/commands", LIMIT_HTTP_BODY_API, api_commands_add,  \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/devices/:device/commands/:uuid", 0, api_commands_show,              \
+                      WEB_NEED_READ),                                                              \
+        WEB_API_ROUTE("DELETE", "/devices/:device/commands/:uuid", 0, api_commands_cancel,         \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/profiles", 0, api_profiles_list, WEB_NEED_READ),                    \
+        WEB_API_ROUTE("POST", "/profiles", LIMIT_HTTP_BODY_API, api_profiles_put, WEB_NEED_ADMIN), \
+        WEB_API_ROUTE("GET", "/profiles/:identifier", 0, api_profiles_show, WEB_NEED_READ),        \
+        WEB_API_ROUTE("DELETE", "/profiles/:identifier", 0, api_profiles_remove, WEB_NEED_ADMIN),  \
+        WEB_API_ROUTE("POST", "/profiles/:identifier/assignments", LIMIT_HTTP_BODY_FORM,           \
+                      api_profiles_assign, WEB_NEED_ADMIN),                                        \
+        WEB_API_ROUTE("DELETE", "/profiles/:identifier/assignments/:device", 0,                    \
+                      api_profiles_unassign, WEB_NEED_ADMIN),                                      \
+        WEB_API_ROUTE("POST", "/scep/challenges", LIMIT_HTTP_BODY_FORM, api_scep_challenge,        \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/audit", 0, api_audit_list, WEB_NEED_READ),                          \
+        WEB_API_ROUTE("GET", "/audit/export", 0, api_audit_export, WEB_NEED_READ),                 \
+        WEB_API_ROUTE("GET", "/keeper/log", 0, api_keeper_log, WEB_NEED_READ)
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * /api/v1/people and /api/v1/tokens.
+ */
+#include "base/limits.h"
+#include "program/web/api.h"
+
+static err_t *person_json(const db_person_t *person, json_t *out) {
+    TRY(jso_set_str(out, "email", person->email));
+    TRY(jso_set_str(out, "name", person->name));
+    TRY(jso_set_str(out, "role", person->role));
+    TRY(jso_set_bool(out, "disabled", person->disabled));
+    TRY(jso_set_int(out, "failed_logins", person->failures));
+    return api_set_ms(out, "created", person->created_ms);
+}
+
+err_t *api_people_list(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    const char *after = NULL;
+    size_t limit = 0, count = 0;
+    db_person_t *people = NULL;
+    CLEANUP(jso_free) json_t *out = NULL;
+    json_t *list = NULL, *item = NULL;
+    TRY(api_page(request, &after, &limit));
+    TRY(directory_list(web->directory, request->arena, after, limit, &people, &count));
+    TRY(jso_object(&out));
+    TRY(jso_set_array(out, "people", &list));
+    for (size_t i = 0; i < count; i++) {
+        TRY(jso_add_object(list, &item));
+        TRY(person_json(&people[i], item));
+    }
+    return api_send(reply, 200, out);
+}
+
+/* A generated password is answered once and never again. */
+static err_t *send_password(bytes_t email, bytes_t password, unsigned status, http_reply_t *reply) {
+    CLEANUP(jso_free) json_t *out = NULL;
+    TRY(jso_object(&out));
+    TRY(jso_set_string(out, "email", email));
+    if (password.n) TRY(jso_set_string(out, "password", password));
+    return api_send(reply, status, out);
+}
+
+err_t *api_people_add(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(buf_done) buf_t generated;
+    bytes_t email, name = BYTES_NONE, role = BYTES_LIT("member"), password = BYTES_NONE;
+    buf_init_secret(&generated, LIMIT_PASSWORD_MAX);
+    TRY(api_body(request, &body));
+    TRY(jso_only(body, "email", "name", "role", "password", NULL));
+    TRY(jso_get_string(body, "email", LIMIT_EMAIL, true, &email));
+    TRY(jso_get_string(body, "name", LIMIT_NAME, false, &name));
+    TRY(jso_get_string(body, "role", 16, false, &role));
+    TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
+    TRY(directory_add_person(web->directory, web_caller(request)->actor, email, name, role,
+                             password, &generated));
+    return send_password(email, buf_bytes(&generated), 201, reply);
+}
+
+static err_t *set_disabled(web_t *web, http_request_t *request, bool disabled,
+                           http_reply_t *reply) {
+    const char *email = NULL;
+    TRY(api_param(request, "email", &email));
+    TRY(directory_set_disabled(web->directory, web_caller(request)->actor, bytes_str(email),
+                               disabled));
+    if (disabled) { /* "role email": whichever role it has */
+        static const char *const roles[] = {"admin", "member"};
+        for (size_t i = 0; i < 2; i++) {
+            CLEANUP(buf_done) buf_t subject;
+            const char *text = NULL;
+            buf_init(&subject, LIMIT_NAME * 2 + 16);
+            TRY(buf_printf(&subject, "%s %s", roles[i], email));
+            TRY(buf_cstr(&subject, &text));
+            session_drop_subject(web->sessions, text);
+        }
+    }
+    return http_reply_empty(reply, 204);
+}
+
+err_t *api_people_disable(void *ctx, http_request_t *request, http_reply_t *reply) {
+    return set_disabled(ctx, request, true, reply);
+}
+
+err_t *api_people_enable(void *ctx, http_request_t *request, http_reply_t *reply) {
+    return set_disabled(ctx, request, false, reply);
+}
+
+err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(buf_done) buf_t generated;
+    const char *email = NULL;
+    bytes_t password = BYTES_NONE;
+    buf_init_secret(&generated, LIMIT_PASSWORD_MAX);
+    TRY(api_param(request, "email", &email));
+    TRY(api_body(request, &body));
+    TRY(jso_only(body, "password", NULL));
+    TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
+    TRY(directory_set_password(web->directory, web_caller(request)->actor, bytes_str(email),
+                               password, &generated));
+    return send_password(bytes_str(email), buf_bytes(&generated), 200, reply);
+}
+
+typedef struct {
+    arena_t *arena;
+    db_token_t *rows;
+    size_t count;
+} tokens_job_t;
+
+static err_t *read_tokens(db_conn_t *conn, void *arg) {
+    tokens_job_t *job = arg;
+    return db_tokens_list(conn, job->arena, &job->rows, &job->count);
+}
+
+err_t *api_tokens_list(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    tokens_job_t job = {.arena = request->arena};
+    CLEANUP(jso_free) json_t *out = NULL;
+    json_t *list = NULL, *item = NULL;
+    TRY(db_read(web->db, read_tokens, &job));
+    TRY(jso_object(&out));
+    TRY(jso_set_array(out, "tokens", &list));
+    for (size_t i = 0; i < job.count; i++) {
+        TRY(jso_add_object(list, &item));
+        TRY(jso_set_str(item, "name", job.rows[i].name));
+        TRY(jso_set_str(item, "role", job.rows[i].role));
+        TRY(api_set_ms(item, "created", job.rows[i].created_ms));
+        TRY(api_set_ms(item, "expires", job.rows[i].expires_ms));
+    }
+    return api_send(reply, 200, out);
+}
+
+err_t *api_tokens_add(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(jso_free) json_t *out = NULL;
+    CLEANUP(buf_done) buf_t token;
+    bytes_t name, role;
+    int64_t expires = 0;
+    buf_init_secret(&token, 128);
+    TRY(api_body(request, &body));
+    TRY(jso_only(body, "name", "role", "expires", NULL));
+    TRY(jso_get_string(body, "name", LIMIT_NAME, true, &name));
+    TRY(jso_get_string(body, "role", 16, true, &role));
+    TRY(jso_get_time(body, "expires", false, &expires));
+    TRY(directory_add_token(web->directory, web_caller(request)->actor, name, role, expires * 1000,
+                            &token));
+    TRY(jso_object(&out));
+    TRY(jso_set_string(out, "name", name));
+    TRY(jso_set_string(out, "token", buf_bytes(&token)));
+    return api_send(reply, 201, out);
+}
+
+err_t *api_tokens_remove(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    const char *name = NULL;
+    TRY(api_param(request, "name", &name));
+    TRY(directory_remove_token(web->directory, web_caller(request)->actor, bytes_str(name)));
+    return http_reply_empty(reply, 204);
+}
