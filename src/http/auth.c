@@ -23,7 +23,7 @@ err_t *http_auth_basic(bytes_t authorization, buf_t *ret_name, buf_t *ret_passwo
         return NULL;
     }
     CLEANUP(buf_done) buf_t plain;
-    buf_init_secret(&plain, encoded.n);
+    buf_init_secret(&plain, encoded.n + 4); /* text_unbase64 reserves in whole groups */
     TRY_WRAP(text_unbase64(encoded, &plain), "Authorization: Basic is malformed");
     bytes_t both = buf_bytes(&plain);
     size_t colon = bytes_find(both, ':');

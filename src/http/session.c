@@ -101,8 +101,9 @@ static entry_t *place(sessions_t *s) {
 
 static err_t *base64url_into(bytes_t data, char *out, size_t size) {
     CLEANUP(buf_done) buf_t text;
-    buf_init_secret(&text, size - 1);
+    buf_init_secret(&text, size + 4); /* base64 reserves room for padding */
     TRY(text_base64url(data, &text));
+    if (text.n >= size) return err_new(ERR_INTERNAL, "the encoding is longer than its place");
     memcpy(out, text.p, text.n);
     out[text.n] = '\0';
     return NULL;
@@ -151,7 +152,7 @@ static entry_t *entry_find(sessions_t *s, const uint8_t raw[FINDER + PROOF]) {
 
 static err_t *token_decode(bytes_t token, uint8_t out[FINDER + PROOF]) {
     CLEANUP(buf_done) buf_t raw;
-    buf_init_secret(&raw, FINDER + PROOF);
+    buf_init_secret(&raw, FINDER + PROOF + 4);
     if (token.n != SESSION_TOKEN_SIZE - 1) return err_new(ERR_AUTH, "no such session");
     err_t *e = text_unbase64(token, &raw);
     if (e && err_code(e) == ERR_NOMEM) return e;

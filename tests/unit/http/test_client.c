@@ -4,15 +4,16 @@
 #include "http/client.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../unit.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/multi.h"
 #include "http/server.h"
 #include "http_help.h"
-#include "../unit.h"
 
 static help_certs_t certs;
 

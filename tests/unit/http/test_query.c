@@ -3,11 +3,11 @@
  */
 #include "http/query.h"
 
+#include "../unit.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/auth.h"
 #include "http/form.h"
-#include "../unit.h"
 
 static void test_query__keeps_the_plus_of_scep(void **state) {
     (void)state;

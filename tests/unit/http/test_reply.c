@@ -3,8 +3,8 @@
  */
 #include "http/reply.h"
 
-#include "base/fault.h"
 #include "../unit.h"
+#include "base/fault.h"
 
 static bool body_has(const http_reply_t *reply, const char *text) {
     return memmem(reply->body.p, reply->body.n, text, strlen(text)) != NULL;

@@ -3,10 +3,10 @@
  */
 #include "http/router.h"
 
+#include "../unit.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/request.h"
-#include "../unit.h"
 
 static err_t *nothing(void *ctx, struct http_request *request, struct http_reply *reply) {
     (void)ctx;

@@ -3,9 +3,9 @@
  */
 #include "http/session.h"
 
+#include "../unit.h"
 #include "base/fault.h"
 #include "base/mem.h"
-#include "../unit.h"
 
 typedef struct {
     clk_fake_t clk;
