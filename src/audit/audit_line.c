@@ -77,7 +77,15 @@ err_t *audit_line_base64(bytes_t *line, buf_t *out) {
     TRY(audit_line_literal(line, "\""));
     size_t n = bytes_find(*line, '"');
     if (n == line->n) return err_new(ERR_INVALID, "a text does not end");
-    TRY(text_unbase64(bytes_slice(*line, 0, n), out));
+    bytes_t encoded = bytes_slice(*line, 0, n);
+    size_t start = out->n;
+    TRY(text_unbase64(encoded, out));
+    /* There are several ways to write the same bytes; only one of them is ours. */
+    CLEANUP(buf_done) buf_t again;
+    buf_init(&again, out->max * 2);
+    TRY(text_base64(bytes_from(buf_bytes(out), start), &again));
+    if (!bytes_eq(encoded, buf_bytes(&again)))
+        return err_new(ERR_INVALID, "base64 is not in its plain form");
     *line = bytes_from(*line, n + 1);
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "audit/audit_export.h"
+#include "audit/audit_line.h"
 #include "audit/note.h"
 #include "base/fault.h"
 #include "base/limits.h"
@@ -130,7 +131,22 @@ static void test_audit__an_honest_export_verifies(void **state) {
     log_done(&f);
 }
 
-/* Every single byte of every entry and head counts. */
+static void test_audit__base64_has_one_form(void **state) {
+    (void)state;
+    static const char *const other[] = {"\"YWI\"", "\"YW J=\"", "\"YWJ=\"",
+                                        "\"YW\"",  "\"YWI=",    "YWI="};
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, 100);
+    bytes_t line = BYTES_LIT("\"YWI=\"}");
+    assert_ok(audit_line_base64(&line, &out));
+    assert_true(bytes_eq_str(buf_bytes(&out), "ab") && bytes_eq_str(line, "}"));
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+        line = bytes_str(other[i]);
+        assert_err(ERR_INVALID, audit_line_base64(&line, &out));
+    }
+}
+
+/* Every single byte of every line counts. */
 static void test_audit__any_changed_byte_is_found_in_its_line(void **state) {
     (void)state;
     log_fixture_t f;
@@ -370,6 +386,7 @@ static void test_audit__the_canonical_hash_is_frozen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_audit__an_honest_export_verifies),
+        cmocka_unit_test(test_audit__base64_has_one_form),
         cmocka_unit_test(test_audit__any_changed_byte_is_found_in_its_line),
         cmocka_unit_test(test_audit__deleted_and_reordered_entries_are_found),
         cmocka_unit_test(test_audit__a_truncated_export_is_found),

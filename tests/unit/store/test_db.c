@@ -184,6 +184,45 @@ static void test_db__each_write_of_a_group_fails_alone(void **state) {
     fixture_done(&f);
 }
 
+/* A write that takes the whole transaction with it, as a failing disk does, and says nothing. */
+static err_t *insert_or_wreck(db_conn_t *conn, void *arg) {
+    write_t *w = arg;
+    TRY(insert(conn, &w->id));
+    return w->fail ? db_script(conn, "ROLLBACK") : NULL;
+}
+
+/* Counts in `failed` what was not acknowledged. */
+static void *write_and_wreck(void *arg) {
+    writer_t *w = arg;
+    for (int64_t i = 0; i < WRITES; i++) {
+        write_t one = {w->base + i, i % 20 == 7};
+        err_t *e = db_write(w->f->db, insert_or_wreck, &one);
+        if (e) w->failed++;
+        err_free(e);
+    }
+    return NULL;
+}
+
+static void test_db__a_lost_group_is_acknowledged_to_nobody(void **state) {
+    (void)state;
+    fixture_t f;
+    open_with_table(&f, NULL);
+    pthread_t threads[THREADS];
+    writer_t writers[THREADS];
+    int64_t failed = 0;
+    for (int64_t i = 0; i < THREADS; i++) {
+        writers[i] = (writer_t){&f, i * WRITES, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_and_wreck, &writers[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        failed += writers[i].failed;
+    }
+    assert_true(failed >= THREADS * WRITES / 20);
+    assert_int_equal(fixture_number(f.db, "SELECT COUNT(*) FROM item"), THREADS * WRITES - failed);
+    fixture_done(&f);
+}
+
 typedef struct {
     fixture_t *f;
     sem_t entered;
@@ -467,6 +506,7 @@ int main(void) {
         cmocka_unit_test(test_db__readers_cannot_write_and_writes_cannot_nest),
         cmocka_unit_test(test_db__opening_tells_why_not),
         cmocka_unit_test(test_db__each_write_of_a_group_fails_alone),
+        cmocka_unit_test(test_db__a_lost_group_is_acknowledged_to_nobody),
         cmocka_unit_test(test_db__hooks_run_once_a_group_and_only_for_kept_writes),
         cmocka_unit_test(test_db__a_read_sees_one_state_while_a_write_is_open),
         cmocka_unit_test(test_db__kill_loses_no_acknowledged_write),
