@@ -227,11 +227,5 @@ err_t *cert_issue(const cert_spec_t *spec, const cert_t *issuer, const pkey_t *i
     TRY(add_extensions(x509, spec, issuer));
     if (X509_sign(x509, pkey_evp(issuer_key), md) <= 0)
         return err_openssl(ERR_INTERNAL, "signing the certificate");
-    /* What is handed out is read back first: nothing leaves that wouldn't be accepted. */
-    unsigned char *der = NULL;
-    int n = i2d_X509(x509, &der);
-    if (n <= 0) return err_openssl(ERR_INTERNAL, "certificate can't be encoded");
-    err_t *e = cert_parse_der(bytes_make(der, (size_t)n), ret_cert);
-    OPENSSL_free(der);
-    return e;
+    return cert_from_x509(x509, ret_cert);
 }

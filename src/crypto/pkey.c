@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/openssl_internal.h"
+#include "crypto/spki_internal.h"
 
 enum { RAW_KEY_SIZE = 32, RSA_BITS_DEFAULT = 2048 };
 
@@ -108,15 +109,21 @@ static err_t *check_key(EVP_PKEY *evp, pkey_kind_t kind, unsigned bits) {
     return NULL;
 }
 
-/* Fills spki and its hash. */
-static err_t *encode_spki(pkey_t *key) {
-    int n = i2d_PUBKEY(key->evp, NULL);
+static err_t *encode_spki_slowly(pkey_t *key) {
+    uint8_t *der = NULL;
+    int n = i2d_PUBKEY(key->evp, &der);
     if (n <= 0) return err_openssl(ERR_INVALID, "public key has no encoding");
     key->spki = mem_alloc((size_t)n);
-    if (!key->spki) return err_nomem();
-    uint8_t *at = key->spki;
-    if (i2d_PUBKEY(key->evp, &at) != n) return err_openssl(ERR_INTERNAL, "encoding a public key");
     key->spki_n = (size_t)n;
+    if (key->spki) memcpy(key->spki, der, (size_t)n);
+    OPENSSL_free(der);
+    return key->spki ? NULL : err_nomem();
+}
+
+/* Fills spki and its hash. */
+static err_t *encode_spki(pkey_t *key) {
+    TRY(spki_encode(key->evp, key->kind, &key->spki, &key->spki_n));
+    if (!key->spki) TRY(encode_spki_slowly(key));
     if (EVP_Digest(key->spki, key->spki_n, key->spki_sha256, NULL, EVP_sha256(), NULL) != 1)
         return err_openssl(ERR_INTERNAL, "SHA-256");
     return NULL;

@@ -141,6 +141,21 @@ static void test_cert__passes_openssl_strict(void **state) {
     (void)rmdir(directory);
 }
 
+/* X509_set_pubkey encodes with OpenSSL: its SubjectPublicKeyInfo must hold ours byte by byte. */
+static void test_cert__public_key_is_encoded_as_openssl_does(void **state) {
+    fixture_t *f = *state;
+    CLEANUP(pkey_free) pkey_t *odd = NULL;
+    assert_ok(pkey_generate(PKEY_RSA, 2056, &odd));
+    const pkey_t *keys[] = {f->rsa_key, f->ec_key, f->ca_key, odd};
+    for (size_t i = 0; i < 4; i++) {
+        CLEANUP(cert_free) cert_t *cert = fixture_leaf(f, "encoded", 7, keys[i]);
+        CLEANUP(buf_done) buf_t spki;
+        buf_init(&spki, 4096);
+        assert_ok(pkey_public_der(keys[i], &spki));
+        assert_non_null(memmem(cert_der(cert).p, cert_der(cert).n, spki.p, spki.n));
+    }
+}
+
 static void test_cert__chain_says_what_is_wrong(void **state) {
     fixture_t *f = *state;
     CLEANUP(cert_list_done) cert_list_t roots = {0};
@@ -324,6 +339,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cert__issued_values_read_back),
         cmocka_unit_test(test_cert__passes_openssl_strict),
+        cmocka_unit_test(test_cert__public_key_is_encoded_as_openssl_does),
         cmocka_unit_test(test_cert__chain_says_what_is_wrong),
         cmocka_unit_test(test_cert__chain_checks_host_and_purpose),
         cmocka_unit_test(test_cert__factory_signature_alone),
