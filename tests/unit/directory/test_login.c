@@ -1,0 +1,169 @@
+/* Log-in: uniform answers, throttling that survives a restart, tokens, audit entries. */
+#include "../store/store_fixture.h"
+
+#include "base/limits.h"
+#include "crypto/secret.h"
+#include "directory/directory.h"
+
+typedef struct {
+    fixture_t f;
+    audit_t audit;
+    directory_t *directory;
+    arena_t *arena;
+} room_t;
+
+static void open_directory(room_t *room) {
+    directory_options_t options = {.db = room->f.db,
+                                   .audit = &room->audit,
+                                   .clk = &room->f.clk.clk,
+                                   .rnd = rnd_real(),
+                                   .cheap_passwords = true};
+    assert_ok(directory_new(&options, &room->directory));
+}
+
+static int setup(void **state) {
+    static room_t room;
+    room = (room_t){0};
+    assert_ok(crypto_init());
+    fixture_migrated(&room.f);
+    room.audit = (audit_t){.node = "test/web", .clk = &room.f.clk.clk};
+    open_directory(&room);
+    assert_ok(arena_new(1 << 20, &room.arena));
+    assert_ok(directory_add_person(room.directory, "system", BYTES_LIT("Admin@Example.org"),
+                                   BYTES_LIT("Admin"), BYTES_LIT("admin"),
+                                   BYTES_LIT("correct horse"), NULL));
+    *state = &room;
+    return 0;
+}
+
+static int teardown(void **state) {
+    room_t *room = *state;
+    directory_free(room->directory);
+    arena_free(room->arena);
+    fixture_done(&room->f);
+    return 0;
+}
+
+static err_t *log_in(room_t *room, const char *email, const char *password) {
+    db_person_t person = {0};
+    TRY(directory_log_in(room->directory, room->arena, bytes_str(email), bytes_str(password), "::1",
+                         &person));
+    assert_string_equal(person.email, "admin@example.org");
+    return NULL;
+}
+
+static void test_login__right_password_in_any_case_of_address(void **state) {
+    assert_ok(log_in(*state, "admin@example.org", "correct horse"));
+    assert_ok(log_in(*state, " ADMIN@example.ORG ", "correct horse"));
+}
+
+static void test_login__failures_say_the_same(void **state) {
+    room_t *room = *state;
+    const char *const attempts[][2] = {{"admin@example.org", "wrong horse"},
+                                       {"nobody@example.org", "correct horse"},
+                                       {"not an address", "correct horse"},
+                                       {"admin@example.org", ""},
+                                       {"disabled@example.org", "correct horse"}};
+    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("disabled@example.org"),
+                                   BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
+                                   NULL));
+    assert_ok(
+        directory_set_disabled(room->directory, "system", BYTES_LIT("disabled@example.org"), true));
+    char first[200] = "", text[200];
+    for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
+        err_t *e = log_in(room, attempts[i][0], attempts[i][1]);
+        assert_non_null(e);
+        assert_int_equal(err_code(e), ERR_AUTH);
+        (void)err_text(e, text, sizeof text);
+        err_free(e);
+        if (i == 0) (void)snprintf(first, sizeof first, "%s", text);
+        assert_string_equal(text, first);
+    }
+}
+
+static void test_login__throttles_and_forgets_after_success(void **state) {
+    room_t *room = *state;
+    for (int i = 0; i < LIMIT_LOGIN_FAILURES; i++)
+        assert_err(ERR_AUTH, log_in(room, "admin@example.org", "wrong horse"));
+    assert_err(ERR_BUSY, log_in(room, "admin@example.org", "correct horse"));
+    directory_free(room->directory); /* a restart does not help */
+    open_directory(room);
+    assert_err(ERR_BUSY, log_in(room, "admin@example.org", "correct horse"));
+    clk_fake_advance(&room->f.clk, 1001);
+    assert_err(ERR_AUTH, log_in(room, "admin@example.org", "wrong horse"));
+    clk_fake_advance(&room->f.clk, 1001); /* the second delay is twice as long */
+    assert_err(ERR_BUSY, log_in(room, "admin@example.org", "correct horse"));
+    clk_fake_advance(&room->f.clk, 1000);
+    assert_ok(log_in(room, "admin@example.org", "correct horse"));
+    assert_err(ERR_AUTH, log_in(room, "admin@example.org", "wrong horse"));
+    assert_ok(log_in(room, "admin@example.org", "correct horse"));
+}
+
+static void test_directory__refuses_bad_people(void **state) {
+    room_t *room = *state;
+    directory_t *d = room->directory;
+    bytes_t role = BYTES_LIT("member"), name = BYTES_LIT("N"), good = BYTES_LIT("long enough pw");
+    static const char *const bad[] = {"", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (strcmp(bad[i], "a@b\n") != 0) /* trimmed, therefore fine */
+            assert_err(ERR_INVALID, directory_add_person(d, "system", bytes_str(bad[i]), name, role,
+                                                         good, NULL));
+    assert_err(ERR_INVALID, directory_add_person(d, "system", BYTES_LIT("a@example.org"), name,
+                                                 BYTES_LIT("root"), good, NULL));
+    assert_err(ERR_INVALID, directory_add_person(d, "system", BYTES_LIT("a@example.org"), name,
+                                                 role, BYTES_LIT("short"), NULL));
+    assert_err(ERR_INVALID, directory_add_person(d, "system", BYTES_LIT("a@example.org"),
+                                                 BYTES_LIT("a\x1b[2J"), role, good, NULL));
+    assert_err(ERR_EXISTS, directory_add_person(d, "system", BYTES_LIT("ADMIN@example.org"), name,
+                                                role, good, NULL));
+    assert_err(ERR_NOT_FOUND,
+               directory_set_disabled(d, "system", BYTES_LIT("b@example.org"), true));
+}
+
+static void test_directory__generates_passwords_that_work(void **state) {
+    room_t *room = *state;
+    CLEANUP(buf_done) buf_t password;
+    db_person_t person;
+    buf_init_secret(&password, 100);
+    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("new@example.org"),
+                                   BYTES_LIT("New"), BYTES_LIT("member"), BYTES_NONE, &password));
+    assert_true(password.n >= 20);
+    assert_ok(directory_log_in(room->directory, room->arena, BYTES_LIT("new@example.org"),
+                               buf_bytes(&password), "::1", &person));
+}
+
+static void test_tokens__work_until_they_expire_or_go(void **state) {
+    room_t *room = *state;
+    directory_t *d = room->directory;
+    CLEANUP(buf_done) buf_t token;
+    db_token_t row;
+    buf_init_secret(&token, 100);
+    int64_t soon = clk_unix_ms(&room->f.clk.clk) + 5000;
+    assert_ok(
+        directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("auditor"), soon, &token));
+    assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row));
+    assert_string_equal(row.role, "auditor");
+    assert_err(ERR_AUTH, directory_check_token(d, room->arena, BYTES_LIT("cft_wrong"), &row));
+    assert_err(ERR_EXISTS, directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("admin"),
+                                               0, &token));
+    clk_fake_advance(&room->f.clk, 6000);
+    bytes_t text = bytes_slice(buf_bytes(&token), 0, 47);
+    assert_err(ERR_AUTH, directory_check_token(d, room->arena, text, &row));
+    assert_ok(directory_remove_token(d, "system", BYTES_LIT("script")));
+    assert_err(ERR_NOT_FOUND, directory_remove_token(d, "system", BYTES_LIT("script")));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_login__right_password_in_any_case_of_address, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_login__failures_say_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_login__throttles_and_forgets_after_success, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_directory__refuses_bad_people, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_directory__generates_passwords_that_work, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_tokens__work_until_they_expire_or_go, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
