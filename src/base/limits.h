@@ -119,7 +119,6 @@ enum {
 
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */
-    LIMIT_AUDIT_NODES = 1024,       /* chains in one export */
     LIMIT_AUDIT_FIELD = 512,        /* bytes of actor, action, object each */
     LIMIT_AUDIT_DETAIL = 16 * 1024, /* bytes of an entry's JSON text */
     LIMIT_AUDIT_LINE = 256 * 1024,  /* bytes of an export's line; escapes can swell a detail 6x */
