@@ -277,7 +277,7 @@ int main(int argc, char **argv) {
     const char *dir = NULL;
     int done = parse_arguments(argc, argv, &dir);
     if (done >= 0) return done;
-    static program_t program; /* large, and outlives every thread */
+    program_t program = {0};
     program_t *p = &program;
     sigset_t signals;
     int number = 0;
