@@ -134,7 +134,9 @@ err_t *init_files_commit(const init_files_t *files) {
     TRY(sync_directory(files->vault_new));
     if (fault_io() || rename(files->vault_new, path) != 0)
         return err_errno(errno, "cannot rename %s", files->vault_new);
-    return sync_directory(files->dir);
+    err_t *e = sync_directory(files->dir);
+    if (e) (void)rename(path, files->vault_new); /* not sure to last: so not made at all */
+    return e;
 }
 
 void init_files_undo(const init_files_t *files) {

@@ -4,9 +4,12 @@
  */
 #include "keeper/vault_sql.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 enum { STATEMENTS = 64, BUSY_MS = 5000 };
@@ -48,13 +51,22 @@ err_t *sql_exec(sql_t *sql, const char *text) {
     return rc == SQLITE_OK ? NULL : sql_error(sql, rc, text);
 }
 
+/* SQLite would make it readable for all; its -wal and -shm take the mode over. */
+static err_t *create_file(const char *path) {
+    CLEANUP(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? err_errno(errno, "cannot create %s", path) : NULL;
+}
+
 err_t *sql_open(const char *path, bool create, sql_t **ret_sql) {
     sql_t *sql = mem_zalloc(sizeof *sql);
     if (!sql) return err_nomem();
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    err_t *e = create ? create_file(path) : NULL;
+    if (e) {
+        mem_free(sql);
+        return e;
+    }
     int rc = sqlite3_open_v2(path, &sql->db, flags, NULL);
-    err_t *e = NULL;
     if (rc != SQLITE_OK) e = sql_error(sql, rc, path);
     if (!e) (void)sqlite3_busy_timeout(sql->db, BUSY_MS);
     if (!e) (void)sqlite3_extended_result_codes(sql->db, 1);
