@@ -24,6 +24,17 @@ typedef struct {
     bool init, verify_log, version, help;
 } arguments_t;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPER_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(KEEPER_ASAN)
+/* The leak check traces the process, which the sandbox forbids. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_leaks=0"; }
+#endif
+
 static void usage(FILE *out) {
     (void)fputs("usage: coffer-keeper --dir DIR\n"
                 "       coffer-keeper --dir DIR --init --org NAME --host HOST\n"
