@@ -15,7 +15,7 @@
 enum { CONNECT_MS = 10000, TOTAL_MS = 60000, HEADERS_MAX = 64 * 1024, PEM_MAX = 1024 * 1024 };
 
 struct http_client {
-    settings_t settings;
+    client_settings_t settings;
     CURL *easy;
 };
 
@@ -82,7 +82,7 @@ static err_t *copy_text(const char *text, char **out) {
     return *out ? NULL : err_nomem();
 }
 
-static err_t *settings_fill(settings_t *s, const http_client_config_t *config) {
+static err_t *settings_fill(client_settings_t *s, const http_client_config_t *config) {
     TRY(buf_add(&s->ca_pem, config->ca_pem));
     TRY(buf_add(&s->cert_pem, config->cert_pem));
     TRY(buf_add(&s->key_pem, config->key_pem));
@@ -96,25 +96,25 @@ static err_t *settings_fill(settings_t *s, const http_client_config_t *config) {
     return NULL;
 }
 
-err_t *settings_init(settings_t *settings, const http_client_config_t *config) {
-    settings_t s = {.version = config->version,
-                    .connect_ms = config->connect_ms ? config->connect_ms : CONNECT_MS,
-                    .total_ms = config->total_ms ? config->total_ms : TOTAL_MS,
-                    .response_max =
-                        config->response_max ? config->response_max : LIMIT_HTTP_RESPONSE};
+err_t *client_settings_init(client_settings_t *settings, const http_client_config_t *config) {
+    client_settings_t s = {.version = config->version,
+                           .connect_ms = config->connect_ms ? config->connect_ms : CONNECT_MS,
+                           .total_ms = config->total_ms ? config->total_ms : TOTAL_MS,
+                           .response_max =
+                               config->response_max ? config->response_max : LIMIT_HTTP_RESPONSE};
     buf_init(&s.ca_pem, PEM_MAX);
     buf_init(&s.cert_pem, PEM_MAX);
     buf_init_secret(&s.key_pem, PEM_MAX);
     err_t *e = settings_fill(&s, config);
     if (e) {
-        settings_done(&s);
+        client_settings_done(&s);
         return e;
     }
     *settings = s;
     return NULL;
 }
 
-void settings_done(settings_t *s) {
+void client_settings_done(client_settings_t *s) {
     buf_done(&s->ca_pem);
     buf_done(&s->cert_pem);
     buf_done(&s->key_pem);
@@ -122,7 +122,7 @@ void settings_done(settings_t *s) {
     mem_free(s->unix_socket);
     mem_free(s->proxy);
     curl_slist_free_all(s->resolve);
-    *s = (settings_t){.version = HTTP_VERSION_1_1};
+    *s = (client_settings_t){.version = HTTP_VERSION_1_1};
 }
 
 /* ---- one transfer ---- */
@@ -180,7 +180,7 @@ static long version_option(http_version_t version) {
     return CURL_HTTP_VERSION_1_1;
 }
 
-static bool set_common(transfer_t *t, const settings_t *s) {
+static bool set_common(transfer_t *t, const client_settings_t *s) {
     CURL *easy = t->easy;
     bool ok = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
@@ -202,7 +202,7 @@ static bool set_common(transfer_t *t, const settings_t *s) {
                   curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK);
 }
 
-static bool set_tls(CURL *easy, const settings_t *s) {
+static bool set_tls(CURL *easy, const client_settings_t *s) {
     bool ok = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
@@ -256,7 +256,7 @@ static err_t *set_headers(transfer_t *t, const char *const *headers) {
     return NULL;
 }
 
-err_t *transfer_begin(transfer_t *transfer, CURL *easy, const settings_t *settings,
+err_t *transfer_begin(transfer_t *transfer, CURL *easy, const client_settings_t *settings,
                       const char *method, const char *url, const char *const *headers, bytes_t body,
                       http_response_t *response) {
     transfer_t *t = transfer;
@@ -339,7 +339,7 @@ err_t *http_client_new(const http_client_config_t *config, http_client_t **ret_c
     TRY(http_client_init());
     CLEANUP(http_client_free) http_client_t *client = mem_zalloc(sizeof *client);
     if (!client) return err_nomem();
-    TRY(settings_init(&client->settings, config));
+    TRY(client_settings_init(&client->settings, config));
     client->easy = curl_easy_init();
     if (!client->easy) return err_nomem();
     *ret_client = STEAL(client);
@@ -349,7 +349,7 @@ err_t *http_client_new(const http_client_config_t *config, http_client_t **ret_c
 void http_client_free(http_client_t *client) {
     if (!client) return;
     if (client->easy) curl_easy_cleanup(client->easy);
-    settings_done(&client->settings);
+    client_settings_done(&client->settings);
     mem_free(client);
 }
 

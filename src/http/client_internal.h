@@ -22,10 +22,11 @@ typedef struct {
     int64_t total_ms;
     size_t response_max;
     bool wait_for_stream; /* rather than opening a second connection */
-} settings_t;
+} client_settings_t;
 
-err_t *settings_init(settings_t *settings, const http_client_config_t *config) WARN_UNUSED;
-void settings_done(settings_t *settings);
+err_t *client_settings_init(client_settings_t *settings,
+                            const http_client_config_t *config) WARN_UNUSED;
+void client_settings_done(client_settings_t *settings);
 
 typedef struct {
     CURL *easy; /* borrowed by transfer_begin's caller */
@@ -37,7 +38,7 @@ typedef struct {
 } transfer_t;
 
 /* Prepares `easy` (reset first) for a request; body must live until the transfer's end. */
-err_t *transfer_begin(transfer_t *transfer, CURL *easy, const settings_t *settings,
+err_t *transfer_begin(transfer_t *transfer, CURL *easy, const client_settings_t *settings,
                       const char *method, const char *url, const char *const *headers, bytes_t body,
                       http_response_t *response) WARN_UNUSED;
 /* Fills in the response's end from curl's result. */

@@ -21,7 +21,7 @@ struct call {
 };
 
 struct http_multi {
-    settings_t settings;
+    client_settings_t settings;
     CURLM *handle;
     call_t *calls; /* in flight */
     unsigned active;
@@ -52,7 +52,7 @@ err_t *http_multi_new(const http_client_config_t *config, unsigned connections, 
     TRY(http_client_init());
     CLEANUP(http_multi_free) http_multi_t *m = mem_zalloc(sizeof *m);
     if (!m) return err_nomem();
-    TRY(settings_init(&m->settings, config));
+    TRY(client_settings_init(&m->settings, config));
     m->settings.wait_for_stream = true;
     TRY(multi_setup(m, connections, streams));
     *ret_multi = STEAL(m);
@@ -97,7 +97,7 @@ void http_multi_free(http_multi_t *multi) {
     for (unsigned i = 0; i < multi->spare_n; i++) curl_easy_cleanup(multi->spare[i]);
     if (multi->handle) (void)curl_multi_cleanup(multi->handle);
     mem_free(multi->spare);
-    settings_done(&multi->settings);
+    client_settings_done(&multi->settings);
     mem_free(multi);
 }
 

@@ -12,14 +12,13 @@
 #include "base/mem.h"
 #include "http/server_internal.h"
 
-enum { WORKERS = 32, QUEUE = 1024, POLLERS = 2, LAST_WORDS_MS = 2000 };
+enum { WORKERS = 32, QUEUE = 1024, LAST_WORDS_MS = 2000 };
 
 static void config_defaults(http_server_config_t *c) {
     if (!c->clk) c->clk = clk_real();
     if (!c->rnd) c->rnd = rnd_real();
     if (!c->workers) c->workers = WORKERS;
     if (!c->queue) c->queue = QUEUE;
-    if (!c->pollers) c->pollers = POLLERS;
     if (!c->connections) c->connections = LIMIT_HTTP_CONNECTIONS;
     if (!c->idle_s) c->idle_s = LIMIT_HTTP_IDLE_S;
     c->listeners = NULL;

@@ -1,7 +1,7 @@
 /*
  * http_server_t: the HTTP/1.1 server (RFC 9112), plain and TLS, over libmicrohttpd.
  *
- * Threads: libmicrohttpd's event threads (a few, epoll) only move bytes. A complete request is
+ * Threads: libmicrohttpd's event threads (a few) only move bytes. A complete request is
  * parked (its connection suspended) and put on a bounded queue; a pool of worker threads runs the
  * handlers, which may block, and wakes the connection with the reply. So RSA, disk and group
  * commit never hold up a socket. A full queue is answered 503 with Retry-After at once.
@@ -63,7 +63,7 @@ typedef struct {
     const rnd_t *rnd;     /* NULL: the real one */
     unsigned workers;     /* handler threads; 0: 32 */
     unsigned queue;       /* requests that may wait for a worker; 0: 1024 */
-    unsigned pollers;     /* event threads of each listener; 0: 2 */
+    unsigned pollers;     /* event threads of each listener; 0: 2, TLS 4 */
     unsigned connections; /* open at once on one listener; 0: LIMIT_HTTP_CONNECTIONS */
     unsigned per_address; /* connections of one peer address; 0: no limit */
     unsigned idle_s;      /* 0: LIMIT_HTTP_IDLE_S */

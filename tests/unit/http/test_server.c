@@ -9,6 +9,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../unit.h"
@@ -411,6 +412,24 @@ static void test_server__tls_and_client_certificate(void **state) {
     assert_true(bytes_eq(buf_bytes(&response.body), buf_bytes(&certs.client_der)));
 }
 
+static int64_t cpu_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A stranger who never finishes his handshake must not keep an event thread busy. */
+static void test_server__half_a_handshake_is_idle(void **state) {
+    fixture_t *f = *state;
+    static const struct timespec pause = {.tv_nsec = 300 * 1000 * 1000};
+    int fd = help_connect(f->tls);
+    help_send(fd, "\x16\x03\x01"); /* the first three bytes of a record */
+    int64_t before_ms = cpu_ms();
+    nanosleep(&pause, NULL); /* nothing to await: that nothing happens is the point */
+    assert_true(cpu_ms() - before_ms < 150);
+    close(fd);
+}
+
 typedef struct {
     unsigned ok;
 } tally_t;
@@ -599,6 +618,7 @@ int main(void) {
         WITH_SERVER(test_server__client_may_leave),
         WITH_SERVER(test_server__sends_files),
         WITH_SERVER(test_server__tls_and_client_certificate),
+        WITH_SERVER(test_server__half_a_handshake_is_idle),
         cmocka_unit_test(test_server__two_hundred_at_once),
         WITH_SERVER(test_server__stops_gracefully),
         WITH_SERVER(test_server__stops_at_once),
