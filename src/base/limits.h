@@ -87,9 +87,11 @@ enum {
     LIMIT_RESULT_BYTES = 2 * 1024 * 1024, /* bytes of one result kept */
     LIMIT_PROFILE_BYTES = 1024 * 1024,    /* bytes of one configuration profile */
     LIMIT_ERROR_CHAIN = 16,               /* entries */
+    LIMIT_PAYLOADS = 256,                 /* payloads of one configuration profile */
     LIMIT_CHALLENGE_TTL_S = 3600,         /* seconds a SCEP challenge lives, default */
     LIMIT_ENROL_TTL_S = 3600,             /* seconds an over-the-air enrolment may take */
     LIMIT_COMMAND_MESSAGE = 1024,         /* bytes of a lock message */
+    LIMIT_DEVICE_INFO = 128 * 1024,       /* bytes of JSON kept of what a device said of itself */
 
     /* Push and jobs */
     LIMIT_APNS_PAYLOAD = 4096, /* bytes */

@@ -1,0 +1,169 @@
+/*
+ * The check-in channel (Apple's schema mdm/checkin): Authenticate, TokenUpdate, CheckOut and the
+ * rest. Any worker thread of coffer-web; everything a message changes is one transaction.
+ */
+#include "audit/note.h"
+#include "device/checkin_token.h"
+#include "store/jobs.h"
+
+typedef struct {
+    devices_t *devices;
+    arena_t *arena;
+    const mdm_checkin_t *message;
+    const device_request_t *request;
+    const cert_t *cert;
+    bool accepted; /* false: answer as to an unknown device */
+} checkin_t;
+
+/* ---- Authenticate ---- */
+
+/*
+ * An enrolment speaks for the device that it saw in phase 2 and for no other; a certificate that
+ * came without an enrolment can bring in a new device but not take an existing one over.
+ */
+static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_sender_t *sender,
+                               const db_enrolment_t *enrolment, bool *ret_may) {
+    const mdm_checkin_t *m = x->message;
+    db_device_t existing;
+    bool found = false;
+    *ret_may = false;
+    if (sender->found && strcmp(sender->device.enrolment_key, m->key) != 0) return NULL;
+    bool bound = enrolment && enrolment->udid[0] && m->udid[0];
+    if (bound && strcmp(enrolment->udid, m->udid) != 0) return NULL;
+    TRY(db_devices_by_key(conn, x->arena, m->key, &existing, &found));
+    *ret_may = !found || bound ||
+               bytes_eq(existing.identity, bytes_make(cert_sha256(x->cert), DEVICE_HASH));
+    return NULL;
+}
+
+static err_t *pin(db_conn_t *conn, checkin_t *x, const char *person, const char **ret_id) {
+    const mdm_checkin_t *m = x->message;
+    char uuid[TEXT_UUID_SIZE];
+    int64_t now = devices_now(x->devices);
+    TRY(rnd_uuid(x->devices->o.rnd, uuid));
+    const db_device_t row = {.id = uuid,
+                             .enrolment_key = m->key,
+                             .udid = m->udid,
+                             .serial_number = m->serial_number,
+                             .product = m->product,
+                             .os_version = m->os_version,
+                             .build = m->build,
+                             .name = m->name,
+                             .person_id = person,
+                             .state = "authenticated",
+                             .identity = bytes_make(cert_sha256(x->cert), DEVICE_HASH),
+                             .topic = m->topic,
+                             .info = "{}",
+                             .last_seen_ms = now,
+                             .created_ms = now};
+    return db_devices_authenticate(conn, x->arena, &row, ret_id);
+}
+
+static err_t *authenticate(db_conn_t *conn, void *arg) {
+    checkin_t *x = arg;
+    mdm_sender_t sender;
+    db_enrolment_t enrolment;
+    bool enrolled = false, may = false;
+    const char *id = NULL;
+    int64_t cancelled = 0;
+    char actor[DEVICE_ACTOR];
+    TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &sender));
+    if (!sender.ours) return NULL;
+    if (sender.row.enrolment_id[0])
+        TRY(db_enrolments_by_id(conn, x->arena, sender.row.enrolment_id, &enrolment, &enrolled));
+    TRY(may_authenticate(conn, x, &sender, enrolled ? &enrolment : NULL, &may));
+    if (!may) {
+        return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
+                          "device.foreign", actor, "identity", sender.row.serial, "peer",
+                          x->request->peer, NULL);
+    }
+    TRY(pin(conn, x, enrolled ? enrolment.person_id : "", &id));
+    TRY(db_commands_cancel_all(conn, id, devices_now(x->devices), &cancelled));
+    x->accepted = true;
+    return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
+                      "device.authenticate", actor, "id", id, "identity", sender.row.serial,
+                      "serial", x->message->serial_number, "person",
+                      enrolled ? enrolment.person_id : NULL, "commands",
+                      cancelled ? "cancelled" : NULL, "peer", x->request->peer, NULL);
+}
+
+/* ---- CheckOut ---- */
+
+static err_t *check_out(db_conn_t *conn, void *arg) {
+    checkin_t *x = arg;
+    mdm_sender_t sender;
+    int64_t cancelled = 0;
+    char actor[DEVICE_ACTOR];
+    TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &sender));
+    if (!mdm_auth_is(&sender, x->message->key)) return NULL;
+    x->accepted = true;
+    TRY(db_devices_set_state(conn, sender.device.id, "removed"));
+    TRY(db_commands_cancel_all(conn, sender.device.id, devices_now(x->devices), &cancelled));
+    return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
+                      "device.checkout", actor, "commands", cancelled ? "cancelled" : NULL, "peer",
+                      x->request->peer, NULL);
+}
+
+/* Messages that change nothing: only who sent them is looked at. */
+static err_t *identify(db_conn_t *conn, void *arg) {
+    checkin_t *x = arg;
+    mdm_sender_t sender;
+    TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &sender));
+    x->accepted = mdm_auth_is(&sender, x->message->key);
+    return NULL;
+}
+
+/* ---- all of them ---- */
+
+static err_t *answer_simple(checkin_t *x, err_t *e, int status, device_answer_t *answer) {
+    if (e) return e;
+    if (!x->accepted) return device_answer_unrecognised(answer);
+    device_answer_empty(answer, status);
+    return NULL;
+}
+
+static err_t *handle(checkin_t *x, device_answer_t *answer) {
+    devices_t *devices = x->devices;
+    db_t *db = devices->o.db;
+    const mdm_checkin_t *m = x->message;
+    const token_request_t token = {devices, x->arena, m, x->cert, x->request->peer};
+    /*
+     * The channel of a person on a shared device is accepted and not used: nothing of it may
+     * overwrite what the device itself sent. UserAuthenticate: 410 says that we don't manage it.
+     */
+    if (m->type == MDM_USER_AUTHENTICATE)
+        return answer_simple(x, db_read(db, identify, x), 410, answer);
+    if (m->user_channel && m->type != MDM_GET_TOKEN && m->type != MDM_DECLARATIVE_MANAGEMENT)
+        return answer_simple(x, db_read(db, identify, x), 200, answer);
+    switch (m->type) {
+    case MDM_AUTHENTICATE: return answer_simple(x, db_write(db, authenticate, x), 200, answer);
+    case MDM_CHECK_OUT: return answer_simple(x, db_write(db, check_out, x), 200, answer);
+    case MDM_TOKEN_UPDATE: return token_update(&token, answer);
+    case MDM_SET_BOOTSTRAP_TOKEN: return token_set_bootstrap(&token, answer);
+    case MDM_GET_BOOTSTRAP_TOKEN: return token_get_bootstrap(&token, answer);
+    case MDM_USER_AUTHENTICATE:
+    /* Neither is announced in ServerCapabilities; a server that has no such resource says 404. */
+    case MDM_GET_TOKEN:
+    case MDM_DECLARATIVE_MANAGEMENT: return answer_simple(x, db_read(db, identify, x), 404, answer);
+    }
+    return NULL;
+}
+
+err_t *devices_checkin(devices_t *devices, const device_request_t *request,
+                       device_answer_t *ret_answer) {
+    if (request->body.n > LIMIT_HTTP_BODY_MDM)
+        return err_new(ERR_LIMIT, "a check-in has at most %d bytes", LIMIT_HTTP_BODY_MDM);
+    CLEANUP(device_answer_done) device_answer_t answer;
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    CLEANUP(mdm_checkin_done) mdm_checkin_t message = {0};
+    device_answer_init(&answer);
+    TRY(mdm_auth_certificate(devices, request, &cert));
+    TRY_WRAP(mdm_checkin_parse(request->body, &message), "check-in from %s", request->peer);
+    TRY(arena_new(DEVICE_ARENA, &arena));
+    checkin_t x = {
+        .devices = devices, .arena = arena, .message = &message, .request = request, .cert = cert};
+    TRY_WRAP(handle(&x, &answer), "%s from %s", mdm_checkin_name(message.type), request->peer);
+    device_answer_move(&answer, ret_answer);
+    return NULL;
+}

@@ -1,0 +1,111 @@
+/*
+ * Phase 3 of over-the-air enrolment: the device comes back with the identity that SCEP gave it and
+ * gets its management profile, encrypted to that identity. The phase-2 identity serves for this
+ * alone: the profile holds a SCEP payload of its own for the identity that management uses. Any
+ * worker thread of coffer-web.
+ */
+#include "audit/note.h"
+#include "device/enrol_internal.h"
+#include "device/payload.h"
+
+typedef struct {
+    devices_t *devices;
+    arena_t *arena;
+    const enrol_attributes_t *attributes;
+    const db_certificate_t *row;
+    const char *peer;
+    db_enrolment_t enrolment;
+    buf_t challenge; /* for SCEP */
+} deliver_t;
+
+static err_t *check(const deliver_t *x) {
+    const db_enrolment_t *e = &x->enrolment;
+    if (strcmp(x->row->profile, x->devices->o.identity_profile) != 0)
+        return err_new(ERR_DENIED, "a certificate of profile %s does not enrol a device",
+                       x->row->profile);
+    if (strcmp(e->udid, x->attributes->udid) != 0)
+        return err_new(ERR_DENIED, "the identity belongs to another device");
+    if (strcmp(e->state, "certified") != 0 && strcmp(e->state, "delivered") != 0)
+        return err_new(ERR_DENIED, "the enrolment is not at this step");
+    return enrol_check_expiry(x->devices, e);
+}
+
+static err_t *deliver(db_conn_t *conn, void *arg) {
+    deliver_t *x = arg;
+    bool found = false;
+    char actor[DEVICE_ACTOR];
+    const char *subject = NULL;
+    if (!x->row->enrolment_id[0])
+        return err_new(ERR_DENIED, "the identity was not made by an enrolment");
+    TRY(db_enrolments_by_id(conn, x->arena, x->row->enrolment_id, &x->enrolment, &found));
+    if (!found) return err_new(ERR_DENIED, "the enrolment is gone");
+    TRY(check(x));
+    TRY(payload_subject_text(x->devices, x->arena, x->enrolment.id, &subject));
+    TRY(payload_challenge(x->devices, conn, &x->enrolment, x->attributes->udid, subject,
+                          &x->challenge));
+    TRY(db_enrolments_set_state(conn, x->enrolment.id, "delivered"));
+    return audit_note(x->devices->o.audit, conn, device_actor(x->attributes->udid, actor),
+                      "enrol.deliver", x->enrolment.id, "identity", x->row->serial, "peer", x->peer,
+                      NULL);
+}
+
+/* What will be encrypted: the array as a property list of its own. */
+static err_t *build_payloads(const deliver_t *x, buf_t *out) {
+    CLEANUP(plist_free) plist_doc_t *doc = NULL;
+    plist_t *array = NULL, *dict = NULL;
+    char identity[TEXT_UUID_SIZE];
+    const devices_t *devices = x->devices;
+    TRY(plist_doc_new(&doc));
+    TRY(plist_new_array(doc, &array));
+    TRY(plist_array_add_dict(array, &dict));
+    TRY(payload_certificate(devices, dict, "com.apple.security.root", "coffer.mdm.root",
+                            pki_root(devices->o.pki)));
+    TRY(plist_array_add_dict(array, &dict));
+    TRY(payload_certificate(devices, dict, "com.apple.security.pkcs1", "coffer.mdm.device-ca",
+                            pki_device_ca(devices->o.pki)));
+    TRY(plist_array_add_dict(array, &dict));
+    TRY(payload_scep(devices, dict, "coffer.mdm.scep", x->enrolment.id, buf_bytes(&x->challenge),
+                     identity));
+    TRY(plist_array_add_dict(array, &dict));
+    TRY(payload_mdm(devices, dict, identity));
+    return plist_write(array, out);
+}
+
+static err_t *build_profile(const deliver_t *x, bytes_t sealed, plist_t *profile) {
+    TRY(payload_common(x->devices, profile, "Configuration", "coffer.management",
+                       "Device management", NULL));
+    TRY(plist_set_string(profile, "PayloadDescription",
+                         "Installs the organisation's certificates and lets it manage this "
+                         "device."));
+    TRY(plist_set_bool(profile, "PayloadRemovalDisallowed", false));
+    TRY(plist_set_data(profile, "EncryptedPayloadContent", sealed));
+    return plist_set_bool(profile, "IsEncrypted", true);
+}
+
+static err_t *run(deliver_t *x, const cert_t *identity, device_answer_t *answer) {
+    CLEANUP(plist_free) plist_doc_t *doc = NULL;
+    CLEANUP(buf_done) buf_t payloads, sealed;
+    plist_t *profile = NULL;
+    buf_init_secret(&payloads, LIMIT_PROFILE_BYTES);
+    buf_init(&sealed, LIMIT_PROFILE_BYTES);
+    const devices_options_t *o = &x->devices->o;
+    TRY(db_write(o->db, deliver, x));
+    TRY(build_payloads(x, &payloads));
+    TRY(keeper_seal_profile(o->keeper, bytes_make(cert_sha256(identity), DEVICE_HASH),
+                            buf_bytes(&payloads), o->profile_cipher, &sealed));
+    TRY(plist_doc_new(&doc));
+    TRY(plist_new_dict(doc, &profile));
+    TRY(build_profile(x, buf_bytes(&sealed), profile));
+    return payload_sign(x->devices, profile, answer);
+}
+
+err_t *enrol_phase3(devices_t *devices, arena_t *arena, const enrol_attributes_t *attributes,
+                    const cert_t *identity, const db_certificate_t *row, const char *peer,
+                    device_answer_t *answer) {
+    deliver_t x = {
+        .devices = devices, .arena = arena, .attributes = attributes, .row = row, .peer = peer};
+    buf_init_secret(&x.challenge, LIMIT_SCEP_CHALLENGE);
+    err_t *e = run(&x, identity, answer);
+    buf_done(&x.challenge);
+    return e;
+}

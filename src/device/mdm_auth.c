@@ -1,0 +1,56 @@
+/*
+ * Device authentication: see mdm_auth.h. One signature check a request; whether the certificate
+ * is ours is remembered by pki. Any worker thread of coffer-web.
+ */
+#include "device/mdm_auth.h"
+
+enum { SIGNATURE_MAX = 32 * 1024 }; /* bytes of DER; a device's has about 2000 */
+
+static err_t *signer_of(const device_request_t *request, cert_t **ret_cert) {
+    CLEANUP(buf_done) buf_t der;
+    CLEANUP(cms_signed_free) cms_signed_t *message = NULL;
+    const cms_verify_options_t options = {.allow_sha1 = true}; /* old systems sign with it */
+    buf_init(&der, SIGNATURE_MAX);
+    TRY(text_unbase64(request->signature, &der));
+    TRY(cms_verify(buf_bytes(&der), &request->body, &options, &message));
+    *ret_cert = cert_share(cms_signed_cert(message));
+    return NULL;
+}
+
+err_t *mdm_auth_certificate(const devices_t *devices, const device_request_t *request,
+                            cert_t **ret_cert) {
+    if (request->signature.n) {
+        TRY_WRAP(signer_of(request, ret_cert), "Mdm-Signature of the message from %s",
+                 request->peer);
+        return NULL;
+    }
+    if (request->client_cert.n) {
+        TRY_WRAP(cert_parse_der(request->client_cert, ret_cert), "client certificate of %s",
+                 request->peer);
+        return NULL;
+    }
+    return err_new(ERR_DENIED,
+                   devices->o.sign_message
+                       ? "the message from %s has no Mdm-Signature"
+                       : "the message from %s came without a client certificate",
+                   request->peer);
+}
+
+err_t *mdm_auth_sender(const devices_t *devices, db_conn_t *conn, arena_t *arena,
+                       const cert_t *cert, mdm_sender_t *ret_sender) {
+    mdm_sender_t sender = {0};
+    err_t *e = pki_identity_check(devices->o.pki, conn, arena, cert, &sender.row);
+    if (e && err_code(e) != ERR_VERIFY) return e;
+    sender.ours = !e && strcmp(sender.row.profile, devices->o.identity_profile) == 0;
+    err_free(e);
+    if (sender.ours)
+        TRY(db_devices_by_identity(conn, arena, bytes_make(cert_sha256(cert), DEVICE_HASH),
+                                   &sender.device, &sender.found));
+    *ret_sender = sender;
+    return NULL;
+}
+
+bool mdm_auth_is(const mdm_sender_t *sender, const char *key) {
+    return sender->ours && sender->found && strcmp(sender->device.state, "removed") != 0 &&
+           strcmp(sender->device.enrolment_key, key) == 0;
+}

@@ -1,0 +1,30 @@
+/*
+ * Who sent an MDM message. Private to src/device.
+ */
+#ifndef COFFER_DEVICE_MDM_AUTH_H
+#define COFFER_DEVICE_MDM_AUTH_H
+
+#include "device/device_internal.h"
+
+/*
+ * The certificate that vouches for the message: the signer of Mdm-Signature (a detached CMS over
+ * the exact body), or else the TLS client certificate. Says nothing about whether it is ours.
+ * ERR_DENIED if there is neither, ERR_VERIFY if the signature doesn't hold.
+ */
+err_t *mdm_auth_certificate(const devices_t *devices, const device_request_t *request,
+                            cert_t **ret_cert) WARN_UNUSED;
+
+typedef struct {
+    bool ours;  /* an identity of this organisation, valid now */
+    bool found; /* a device is pinned to it */
+    db_certificate_t row;
+    db_device_t device;
+} mdm_sender_t;
+
+/* Inside a transaction; rows lie in the arena. A foreign certificate is no error: ours is false. */
+err_t *mdm_auth_sender(const devices_t *devices, db_conn_t *conn, arena_t *arena,
+                       const cert_t *cert, mdm_sender_t *ret_sender) WARN_UNUSED;
+/* Whether the message comes from an enrolled device under its own name. */
+bool mdm_auth_is(const mdm_sender_t *sender, const char *key);
+
+#endif
