@@ -34,10 +34,9 @@ static err_t *check_depth(bytes_t text) {
     return NULL;
 }
 
-err_t *jso_parse(bytes_t text, json_t **ret_json) {
-    if (text.n > LIMIT_JSON_BYTES)
-        return err_new(ERR_LIMIT, "JSON of %zu bytes, at most %d are allowed", text.n,
-                       (int)LIMIT_JSON_BYTES);
+err_t *jso_parse_max(bytes_t text, size_t max, json_t **ret_json) {
+    if (text.n > max)
+        return err_new(ERR_LIMIT, "JSON of %zu bytes, at most %zu are allowed", text.n, max);
     TRY(check_depth(text));
     json_error_t error;
     const char *start = text.n ? (const char *)text.p : "";
@@ -48,6 +47,10 @@ err_t *jso_parse(bytes_t text, json_t **ret_json) {
                        error.text);
     *ret_json = json;
     return NULL;
+}
+
+err_t *jso_parse(bytes_t text, json_t **ret_json) {
+    return jso_parse_max(text, LIMIT_JSON_BYTES, ret_json);
 }
 
 err_t *jso_parse_object(bytes_t text, json_t **ret_object) {

@@ -29,7 +29,9 @@ void jso_init(void);
  * owns the value.
  */
 err_t *jso_parse(bytes_t text, json_t **ret_json) WARN_UNUSED;
-/* The same; it must be an object. */
+/* The same with a limit of one's own, for answers of our own servers. */
+err_t *jso_parse_max(bytes_t text, size_t max, json_t **ret_json) WARN_UNUSED;
+/* As jso_parse; it must be an object. */
 err_t *jso_parse_object(bytes_t text, json_t **ret_object) WARN_UNUSED;
 void jso_free(json_t *json); /* gives up one reference; takes NULL */
 

@@ -19,8 +19,9 @@ static const char *const scep_keys[] = {"url", "allow_3des", "allow_sha1", "chal
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
-static const char *const profile_keys[] = {"ca",  "keys",    "validity", "key_usage",
-                                           "eku", "subject", "names",    NULL};
+static const char *const keeper_keys[] = {"master_key", "require_sandbox", "workers", NULL};
+static const char *const profile_keys[] = {
+    "ca", "keys", "validity", "key_usage", "eku", "subject", "subject_required", "names", NULL};
 
 static const conf_known_t known[] = {
     {"instance", instance_keys},
@@ -29,6 +30,7 @@ static const conf_known_t known[] = {
     {"scep", scep_keys},
     {"mdm", mdm_keys},
     {"push", push_keys},
+    {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
 };
 
