@@ -10,6 +10,7 @@
 #include "base/rnd.h"
 #include "ipc/role.h"
 #include "keeper/cert_profile.h"
+#include "keeper/csr_cache.h"
 #include "keeper/keyring.h"
 #include "keeper/vault.h"
 
@@ -17,6 +18,7 @@ typedef struct {
     vault_t *vault; /* borrowed, as all of these; its writer runs */
     const keyring_t *keys;
     const cert_profiles_t *profiles;
+    csr_cache_t *csrs; /* may be NULL */
     const clk_t *clk;
     const rnd_t *rnd;
     bool allow_des3; /* open SCEP envelopes of old clients */

@@ -25,7 +25,9 @@ static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *
                     ret_cipher));
     CLEANUP(csr_free) csr_t *csr = NULL;
     TRY(csr_parse_der(buf_bytes(plain), &csr));
-    return csr_verify(csr);
+    TRY(csr_verify(csr));
+    csr_cache_put(core->csrs, STEAL(csr));
+    return NULL;
 }
 
 err_t *intent_scep_open(const keeper_core_t *core, const intent_call_t *call,

@@ -25,6 +25,7 @@ typedef struct {
     keeper_config_t config;
     vault_t *vault;
     keyring_t *keys;
+    csr_cache_t *csrs;
     char *vault_dir;
 } keeper_state_t;
 
@@ -34,6 +35,7 @@ typedef struct {
 } service_t;
 
 static void state_done(keeper_state_t *state) {
+    csr_cache_free(state->csrs);
     keyring_free(state->keys);
     vault_free(state->vault);
     mem_free(state->vault_dir);
@@ -165,12 +167,14 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
     TRY(block_signals(&signals));
     TRY(open_vault(dir, &state));
     TRY(keyring_load(state.vault, &state.keys));
+    TRY(csr_cache_new(&state.csrs));
     service_t service = {
         .core =
             {
                 .vault = state.vault,
                 .keys = state.keys,
                 .profiles = &state.config.profiles,
+                .csrs = state.csrs,
                 .clk = clk_real(),
                 .rnd = rnd_real(),
                 .allow_des3 = state.config.allow_des3,

@@ -39,11 +39,13 @@ void keeper_fixture_start(keeper_fixture_t *f) {
     assert_ok(vault_open(&options, false, &f->vault));
     secret_free(master);
     assert_ok(keyring_load(f->vault, &f->keys));
+    assert_ok(csr_cache_new(&f->csrs));
     assert_ok(vault_start(f->vault));
     f->core = (keeper_core_t){
         .vault = f->vault,
         .keys = f->keys,
         .profiles = &f->profiles,
+        .csrs = f->csrs,
         .clk = &f->clk.clk,
         .rnd = rnd_real(),
         .allow_des3 = true,
@@ -54,6 +56,8 @@ void keeper_fixture_start(keeper_fixture_t *f) {
 void keeper_fixture_stop(keeper_fixture_t *f) {
     vault_free(f->vault);
     f->vault = NULL;
+    csr_cache_free(f->csrs);
+    f->csrs = NULL;
     keyring_free(f->keys);
     f->keys = NULL;
 }

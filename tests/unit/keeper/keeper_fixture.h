@@ -5,11 +5,11 @@
 #ifndef COFFER_TESTS_KEEPER_FIXTURE_H
 #define COFFER_TESTS_KEEPER_FIXTURE_H
 
+#include "../unit.h"
 #include "keeper/client.h"
 #include "keeper/core.h"
 #include "keeper/init.h"
 #include "keeper/master.h"
-#include "../unit.h"
 
 typedef struct {
     char dir[64];
@@ -18,6 +18,7 @@ typedef struct {
     cert_profiles_t profiles;
     vault_t *vault;
     keyring_t *keys;
+    csr_cache_t *csrs;
     keeper_core_t core;
     role_t role; /* of the asking side */
     keeper_t *keeper;

@@ -1,10 +1,10 @@
 /*
  * The rules of certificate profiles and their configuration.
  */
+#include "../unit.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "keeper/cert_profile.h"
-#include "../unit.h"
 
 /* CN=evil, P-256, asks for basicConstraints CA:TRUE (made with OpenSSL's req). */
 static const char wants_ca[] =

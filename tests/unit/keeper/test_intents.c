@@ -145,6 +145,28 @@ static void test_intent_scep_open__opens_a_request_and_nothing_else(void **state
     assert_err(ERR_VERIFY, keeper_scep_open(f->keeper, buf_bytes(&other), &opened, &cipher));
 }
 
+/* What was opened is kept for certifying it once; changed bytes are not what was opened. */
+static void test_intent_scep_open__hands_over_to_issue(void **state) {
+    keeper_fixture_t *f = *state;
+    CLEANUP(buf_done) buf_t csr, envelope, opened, certificate;
+    buf_init(&csr, LIMIT_CSR_BYTES);
+    buf_init(&envelope, LIMIT_HTTP_BODY_SCEP);
+    buf_init_secret(&opened, LIMIT_CSR_BYTES);
+    buf_init(&certificate, LIMIT_CERTIFICATE_BYTES);
+    cms_cipher_t cipher = CMS_AES256_CBC;
+    keeper_fixture_csr(f, "phone", NULL, &csr);
+    assert_ok(cms_encrypt_to(buf_bytes(&csr), f->keys->device_ca, NULL, &envelope));
+    assert_ok(keeper_scep_open(f->keeper, buf_bytes(&envelope), &opened, &cipher));
+    keeper_request_t request = {"device-identity", buf_bytes(&csr), "", "e"};
+    csr.p[csr.n - 100] ^=
+        1; /* in the signature; the last byte, which finds the slot, is as it was */
+    assert_err(ERR_VERIFY, keeper_issue(f->keeper, &request, &certificate));
+    csr.p[csr.n - 100] ^= 1;
+    assert_ok(keeper_issue(f->keeper, &request, &certificate)); /* kept */
+    assert_null(csr_cache_take(f->csrs, buf_bytes(&csr)));      /* once */
+    assert_ok(keeper_issue(f->keeper, &request, &certificate)); /* and verified anew */
+}
+
 /* Whatever is wrong with an envelope, the answer is the same to the last byte. */
 static void test_intent_scep_open__fails_uniformly(void **state) {
     keeper_fixture_t *f = *state;
@@ -446,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_intent_status__counts),
         cmocka_unit_test(test_intent_public__gives_certificates_and_the_audit_key),
         cmocka_unit_test(test_intent_scep_open__opens_a_request_and_nothing_else),
+        cmocka_unit_test(test_intent_scep_open__hands_over_to_issue),
         cmocka_unit_test(test_intent_scep_open__fails_uniformly),
         cmocka_unit_test(test_intent_scep_issue__certifies_and_repeats),
         cmocka_unit_test(test_intent_scep_issue__profile_rules),

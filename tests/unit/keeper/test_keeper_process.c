@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../unit.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "crypto/csr.h"
@@ -18,7 +19,6 @@
 #include "ipc/client.h"
 #include "ipc/spawn.h"
 #include "keeper/client.h"
-#include "../unit.h"
 
 enum { THREADS = 4, ROUNDS = 5, KEPT = 4096 };
 
