@@ -137,7 +137,8 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY(control_open(&c->control));
     TRY(enter_sandbox(c));
     TRY(db_open(c->store_path, &(db_options_t){.readers = 1}, clk_real(), &c->db));
-    TRY(migrate_run(c->db, NULL));
+    unsigned applied = 0;
+    TRY(migrate_run(c->db, &applied));
     TRY(rpc_client_new(-1, &c->keeper_rpc));
     TRY(keeper_new(c->keeper_rpc, &c->keeper));
     TRY(rpc_server_new(&(rpc_server_config_t){.ctx = c, .handle = on_wake, .workers = 1},

@@ -118,7 +118,8 @@ static err_t *start_services(program_t *p) {
     const clk_t *clk = clk_real();
     const rnd_t *rnd = rnd_real();
     TRY(db_open(p->store_path, NULL, clk, &web->db));
-    TRY(migrate_run(web->db, NULL));
+    unsigned applied = 0;
+    TRY(migrate_run(web->db, &applied));
     TRY(rpc_client_new(-1, &web->keeper_rpc));
     TRY(rpc_client_new(-1, &web->courier_rpc));
     TRY(keeper_new(web->keeper_rpc, &web->keeper));
