@@ -1,0 +1,49 @@
+/*
+ * What the subcommands share: exit status and printing. See cli.h.
+ */
+#include "program/coffer/cli.h"
+
+#include <stdlib.h>
+
+int cli_exit_status(const err_t *e) {
+    if (!e) return CLI_DONE;
+    switch (err_code(e)) {
+    case ERR_USAGE:
+    case ERR_INVALID: return CLI_USAGE;
+    case ERR_NOT_FOUND: return CLI_NOT_FOUND;
+    case ERR_AUTH:
+    case ERR_DENIED:
+    case ERR_BUSY: return CLI_REFUSED;
+    case ERR_VERIFY: return CLI_VERIFY;
+    case ERR_INTERNAL:
+    case ERR_NOMEM:
+    case ERR_IO:
+    case ERR_LIMIT:
+    case ERR_EXISTS:
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+    case ERR_FULL: return CLI_FAILED;
+    }
+    return CLI_FAILED;
+}
+
+err_t *cli_print(cli_t *cli, const buf_t *text) {
+    if (text->n && fwrite(text->p, 1, text->n, cli->out) != text->n)
+        return err_new(ERR_IO, "cannot write to standard output");
+    return NULL;
+}
+
+err_t *cli_say(cli_t *cli, const char *format, ...) {
+    if (cli->json) return NULL;
+    va_list list;
+    va_start(list, format);
+    int n = vfprintf(cli->out, format, list);
+    va_end(list);
+    return n < 0 ? err_new(ERR_IO, "cannot write to standard output") : NULL;
+}
+
+const char *cli_dir(const cli_t *cli) {
+    const char *dir = args_value(cli->args, "dir");
+    if (!dir) dir = getenv("COFFER_DIR");
+    return dir && dir[0] ? dir : NULL;
+}

@@ -1,0 +1,68 @@
+/*
+ * coffer, the command line: what every subcommand is given. One file a subcommand family holds
+ * its parsing, action and help. One thread.
+ */
+#ifndef COFFER_PROGRAM_COFFER_CLI_H
+#define COFFER_PROGRAM_COFFER_CLI_H
+
+#include <stdio.h>
+
+#include "base/clk.h"
+#include "base/rnd.h"
+#include "format/json.h"
+#include "program/coffer/args.h"
+
+typedef struct remote remote_t;
+
+enum {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_NOT_FOUND = 3,
+    CLI_REFUSED = 4, /* by policy: not allowed, not confirmed, in flight already, who are you */
+    CLI_VERIFY = 5,
+};
+
+enum { CLI_OUTPUT_MAX = 256 * 1024 * 1024, CLI_PATH_MAX = 4096 };
+
+struct cli {
+    const args_t *args;
+    const clk_t *clk;
+    const rnd_t *rnd;
+    FILE *out;
+    FILE *err;
+    bool json;        /* output for programs */
+    bool terminal;    /* out is one: align, local times */
+    bool interactive; /* there is a person at standard input */
+    remote_t *remote; /* opened by the first request */
+};
+
+/* The tables of commands; commands.c lists them. */
+extern const args_grammar_t CLI_GRAMMAR;
+
+/* What the program's exit status is for an error (NULL: done). */
+int cli_exit_status(const err_t *e);
+
+/* Writes the buffer to standard output. */
+err_t *cli_print(cli_t *cli, const buf_t *text) WARN_UNUSED;
+/* A line for people; nothing with --json. */
+err_t *cli_say(cli_t *cli, const char *format, ...) WARN_UNUSED PRINTF_LIKE(2, 3);
+/* The instance: --dir, else COFFER_DIR, else NULL. */
+const char *cli_dir(const cli_t *cli);
+
+/* ---- commands ---- */
+
+extern const command_t CMD_INIT, CMD_STATUS, CMD_JOBS, CMD_COMPLETION;
+extern const command_t CMD_USER_ADD, CMD_USER_LIST, CMD_USER_DISABLE, CMD_USER_ENABLE,
+    CMD_USER_PASSWORD;
+extern const command_t CMD_TOKEN_ADD, CMD_TOKEN_LIST, CMD_TOKEN_REMOVE;
+extern const command_t CMD_DEVICE_LIST, CMD_DEVICE_SHOW, CMD_DEVICE_PUSH, CMD_DEVICE_QUEUE,
+    CMD_DEVICE_RESULT, CMD_DEVICE_CANCEL;
+extern const command_t CMD_DEVICE_LOCK, CMD_DEVICE_ERASE, CMD_DEVICE_CLEAR_PASSCODE,
+    CMD_DEVICE_RESTART, CMD_DEVICE_INFO, CMD_DEVICE_COMMAND;
+extern const command_t CMD_PROFILE_ADD, CMD_PROFILE_LIST, CMD_PROFILE_SHOW, CMD_PROFILE_REMOVE,
+    CMD_PROFILE_ASSIGN, CMD_PROFILE_UNASSIGN;
+extern const command_t CMD_SCEP_CHALLENGE;
+extern const command_t CMD_AUDIT_LIST, CMD_AUDIT_EXPORT, CMD_AUDIT_VERIFY;
+
+#endif

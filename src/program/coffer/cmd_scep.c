@@ -1,0 +1,52 @@
+/*
+ * coffer scep: one-time challenges for SCEP clients (RFC 8894 section 2.3) that do not come through
+ * the enrolment portal.
+ */
+#include "base/limits.h"
+#include "base/text.h"
+#include "program/coffer/output.h"
+#include "program/coffer/remote.h"
+
+static err_t *run_challenge(cli_t *cli, const args_t *args) {
+    static const char *const texts[] = {"profile", "subject", "names"};
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(jso_free) json_t *json = NULL;
+    const char *lifetime = args_value(args, "lifetime");
+    bytes_t challenge;
+    TRY(jso_object(&body));
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *value = args_value(args, texts[i]);
+        if (value) TRY(jso_set_str(body, texts[i], value));
+    }
+    if (lifetime) {
+        int64_t seconds = 0;
+        err_t *e = text_duration(bytes_str(lifetime), &seconds);
+        if (e) return err_recode(err_wrap(e, "--lifetime"), ERR_USAGE);
+        TRY(jso_set_int(body, "lifetime_s", seconds));
+    }
+    TRY(remote_call(cli, "POST", "/scep/challenges", body, &json));
+    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
+    TRY(jso_get_string(json, "challenge", LIMIT_SCEP_CHALLENGE, true, &challenge));
+    /* Bare, so that it can be used in a script. */
+    return output_done(cli, json, "%.*s", (int)challenge.n, (const char *)challenge.p);
+}
+
+static const option_t challenge_options[] = {
+    {"profile", "NAME", "certificate profile; default scep-client"},
+    {"subject", "NAME", "the subject that the request must have, like CN=router1,O=Example"},
+    {"names", "LIST", "subjectAltNames to certify, like \"dns:router1.example.org\""},
+    {"lifetime", "TIME", "15m, 2d; default [scep] challenge_lifetime"},
+    {NULL, NULL, NULL},
+};
+
+const command_t CMD_SCEP_CHALLENGE = {
+    .group = "scep",
+    .name = "challenge",
+    .operands = "",
+    .summary = "Make a one-time challenge for any SCEP client",
+    .notes = "It is good for one certificate under one profile, and is printed alone on a line.\n"
+             "The SCEP server is at the instance's URL with /scep behind it.",
+    .examples = "  coffer scep challenge --subject CN=router1 --lifetime 15m",
+    .options = challenge_options,
+    .run = run_challenge,
+};

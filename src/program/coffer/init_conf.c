@@ -1,0 +1,154 @@
+/*
+ * coffer.conf for a new instance: see init_conf.h. docs/configuration.md tells the same at length.
+ */
+#include "program/coffer/init_conf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "program/coffer/suggest.h"
+
+enum { NAME_MAX_BYTES = 64, VALUE_MAX = 140 }; /* bytes; a line of coffer.conf has at most 194 */
+
+const init_key_t INIT_KEYS[] = {
+    {"instance", "organisation", "", "Shown to people and written into certificates."},
+    {"instance", "url", "",
+     "How devices and people reach this server. It is in every enrolled "
+     "device: keep it."},
+    {"instance", "require_sandbox", "yes",
+     "Refuse to run where the kernel has no Landlock or seccomp."},
+    {"web", "listen", "0.0.0.0:8443", "HTTPS for everything."},
+    {"web", "http_listen", "0.0.0.0:8080",
+     "Plain HTTP for SCEP and CA certificates alone (SCEP messages protect themselves).\n"
+     "Without it there is no plain HTTP."},
+    {"web", "mtls_listen", "0.0.0.0:8444",
+     "HTTPS that asks devices for their certificate, instead of signed messages."},
+    {"web", "mtls_url", "https://coffer.example.org:8444", "How devices reach mtls_listen."},
+    {"web", "workers", "32", "Threads that handle requests."},
+    {"web", "cheap_passwords", "no",
+     "For tests only: hashes passwords so cheaply that they can be guessed."},
+    {"enrol", "identity_profile", "device-identity",
+     "The certificate profile of devices' identities."},
+    {"enrol", "factory_ca", "factory-ca.pem",
+     "PEM files (separated by commas) of the CAs that sign devices' factory certificates.\n"
+     "Without one no device can enrol."},
+    {"enrol", "profile_cipher", "aes256",
+     "How phase 3 encrypts profiles to a device: aes256, aes128, 3des."},
+    {"scep", "url", "http://coffer.example.org:8080/scep",
+     "What devices are told; without it the URL with /scep."},
+    {"scep", "allow_3des", "yes", "Old SCEP clients encrypt with nothing better."},
+    {"scep", "allow_sha1", "no", "Very old SCEP clients sign with nothing better."},
+    {"scep", "challenge_lifetime", "1h", "How long a one-time challenge is good."},
+    {"mdm", "sign_message", "yes", "Devices sign their messages (Mdm-Signature); no: mutual TLS."},
+    {"mdm", "access_rights", "8191", "What the server may do; 8191 is everything."},
+    {"mdm", "check_out_when_removed", "yes", "A device tells when the profile is removed."},
+    {"push", "certificate", "push/cert.pem",
+     "The APNs certificate for MDM and its key, PEM. Without them pushing is off and devices\n"
+     "obey only when they call by themselves."},
+    {"push", "key", "push/key.pem", "The certificate's private key."},
+    {"push", "url", "https://api.push.apple.com:443", "Apple's push service."},
+    {"push", "ca", "push/ca.pem", "Trust this CA for it instead of the system's."},
+    {"push", "topic", "com.apple.mgmt.External.example",
+     "The topic of pushes; without it the UID in the certificate's subject."},
+    {"keeper", "master_key", "file", "Where the vault's master key comes from: file."},
+    {"keeper", "require_sandbox", "no", "The same as in [instance], for the key process."},
+    {"keeper", "workers", "0", "Threads of the key process; 0: one a core."},
+};
+const size_t INIT_KEYS_N = sizeof INIT_KEYS / sizeof INIT_KEYS[0];
+
+static const char head[] =
+    "# The configuration of this instance of Coffer. coffer.conf(5) and docs/configuration.md\n"
+    "# explain it. A line begun with # is a comment; what is commented out below is the default\n"
+    "# or an example. Paths are relative to this directory. After a change: restart cofferd.\n";
+
+static const char tail[] =
+    "\n"
+    "# Certificate profiles: the rules under which the key process certifies. Built in are\n"
+    "# device-identity, scep-client and tls-server; a section changes one or makes a new one.\n"
+    "#[certificate-profile scep-client]\n"
+    "# device or root\n"
+    "#ca = device\n"
+    "# Keys that are accepted: rsa:MIN-MAX, p256, p384.\n"
+    "#keys = rsa:2048-4096, p256\n"
+    "#validity = 365d\n"
+    "# digitalSignature, nonRepudiation, keyEncipherment, dataEncipherment, keyAgreement\n"
+    "#key_usage = digitalSignature, keyEncipherment\n"
+    "# serverAuth, clientAuth, codeSigning, emailProtection, ocspSigning, or a dotted OID\n"
+    "#eku = clientAuth\n"
+    "# What may stand in the subject, and what must.\n"
+    "#subject = CN, O, OU, UID, serialNumber\n"
+    "#subject_required = CN\n"
+    "# Kinds of subjectAltName: email, dns, uri, upn, ip, none.\n"
+    "#names = email, dns, uri, upn\n";
+
+static const init_key_t *find_key(const char *name) {
+    const char *dot = strchr(name, '.');
+    for (size_t i = 0; dot && i < INIT_KEYS_N; i++) {
+        size_t n = (size_t)(dot - name);
+        if (strlen(INIT_KEYS[i].section) == n && memcmp(INIT_KEYS[i].section, name, n) == 0 &&
+            strcmp(INIT_KEYS[i].key, dot + 1) == 0)
+            return &INIT_KEYS[i];
+    }
+    return NULL;
+}
+
+static err_t *unknown_key(const char *name) {
+    char names[64][NAME_MAX_BYTES];
+    suggest_t suggest;
+    suggest_init(&suggest, name);
+    for (size_t i = 0; i < INIT_KEYS_N && i < 64; i++) {
+        (void)snprintf(names[i], sizeof names[i], "%s.%s", INIT_KEYS[i].section, INIT_KEYS[i].key);
+        suggest_offer(&suggest, names[i]);
+    }
+    if (suggest.best)
+        return err_new(ERR_USAGE, "coffer.conf has no \"%s\": did you mean %s?", name,
+                       suggest.best);
+    return err_new(ERR_USAGE, "coffer.conf has no \"%s\": a key is written SECTION.KEY", name);
+}
+
+err_t *init_conf_set(init_values_t *values, const char *name, const char *value) {
+    const init_key_t *key = find_key(name);
+    bytes_t v = bytes_str(value);
+    if (!key) return unknown_key(name);
+    if (v.n == 0 || v.n > VALUE_MAX || !text_printable(v) || text_trim(v).n != v.n)
+        return err_new(ERR_USAGE,
+                       "the value of %s must have 1 to %d printable bytes, without blanks around",
+                       name, VALUE_MAX);
+    for (size_t i = 0; i < values->n; i++) {
+        if (values->sets[i].key != key) continue;
+        values->sets[i].value = value;
+        return NULL;
+    }
+    if (values->n == INIT_SETS_MAX) return err_new(ERR_USAGE, "too many values");
+    values->sets[values->n++] = (init_set_t){key, value};
+    return NULL;
+}
+
+static const char *value_of(const init_values_t *values, const init_key_t *key) {
+    for (size_t i = 0; i < values->n; i++)
+        if (values->sets[i].key == key) return values->sets[i].value;
+    return NULL;
+}
+
+static err_t *write_help(const char *help, buf_t *out) {
+    bytes_t rest = bytes_str(help), line;
+    while (text_split(&rest, '\n', &line))
+        TRY(buf_printf(out, "# %.*s\n", (int)line.n, (const char *)line.p));
+    return NULL;
+}
+
+err_t *init_conf_write(const init_values_t *values, buf_t *out) {
+    const char *section = "";
+    TRY(buf_add_str(out, head));
+    for (size_t i = 0; i < INIT_KEYS_N; i++) {
+        const init_key_t *key = &INIT_KEYS[i];
+        const char *value = value_of(values, key);
+        if (strcmp(section, key->section) != 0) TRY(buf_printf(out, "\n[%s]\n", key->section));
+        section = key->section;
+        TRY(write_help(key->help, out));
+        if (value) TRY(buf_printf(out, "%s = %s\n", key->key, value));
+        else TRY(buf_printf(out, "#%s = %s\n", key->key, key->shown));
+    }
+    return buf_add_str(out, tail);
+}

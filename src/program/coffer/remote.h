@@ -1,0 +1,38 @@
+/*
+ * The API from outside: where the server is, whom to trust, which token, and what its errors
+ * mean. With --dir all three come from the instance; with --server they are given.
+ */
+#ifndef COFFER_PROGRAM_COFFER_REMOTE_H
+#define COFFER_PROGRAM_COFFER_REMOTE_H
+
+#include "http/client.h"
+#include "program/coffer/cli.h"
+
+void remote_free(remote_t *remote); /* takes NULL */
+
+/*
+ * The path below /api/v1 with each '%' of `pattern` replaced by the next argument, percent
+ * encoded: remote_path(&path, "/devices/%/push", device). A new string (mem_free).
+ */
+err_t *remote_path(char **ret_path, const char *pattern, ...) WARN_UNUSED;
+
+/*
+ * One request. `body` (borrowed) may be NULL; *ret_json (the caller's) is NULL for an empty
+ * answer, and ret_json may be NULL. An error of the API comes back with its own code and text.
+ */
+err_t *remote_call(cli_t *cli, const char *method, const char *path, const json_t *body,
+                   json_t **ret_json) WARN_UNUSED;
+/* The same with bytes both ways; up to `max` bytes of an answer. */
+err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char *content_type,
+                    bytes_t body, size_t max, buf_t *ret_answer) WARN_UNUSED;
+/* All pages of a list; `path` may have a query. *ret_json is one object with all of `member`. */
+err_t *remote_list(cli_t *cli, const char *path, const char *member, json_t **ret_json) WARN_UNUSED;
+
+/* The error that an answer of status >= 400 stands for. */
+err_t *remote_error(unsigned status, bytes_t body) WARN_UNUSED;
+/* Splits "https://host:port" (port 443 unless told). ERR_USAGE. */
+err_t *remote_split_url(const char *url, char **ret_host, unsigned *ret_port) WARN_UNUSED;
+
+DEFINE_CLEANUP(remote_t, remote_free)
+
+#endif
