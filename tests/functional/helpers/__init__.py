@@ -1,0 +1,1 @@
+"""What the functional tests share: instances, clients, a device; see README.md."""
