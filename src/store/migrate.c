@@ -39,7 +39,7 @@ static err_t *compare(db_conn_t *conn, const migration_t *set, size_t count, siz
                            "%s; it must not change once applied",
                            (int)name.n, (const char *)name.p, set[i].name);
     }
-    *ret_applied = i;
+    if (ret_applied) *ret_applied = i;
     return NULL;
 }
 
@@ -70,7 +70,7 @@ err_t *migrate_run_set(db_t *db, const migration_t *set, size_t count, unsigned 
         if (!work.found) break;
         applied++;
     }
-    *ret_applied = applied;
+    if (ret_applied) *ret_applied = applied;
     return NULL;
 }
 

@@ -19,8 +19,8 @@ typedef struct {
 const migration_t *migrate_embedded(size_t *ret_count);
 
 /*
- * Brings the database up to date. ERR_DENIED: the database is newer than the program, or a
- * migration it has applied has changed since; nothing is touched then.
+ * Brings the database up to date; ret_applied may be NULL. ERR_DENIED: the database is newer than
+ * the program, or a migration it has applied has changed since; nothing is touched then.
  */
 err_t *migrate_run(db_t *db, unsigned *ret_applied) WARN_UNUSED;
 /* The same with a set of one's own, for tests. */
