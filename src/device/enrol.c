@@ -71,6 +71,8 @@ err_t *devices_enrol_offer(devices_t *devices, const db_person_t *person, const 
                            device_answer_t *ret_answer) {
     if (devices->o.factory_cas->n == 0)
         return err_new(ERR_DENIED, "enrolment is off: no factory CA is configured");
+    if (devices->o.topic[0] == '\0') /* a device that can't be pushed to never hears of a command */
+        return err_new(ERR_DENIED, "enrolment is off: coffer.conf has no [push] certificate");
     if (person->disabled) return err_new(ERR_DENIED, "%s is disabled", person->email);
     CLEANUP(device_answer_done) device_answer_t answer;
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
