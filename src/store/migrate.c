@@ -39,7 +39,7 @@ static err_t *compare(db_conn_t *conn, const migration_t *set, size_t count, siz
                            "%s; it must not change once applied",
                            (int)name.n, (const char *)name.p, set[i].name);
     }
-    if (ret_applied) *ret_applied = i;
+    *ret_applied = i;
     return NULL;
 }
 
