@@ -24,18 +24,23 @@ static err_t *paths(const char *dir, const char *name, char **ret_key, char **re
     return NULL;
 }
 
-err_t *credential_save(const credential_t *credential, const char *dir, const char *name) {
-    CLEANUP(mem_free) char *key_path = NULL;
-    CLEANUP(mem_free) char *cert_path = NULL;
+err_t *credential_write(const credential_t *credential, const char *key_path,
+                        const char *cert_path) {
     CLEANUP(buf_done) buf_t key;
     CLEANUP(buf_done) buf_t cert;
     buf_init_secret(&key, PEM_MAX);
     buf_init(&cert, PEM_MAX * (size_t)2);
-    TRY(paths(dir, name, &key_path, &cert_path));
     TRY(pkey_private_pem(credential->key, &key));
     TRY(cert_pem(credential->cert, &cert));
     TRY(file_write(key_path, buf_bytes(&key), 0600));
     return file_write(cert_path, buf_bytes(&cert), 0644);
+}
+
+err_t *credential_save(const credential_t *credential, const char *dir, const char *name) {
+    CLEANUP(mem_free) char *key_path = NULL;
+    CLEANUP(mem_free) char *cert_path = NULL;
+    TRY(paths(dir, name, &key_path, &cert_path));
+    return credential_write(credential, key_path, cert_path);
 }
 
 err_t *credential_load(const char *dir, const char *name, credential_t *ret_credential) {

@@ -14,7 +14,10 @@ typedef struct {
 } credential_t; /* a key with its certificate */
 void credential_done(credential_t *credential);
 
-/* DIR/NAME.key.pem (0600) and DIR/NAME.cert.pem (0644), each replaced atomically. */
+/* The key (0600) and the certificate (0644), each file replaced atomically. */
+err_t *credential_write(const credential_t *credential, const char *key_path,
+                        const char *cert_path) WARN_UNUSED;
+/* The same as DIR/NAME.key.pem and DIR/NAME.cert.pem. */
 err_t *credential_save(const credential_t *credential, const char *dir,
                        const char *name) WARN_UNUSED;
 /* ERR_NOT_FOUND if they are not there; ERR_INVALID if they do not belong together. */
