@@ -141,7 +141,7 @@ static err_t *show_text(cli_t *cli, const audit_report_t *r) {
                 "  %" PRIu64 " signed head%s checked with %s\n",
                 r->lines, plural(r->lines), r->entries, r->entries == 1 ? "y" : "ies", r->nodes,
                 plural(r->nodes), r->heads, plural(r->heads),
-                r->keys_trusted ? "the key you gave" : "the export's own key"));
+                r->keys_trusted ? "the key you trust" : "the export's own key"));
     if (r->pins_found)
         TRY(cli_say(cli, "  %" PRIu64 " earlier head%s found again\n", r->pins_found,
                     plural(r->pins_found)));

@@ -34,9 +34,9 @@ static err_t *confirm(cli_t *cli, const char *device, const char *what) {
     const char *p = product.n && text_printable(product) ? (const char *)product.p : "-";
     const char *const names[] = {s, n, NULL};
     CLEANUP(mem_free)
-    char *question =
-        mem_printf("%s \"%s\" (%s, serial number %s)?\nType its serial number or name to go on: ",
-                   what, n, p, s);
+    char *question = mem_printf(
+        "%s \"%s\" (%s, serial number %s)?\nType its serial number or name to go on: ", what, n, p,
+        s);
     if (!question) return err_nomem();
     return prompt_confirm(cli, question, names);
 }

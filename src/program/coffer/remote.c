@@ -47,7 +47,8 @@ err_t *remote_split_url(const char *url, char **ret_host, unsigned *ret_port) {
     size_t end = rest.n && rest.p[0] == '[' ? bytes_find(rest, ']') + 1 : bytes_find(rest, ':');
     if (end > rest.n) end = rest.n;
     bytes_t host = bytes_slice(rest, 0, end), tail = bytes_from(rest, end);
-    bool fine = host.n > 0 && bytes_find(rest, '/') == rest.n && bytes_find(rest, '@') == rest.n;
+    bool fine = host.n > 0 && (host.p[0] != '[' || host.p[host.n - 1] == ']') &&
+                bytes_find(rest, '/') == rest.n && bytes_find(rest, '@') == rest.n;
     if (fine && tail.n) {
         err_t *e = tail.p[0] == ':' ? text_u64(bytes_from(tail, 1), 65535, &port)
                                     : err_new(ERR_USAGE, "no port");
@@ -192,10 +193,14 @@ err_t *remote_error(unsigned status, bytes_t body) {
 }
 
 static err_t *unreachable(const remote_t *remote, err_t *e) {
+    char why[1024];
     if (err_code(e) != ERR_UNAVAILABLE || !remote->dir)
         return err_wrap(e, "cannot work with %s", remote->where);
-    return err_wrap(e, "cannot reach %s; is it running? Start it with: cofferd --dir %s",
-                    remote->where, remote->dir);
+    (void)err_text(e, why, sizeof why);
+    err_free(e);
+    return err_new(ERR_UNAVAILABLE,
+                   "cannot reach %s (%s). If it does not run, start it: cofferd --dir %s",
+                   remote->where, why, remote->dir);
 }
 
 static err_t *do_request(cli_t *cli, const char *method, const char *path, const char *type,

@@ -1,0 +1,74 @@
+# bash completion for coffer, made by: coffer completion
+_coffer() {
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD - 1]}"
+    local path="" word skip="" words=""
+    local -i i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if [[ -n $skip ]]; then skip=""; continue; fi
+        case "$word" in
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--profile|--subject|--names|--lifetime|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            -*) ;;
+            *) path+=" $word" ;;
+        esac
+    done
+    if [[ -n $skip || $previous == --*file || $previous == --dir ]]; then
+        COMPREPLY=($(compgen -f -- "$current"))
+        return
+    fi
+    case "$path" in
+        "") words="help version init status user device profile scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        " user") words="add list disable enable password" ;;
+        " device") words="list show lock erase clear-passcode restart info command push queue result cancel" ;;
+        " profile") words="add list show remove assign unassign" ;;
+        " scep") words="challenge" ;;
+        " token") words="add list remove" ;;
+        " audit") words="list export verify" ;;
+        " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --set --dir --server --token-file --ca --json --help --version" ;;
+        " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " user add"*) words="--name --role --password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
+        " user list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " user disable"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " user enable"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " user password"*) words="--password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
+        " device list"*) words="--state --dir --server --token-file --ca --json --help --version" ;;
+        " device show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " device lock"*) words="--message --phone --pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;
+        " device erase"*) words="--pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;
+        " device clear-passcode"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
+        " device restart"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
+        " device info"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
+        " device command"*) words="--param --params-file --dry-run --yes --wait --dir --server --token-file --ca --json --help --version" ;;
+        " device push"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " device queue"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " device result"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " device cancel"*) words="--force --dir --server --token-file --ca --json --help --version" ;;
+        " profile add"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " profile list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " profile show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " profile remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " profile assign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " profile unassign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " scep challenge"*) words="--profile --subject --names --lifetime --dir --server --token-file --ca --json --help --version" ;;
+        " token add"*) words="--role --expires --output --dir --server --token-file --ca --json --help --version" ;;
+        " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " audit list"*) words="--limit --dir --server --token-file --ca --json --help --version" ;;
+        " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
+        " audit verify"*) words="--key --pin --dir --server --token-file --ca --json --help --version" ;;
+        " jobs"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " completion"*) words="--dir --server --token-file --ca --json --help --version" ;;
+    esac
+    if [[ $current == -* ]]; then
+        COMPREPLY=($(compgen -W "$words" -- "$current"))
+    else
+        local -a plain=()
+        for word in $words; do [[ $word == -* ]] || plain+=("$word"); done
+        if ((${#plain[@]})); then
+            COMPREPLY=($(compgen -W "${plain[*]}" -- "$current"))
+        else
+            COMPREPLY=($(compgen -f -- "$current"))
+        fi
+    fi
+}
+complete -o filenames -F _coffer coffer
