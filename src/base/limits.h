@@ -42,6 +42,7 @@ enum {
     LIMIT_CMS_DIGESTS = 8, /* digest algorithms of one SignedData; each hashes all the content */
     LIMIT_CMS_DEPTH = 32,  /* nested BER elements; a certificate needs about 14 */
     LIMIT_CMS_ELEMENTS = 64 * 1024, /* BER elements; indefinite content has many chunks */
+    LIMIT_DER_DEPTH = 24, /* nested DER elements of a certificate or message in strict DER */
     LIMIT_CERTIFICATE_BYTES = 64 * 1024,
     LIMIT_SERIAL_BYTES = 64,            /* RFC 5280 says 20; foreign CAs differ */
     LIMIT_EXTENSIONS = 64,              /* extensions of one certificate or request */

@@ -1,6 +1,7 @@
 /*
- * X.509 certificates, reading: see cert.h. RFC 5280 section 4, PEM of RFC 7468. Any process, any
- * thread.
+ * X.509 certificates, reading: see cert.h. RFC 5280 section 4, PEM of RFC 7468. DER is read here
+ * and not by OpenSSL, whose X509 costs 200 us (3.0 decodes the key through its providers) and is
+ * made only when a chain is judged. Any process, any thread.
  */
 #include "crypto/cert.h"
 
@@ -14,6 +15,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/cert_internal.h"
+#include "crypto/der_internal.h"
+#include "crypto/name_der_internal.h"
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
 
@@ -21,27 +24,22 @@ enum { CERT_ARENA = 1024 * 1024, SHA256_HEX_SIZE = 2 * CERT_SHA256_SIZE + 1 };
 
 struct cert {
     _Atomic unsigned references;
-    X509 *x509;
+    _Atomic(X509 *) x509; /* made when first needed: see cert_x509 */
     pkey_t *key;
-    arena_t *arena; /* holds everything below */
-    bytes_t der, serial, subject_der, issuer_der, skid, akid;
-    const char *serial_hex, *subject, *issuer;
-    const name_entry_t *entries;
-    size_t entries_n;
-    const san_entry_t *sans;
-    size_t sans_n;
-    const char *const *ekus;
-    size_t ekus_n;
+    arena_t *arena; /* holds everything below; the bytes_t lie in der */
+    bytes_t der, tbs, algorithm, signature, spki;
+    bytes_t serial, subject_der, issuer_der, skid, akid;
+    const char *serial_hex, *issuer;
+    name_values_t subject;
+    ext_values_t extensions;
     int64_t not_before, not_after;
-    unsigned key_usage;
-    bool is_ca;
     uint8_t sha256[CERT_SHA256_SIZE];
     char sha256_hex[SHA256_HEX_SIZE];
 };
 
 void cert_free(cert_t *cert) {
     if (!cert || atomic_fetch_sub(&cert->references, 1) != 1) return;
-    X509_free(cert->x509);
+    X509_free(atomic_load(&cert->x509));
     pkey_free(cert->key);
     arena_free(cert->arena);
     mem_free(cert);
@@ -53,154 +51,176 @@ cert_t *cert_share(const cert_t *cert) {
     return same;
 }
 
-static err_t *hex_read(bytes_t data, arena_t *arena, const char *prefix, const char **ret_hex) {
-    buf_t hex CLEANUP(buf_done);
-    buf_init(&hex, 2 * data.n + 2);
-    TRY(buf_add_str(&hex, prefix));
-    TRY(text_hex(data, &hex));
-    bytes_t copy;
-    TRY(arena_copy(arena, buf_bytes(&hex), &copy));
-    *ret_hex = (const char *)copy.p;
-    return NULL;
-}
-
-static err_t *cert_read_der(cert_t *cert) {
-    int n = i2d_X509(cert->x509, NULL);
-    if (n <= 0) return err_openssl(ERR_INVALID, "certificate can't be encoded");
-    if (n > LIMIT_CERTIFICATE_BYTES) return err_new(ERR_LIMIT, "certificate of %d bytes", n);
-    uint8_t *p = NULL;
-    TRY(arena_alloc(cert->arena, (size_t)n, &p));
-    cert->der = bytes_make(p, (size_t)n);
-    if (i2d_X509(cert->x509, &p) != n)
-        return err_openssl(ERR_INTERNAL, "certificate can't be encoded");
-    unsigned size = CERT_SHA256_SIZE;
-    if (EVP_Digest(cert->der.p, cert->der.n, cert->sha256, &size, EVP_sha256(), NULL) != 1)
-        return err_openssl(ERR_INTERNAL, "SHA-256");
-    const char *hex;
-    TRY(hex_read(BYTES_ARRAY(cert->sha256), cert->arena, "", &hex));
-    memcpy(cert->sha256_hex, hex, SHA256_HEX_SIZE);
-    return NULL;
-}
-
-static err_t *name_der(const X509_NAME *name, arena_t *arena, bytes_t *ret_der) {
-    const unsigned char *p = NULL;
-    size_t n = 0;
-    if (X509_NAME_get0_der(name, &p, &n) != 1) return err_openssl(ERR_INVALID, "name is malformed");
-    return arena_copy(arena, bytes_make(p, n), ret_der);
-}
-
-static err_t *cert_read_names(cert_t *cert) {
-    const X509_NAME *subject = X509_get_subject_name(cert->x509);
-    const X509_NAME *issuer = X509_get_issuer_name(cert->x509);
-    const name_entry_t *issuer_entries;
-    size_t issuer_n;
-    TRY_WRAP(name_read(subject, cert->arena, &cert->entries, &cert->entries_n), "subject");
-    TRY_WRAP(name_read(issuer, cert->arena, &issuer_entries, &issuer_n), "issuer");
-    TRY(name_text(subject, cert->arena, &cert->subject));
-    TRY(name_text(issuer, cert->arena, &cert->issuer));
-    TRY(name_der(subject, cert->arena, &cert->subject_der));
-    return name_der(issuer, cert->arena, &cert->issuer_der);
-}
-
-static err_t *cert_read_fields(cert_t *cert) {
-    const ASN1_INTEGER *serial = X509_get0_serialNumber(cert->x509);
-    bytes_t magnitude =
-        bytes_make(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial));
-    while (magnitude.n > 1 && magnitude.p[0] == 0) magnitude = bytes_from(magnitude, 1);
-    if (magnitude.n > LIMIT_SERIAL_BYTES)
-        return err_new(ERR_LIMIT, "serial number of %zu bytes", magnitude.n);
-    TRY(arena_copy(cert->arena, magnitude, &cert->serial));
-    bool negative = ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER;
-    TRY(hex_read(magnitude, cert->arena, negative ? "-" : "", &cert->serial_hex));
-    TRY_WRAP(asn1_seconds(X509_get0_notBefore(cert->x509), &cert->not_before), "notBefore");
-    TRY_WRAP(asn1_seconds(X509_get0_notAfter(cert->x509), &cert->not_after), "notAfter");
-    EVP_PKEY *evp = X509_get0_pubkey(cert->x509);
-    if (!evp) return err_openssl(ERR_INVALID, "public key can't be read");
-    if (EVP_PKEY_up_ref(evp) != 1) return err_openssl(ERR_INTERNAL, "public key");
-    err_t *e = pkey_from_evp(evp, &cert->key);
-    if (e) EVP_PKEY_free(evp);
-    return e;
-}
-
-static err_t *cert_read_key_ids(cert_t *cert, const STACK_OF(X509_EXTENSION) * extensions) {
-    ASN1_OCTET_STRING *skid = NULL;
-    TRY(ext_read(extensions, NID_subject_key_identifier, &skid));
-    if (skid) {
-        err_t *e = arena_copy(
-            cert->arena, bytes_make(ASN1_STRING_get0_data(skid), (size_t)ASN1_STRING_length(skid)),
-            &cert->skid);
-        ASN1_OCTET_STRING_free(skid);
-        TRY(e);
+/* Lower-case hex and a NUL, 2 * data.n + 1 bytes. */
+static void write_hex(bytes_t data, char *out) {
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < data.n; i++) {
+        *out++ = digits[data.p[i] >> 4];
+        *out++ = digits[data.p[i] & 15];
     }
-    AUTHORITY_KEYID *akid = NULL;
-    TRY(ext_read(extensions, NID_authority_key_identifier, &akid));
-    if (!akid) return NULL;
-    err_t *e = NULL;
-    if (akid->keyid)
-        e = arena_copy(
-            cert->arena,
-            bytes_make(ASN1_STRING_get0_data(akid->keyid), (size_t)ASN1_STRING_length(akid->keyid)),
-            &cert->akid);
-    AUTHORITY_KEYID_free(akid);
-    return e;
+    *out = 0;
 }
 
-static err_t *cert_read_extensions(cert_t *cert) {
-    const STACK_OF(X509_EXTENSION) *extensions = X509_get0_extensions(cert->x509);
-    if (sk_X509_EXTENSION_num(extensions) > LIMIT_EXTENSIONS)
-        return err_new(ERR_LIMIT, "certificate with %d extensions",
-                       sk_X509_EXTENSION_num(extensions));
-    GENERAL_NAMES *names CLEANUP(GENERAL_NAMES_free) = NULL;
-    TRY(ext_read(extensions, NID_subject_alt_name, &names));
-    if (names) TRY(san_read(names, cert->arena, &cert->sans, &cert->sans_n));
-    ASN1_BIT_STRING *usage CLEANUP(ASN1_BIT_STRING_free) = NULL;
-    TRY(ext_read(extensions, NID_key_usage, &usage));
-    if (usage) cert->key_usage = key_usage_read(usage);
-    EXTENDED_KEY_USAGE *ekus CLEANUP(EXTENDED_KEY_USAGE_free) = NULL;
-    TRY(ext_read(extensions, NID_ext_key_usage, &ekus));
-    if (ekus) TRY(eku_read(ekus, cert->arena, &cert->ekus, &cert->ekus_n));
-    BASIC_CONSTRAINTS *basic = NULL;
-    TRY(ext_read(extensions, NID_basic_constraints, &basic));
-    cert->is_ca = basic && basic->ca;
-    BASIC_CONSTRAINTS_free(basic);
-    return cert_read_key_ids(cert, extensions);
+static err_t *keep_der(cert_t *cert, bytes_t der) {
+    TRY(arena_copy(cert->arena, der, &cert->der));
+    unsigned size = CERT_SHA256_SIZE;
+    if (EVP_Digest(der.p, der.n, cert->sha256, &size, EVP_sha256(), NULL) != 1)
+        return err_openssl(ERR_INTERNAL, "SHA-256");
+    write_hex(BYTES_ARRAY(cert->sha256), cert->sha256_hex);
+    return NULL;
 }
 
-static err_t *cert_read(cert_t *cert) {
+/* A negative serial number, which no CA may give and some did, counts by its magnitude. */
+static err_t *read_serial(cert_t *cert, bytes_t number) {
+    bool negative = number.p[0] & 0x80;
+    if (number.n > 1 && number.p[0] == 0) number = bytes_from(number, 1);
+    if (number.n > LIMIT_SERIAL_BYTES)
+        return err_new(ERR_LIMIT, "serial number of %zu bytes", number.n);
+    if (negative) {
+        uint8_t *p = NULL;
+        TRY(arena_alloc(cert->arena, number.n, &p));
+        unsigned carry = 1;
+        for (size_t i = number.n; i-- > 0; carry >>= 8) {
+            carry += (uint8_t)~number.p[i];
+            p[i] = (uint8_t)carry;
+        }
+        number = bytes_make(p, number.n);
+        while (number.n > 1 && number.p[0] == 0) number = bytes_from(number, 1);
+    }
+    cert->serial = number;
+    char *hex = NULL;
+    TRY(arena_alloc(cert->arena, 2 * number.n + 2, &hex));
+    cert->serial_hex = hex;
+    if (negative) *hex++ = '-';
+    write_hex(number, hex);
+    return NULL;
+}
+
+static err_t *read_validity(cert_t *cert, bytes_t validity) {
+    TRY_WRAP(time_der_take(&validity, &cert->not_before), "notBefore");
+    TRY_WRAP(time_der_take(&validity, &cert->not_after), "notAfter");
+    return validity.n ? err_new(ERR_INVALID, "validity is malformed") : NULL;
+}
+
+/* version [0] EXPLICIT INTEGER { v1(0), v2(1), v3(2) } DEFAULT v1 */
+static bool take_version(bytes_t *tbs) {
+    bytes_t inside, version;
+    if (!der_at(*tbs, DER_CONTEXT_CONSTRUCTED | 0)) return true;
+    return der_take(tbs, DER_CONTEXT_CONSTRUCTED | 0, &inside) &&
+           der_take(&inside, DER_INTEGER, &version) && !inside.n && version.n == 1 &&
+           version.p[0] <= 2;
+}
+
+/* issuerUniqueID [1] and subjectUniqueID [2], which no one uses */
+static bool skip_unique_ids(bytes_t *tbs) {
+    bytes_t bits;
+    for (uint8_t n = 1; n <= 2; n++)
+        if (der_at(*tbs, DER_CONTEXT | n) &&
+            (!der_take(tbs, DER_CONTEXT | n, &bits) || !der_is_bits(bits)))
+            return false;
+    return true;
+}
+
+static err_t *read_extensions(cert_t *cert, bytes_t tbs) {
+    bytes_t inside, content;
+    ext_list_t list;
+    if (!tbs.n) return NULL;
+    if (!der_take(&tbs, DER_CONTEXT_CONSTRUCTED | 3, &inside) || tbs.n ||
+        !der_take(&inside, DER_SEQUENCE, &content) || inside.n)
+        return err_new(ERR_INVALID, "extensions are malformed");
+    TRY(ext_list_read(content, &list));
+    TRY(ext_values_read(&list, cert->arena, &cert->extensions));
+    return ext_key_ids_read(&list, cert->arena, &cert->skid, &cert->akid);
+}
+
+static err_t *read_tbs(cert_t *cert, bytes_t tbs) {
+    bytes_t serial, algorithm, validity;
+    name_values_t issuer;
+    if (!take_version(&tbs) || !der_take(&tbs, DER_INTEGER, &serial) ||
+        !algorithm_der_take(&tbs, &algorithm) ||
+        !der_take_whole(&tbs, DER_SEQUENCE, &cert->issuer_der) ||
+        !der_take(&tbs, DER_SEQUENCE, &validity) ||
+        !der_take_whole(&tbs, DER_SEQUENCE, &cert->subject_der) ||
+        !der_take_whole(&tbs, DER_SEQUENCE, &cert->spki) || !skip_unique_ids(&tbs))
+        return err_new(ERR_INVALID, "RFC 5280 section 4.1: certificate is malformed");
+    TRY(read_serial(cert, serial));
+    TRY(read_validity(cert, validity));
+    TRY_WRAP(name_der_read(cert->issuer_der, cert->arena, &issuer), "issuer");
+    TRY_WRAP(name_der_read(cert->subject_der, cert->arena, &cert->subject), "subject");
+    cert->issuer = issuer.text;
+    TRY(pkey_parse_public_der(cert->spki, &cert->key));
+    return read_extensions(cert, tbs);
+}
+
+static err_t *cert_read(cert_t *cert, bytes_t der) {
     TRY(arena_new(CERT_ARENA, &cert->arena));
-    TRY(cert_read_der(cert));
-    TRY(cert_read_fields(cert));
-    TRY(cert_read_names(cert));
-    TRY(cert_read_extensions(cert));
-    /* Fills OpenSSL's cache now, so that threads only read later. Its verdict comes with a chain.
-     */
-    (void)X509_check_purpose(cert->x509, -1, 0);
-    ERR_clear_error();
-    return NULL;
-}
-
-err_t *cert_from_x509(X509 *x509, cert_t **ret_cert) {
-    cert_t *cert CLEANUP(cert_free) = mem_zalloc(sizeof *cert);
-    if (!cert) return err_nomem();
-    atomic_init(&cert->references, 1);
-    if (X509_up_ref(x509) != 1) return err_openssl(ERR_INTERNAL, "certificate");
-    cert->x509 = x509;
-    TRY_WRAP(cert_read(cert), "certificate");
-    *ret_cert = STEAL(cert);
-    return NULL;
+    TRY(keep_der(cert, der));
+    bytes_t fields, whole = cert->der, tbs;
+    if (!der_take(&whole, DER_SEQUENCE, &fields) ||
+        !der_take_whole(&fields, DER_SEQUENCE, &cert->tbs) ||
+        !algorithm_der_take(&fields, &cert->algorithm) ||
+        !der_take_octets(&fields, &cert->signature) || fields.n)
+        return err_new(ERR_INVALID, "RFC 5280 section 4.1: certificate is malformed");
+    whole = cert->tbs;
+    if (!der_take(&whole, DER_SEQUENCE, &tbs)) return err_new(ERR_INVALID, "tbsCertificate");
+    return read_tbs(cert, tbs);
 }
 
 err_t *cert_parse_der(bytes_t der, cert_t **ret_cert) {
     if (der.n > LIMIT_CERTIFICATE_BYTES)
         return err_new(ERR_LIMIT, "certificate of %zu bytes", der.n);
-    const unsigned char *p = der.p;
-    X509 *x509 CLEANUP(X509_free) = der.n ? d2i_X509(NULL, &p, (long)der.n) : NULL;
-    if (!x509) return err_openssl(ERR_INVALID, "not a certificate");
-    if (p != der.p + der.n) return err_new(ERR_INVALID, "bytes behind the certificate");
-    return cert_from_x509(x509, ret_cert);
+    if (!der_check(der)) return err_new(ERR_INVALID, "not a certificate in DER");
+    cert_t *cert CLEANUP(cert_free) = mem_zalloc(sizeof *cert);
+    if (!cert) return err_nomem();
+    atomic_init(&cert->references, 1);
+    atomic_init(&cert->x509, NULL);
+    TRY_WRAP(cert_read(cert, der), "certificate");
+    *ret_cert = STEAL(cert);
+    return NULL;
+}
+
+err_t *cert_from_x509(X509 *x509, cert_t **ret_cert) {
+    unsigned char *der = NULL;
+    int n = i2d_X509(x509, &der);
+    if (n <= 0) return err_openssl(ERR_INVALID, "certificate can't be encoded");
+    err_t *e = cert_parse_der(bytes_make(der, (size_t)n), ret_cert);
+    OPENSSL_free(der);
+    return e;
+}
+
+err_t *cert_x509_get(const cert_t *cert, X509 **ret_x509) {
+    cert_t *same = (cert_t *)(uintptr_t)cert; /* only what it remembers changes */
+    X509 *x509 = atomic_load_explicit(&same->x509, memory_order_acquire);
+    if (!x509) {
+        const unsigned char *p = cert->der.p;
+        X509 *made = d2i_X509(NULL, &p, (long)cert->der.n);
+        if (!made) return err_openssl(ERR_INVALID, "certificate %s", cert->serial_hex);
+        /* Fills OpenSSL's cache now, so that threads only read later. Its verdict comes with a
+         * chain. */
+        (void)X509_check_purpose(made, -1, 0);
+        ERR_clear_error();
+        if (atomic_compare_exchange_strong(&same->x509, &x509, made)) x509 = made;
+        else X509_free(made); /* another thread was first */
+    }
+    *ret_x509 = x509;
+    return NULL;
+}
+
+X509 *cert_x509(const cert_t *cert) {
+    X509 *x509 = NULL;
+    err_ignore(cert_x509_get(cert, &x509));
+    return x509;
 }
 
 enum { PEM_BYTES = LIMIT_PEM_LIST * LIMIT_CERTIFICATE_BYTES };
+
+static void openssl_free_p(unsigned char **p) { OPENSSL_free(*p); }
+
+/* An encrypted block must fail, not ask at the terminal. */
+static int no_password(char *out, int size, int writing, void *context) {
+    (void)out, (void)size, (void)writing, (void)context;
+    return -1;
+}
 
 /* At most `max` certificates; other PEM objects between them are passed over. */
 static err_t *cert_read_pem(bytes_t pem, size_t max, cert_list_t *list) {
@@ -209,12 +229,15 @@ static err_t *cert_read_pem(bytes_t pem, size_t max, cert_list_t *list) {
     if (!bio) return err_nomem();
     size_t found = 0;
     while (found < max) {
-        X509 *x509 CLEANUP(X509_free) = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-        if (!x509 && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) break;
-        if (!x509) return err_openssl(ERR_INVALID, "PEM certificate is malformed");
+        unsigned char *der CLEANUP(openssl_free) = NULL;
+        long n = 0;
+        if (PEM_bytes_read_bio(&der, &n, NULL, PEM_STRING_X509, bio, no_password, NULL) != 1) {
+            if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) break;
+            return err_openssl(ERR_INVALID, "PEM certificate is malformed");
+        }
         if (found == LIMIT_PEM_LIST) return err_new(ERR_LIMIT, "too many PEM certificates");
         cert_t *cert CLEANUP(cert_free) = NULL;
-        TRY(cert_from_x509(x509, &cert));
+        TRY(cert_parse_der(bytes_make(der, n > 0 ? (size_t)n : 0), &cert));
         TRY(cert_list_add(list, cert));
         found++;
     }
@@ -265,8 +288,11 @@ err_t *cert_list_add_stack(cert_list_t *list, const STACK_OF(X509) * stack) {
 err_t *cert_list_stack(const cert_list_t *list, STACK_OF(X509) * *ret_stack) {
     STACK_OF(X509) * stack CLEANUP(sk_X509_free) = sk_X509_new_null();
     if (!stack) return err_nomem();
-    for (size_t i = 0; list && i < list->n; i++)
-        if (sk_X509_push(stack, list->certs[i]->x509) <= 0) return err_nomem();
+    for (size_t i = 0; list && i < list->n; i++) {
+        X509 *x509;
+        TRY(cert_x509_get(list->certs[i], &x509));
+        if (sk_X509_push(stack, x509) <= 0) return err_nomem();
+    }
     *ret_stack = STEAL(stack);
     return NULL;
 }
@@ -283,57 +309,62 @@ err_t *cert_pem(const cert_t *cert, buf_t *out) {
     return buf_add_str(out, "-----END CERTIFICATE-----\n");
 }
 
-X509 *cert_x509(const cert_t *cert) { return cert->x509; }
 bytes_t cert_der(const cert_t *cert) { return cert->der; }
 bytes_t cert_serial(const cert_t *cert) { return cert->serial; }
 const char *cert_serial_hex(const cert_t *cert) { return cert->serial_hex; }
-const char *cert_subject(const cert_t *cert) { return cert->subject; }
+const char *cert_subject(const cert_t *cert) { return cert->subject.text; }
 const char *cert_issuer(const cert_t *cert) { return cert->issuer; }
 bytes_t cert_subject_der(const cert_t *cert) { return cert->subject_der; }
 bytes_t cert_issuer_der(const cert_t *cert) { return cert->issuer_der; }
 int64_t cert_not_before(const cert_t *cert) { return cert->not_before; }
 int64_t cert_not_after(const cert_t *cert) { return cert->not_after; }
+bytes_t cert_spki_der(const cert_t *cert) { return cert->spki; }
 pkey_t *cert_key(const cert_t *cert) { return cert->key; }
 const uint8_t *cert_sha256(const cert_t *cert) { return cert->sha256; }
 const char *cert_sha256_hex(const cert_t *cert) { return cert->sha256_hex; }
-unsigned cert_key_usage(const cert_t *cert) { return cert->key_usage; }
-bool cert_is_ca(const cert_t *cert) { return cert->is_ca; }
+unsigned cert_key_usage(const cert_t *cert) { return cert->extensions.key_usage; }
+bool cert_is_ca(const cert_t *cert) { return cert->extensions.ca; }
 bytes_t cert_skid(const cert_t *cert) { return cert->skid; }
 bytes_t cert_akid(const cert_t *cert) { return cert->akid; }
 bool cert_same(const cert_t *a, const cert_t *b) { return bytes_eq(a->der, b->der); }
 
 const name_entry_t *cert_subject_entries(const cert_t *cert, size_t *ret_n) {
-    *ret_n = cert->entries_n;
-    return cert->entries;
+    *ret_n = cert->subject.n;
+    return cert->subject.entries;
 }
 
 const char *cert_subject_get(const cert_t *cert, const char *type) {
-    return name_find(cert->entries, cert->entries_n, type);
+    return name_find(cert->subject.entries, cert->subject.n, type);
 }
 
 const san_entry_t *cert_sans(const cert_t *cert, size_t *ret_n) {
-    *ret_n = cert->sans_n;
-    return cert->sans;
+    *ret_n = cert->extensions.sans_n;
+    return cert->extensions.sans;
 }
 
 const char *cert_san_get(const cert_t *cert, san_kind_t kind, size_t index) {
-    for (size_t i = 0; i < cert->sans_n; i++)
-        if (cert->sans[i].kind == kind && index-- == 0) return cert->sans[i].value;
+    for (size_t i = 0; i < cert->extensions.sans_n; i++)
+        if (cert->extensions.sans[i].kind == kind && index-- == 0)
+            return cert->extensions.sans[i].value;
     return NULL;
 }
 
 const char *const *cert_ekus(const cert_t *cert, size_t *ret_n) {
-    *ret_n = cert->ekus_n;
-    return cert->ekus;
+    *ret_n = cert->extensions.ekus_n;
+    return cert->extensions.ekus;
 }
 
 bool cert_has_eku(const cert_t *cert, const char *oid) {
-    for (size_t i = 0; i < cert->ekus_n; i++)
-        if (strcmp(cert->ekus[i], oid) == 0) return true;
+    for (size_t i = 0; i < cert->extensions.ekus_n; i++)
+        if (strcmp(cert->extensions.ekus[i], oid) == 0) return true;
     return false;
 }
 
 bool cert_is_issuer_serial(const cert_t *cert, bytes_t issuer_der, bytes_t serial) {
     while (serial.n > 1 && serial.p[0] == 0) serial = bytes_from(serial, 1);
     return bytes_eq(cert->issuer_der, issuer_der) && bytes_eq(cert->serial, serial);
+}
+
+cert_signed_t cert_signed_parts(const cert_t *cert) {
+    return (cert_signed_t){cert->tbs, cert->algorithm, cert->signature};
 }

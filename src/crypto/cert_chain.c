@@ -7,15 +7,37 @@
 #include "base/limits.h"
 #include "crypto/cert.h"
 #include "crypto/cert_internal.h"
+#include "crypto/der_internal.h"
+#include "crypto/name_der_internal.h"
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
+#include "crypto/signature_internal.h"
 
 enum { AUTH_LEVEL = 2 }; /* 112 bits: RSA-2048, SHA-224 and better */
 
 DEFINE_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free)
 
+/* The algorithm inside tbsCertificate must be the one beside the signature (section 4.1.1.2). */
+static bool algorithms_agree(const cert_signed_t *parts) {
+    bytes_t whole = parts->tbs, tbs, skipped, algorithm;
+    if (!der_take(&whole, DER_SEQUENCE, &tbs)) return false;
+    if (der_at(tbs, DER_CONTEXT_CONSTRUCTED | 0) &&
+        !der_take(&tbs, DER_CONTEXT_CONSTRUCTED | 0, &skipped))
+        return false;
+    return der_take(&tbs, DER_INTEGER, &skipped) && algorithm_der_take(&tbs, &algorithm) &&
+           bytes_eq(algorithm, parts->algorithm);
+}
+
 err_t *cert_verify_signed_by_key(const cert_t *cert, const pkey_t *key) {
-    if (X509_verify(cert_x509(cert), pkey_evp(key)) != 1)
+    cert_signed_t parts = cert_signed_parts(cert);
+    bool known = false;
+    if (algorithms_agree(&parts))
+        TRY_WRAP(signature_check(parts.algorithm, key, parts.tbs, parts.signature, &known),
+                 "certificate %s is not signed by that key", cert_serial_hex(cert));
+    if (known) return NULL;
+    X509 *x509;
+    TRY(cert_x509_get(cert, &x509));
+    if (X509_verify(x509, pkey_evp(key)) != 1)
         return err_openssl(ERR_VERIFY, "certificate %s is not signed by that key",
                            cert_serial_hex(cert));
     return NULL;
@@ -61,8 +83,10 @@ err_t *cert_verify_chain(const cert_t *cert, const cert_chain_t *chain) {
     STACK_OF(X509) * trusted CLEANUP(sk_X509_free) = NULL;
     TRY(cert_list_stack(chain->intermediates, &untrusted));
     TRY(cert_list_stack(chain->roots, &trusted));
+    X509 *x509;
+    TRY(cert_x509_get(cert, &x509));
     X509_STORE_CTX *context CLEANUP(X509_STORE_CTX_free) = X509_STORE_CTX_new();
-    if (!context || X509_STORE_CTX_init(context, NULL, cert_x509(cert), untrusted) != 1)
+    if (!context || X509_STORE_CTX_init(context, NULL, x509, untrusted) != 1)
         return err_openssl(ERR_INTERNAL, "verification context");
     X509_STORE_CTX_set0_trusted_stack(context, trusted);
     TRY(chain_parameters(context, chain));

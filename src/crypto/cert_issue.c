@@ -8,10 +8,14 @@
 #include "base/limits.h"
 #include "crypto/cert.h"
 #include "crypto/cert_internal.h"
+#include "crypto/der_internal.h"
+#include "crypto/digest.h"
+#include "crypto/name_der_internal.h"
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
+#include "crypto/signature_internal.h"
 
-enum { KEY_ID_SIZE = 20 };
+enum { DER_ROOM = 2048 }; /* bytes; most certificates need no more */
 
 err_t *cert_serial_random(const rnd_t *rnd, uint8_t out[CERT_SERIAL_SIZE]) {
     TRY(rnd_fill(rnd, out, CERT_SERIAL_SIZE));
@@ -20,13 +24,15 @@ err_t *cert_serial_random(const rnd_t *rnd, uint8_t out[CERT_SERIAL_SIZE]) {
     return NULL;
 }
 
-static err_t *ext_add(X509 *x509, int nid, void *value, bool critical) {
-    if (X509_add1_ext_i2d(x509, nid, value, critical ? 1 : 0, X509V3_ADD_APPEND) != 1)
+typedef STACK_OF(X509_EXTENSION) exts_t;
+
+static err_t *ext_add(exts_t **exts, int nid, void *value, bool critical) {
+    if (X509V3_add1_i2d(exts, nid, value, critical ? 1 : 0, X509V3_ADD_APPEND) != 1)
         return err_openssl(ERR_INTERNAL, "extension %s", OBJ_nid2sn(nid));
     return NULL;
 }
 
-static err_t *add_basic_constraints(X509 *x509, const cert_spec_t *spec) {
+static err_t *add_basic_constraints(exts_t **exts, const cert_spec_t *spec) {
     BASIC_CONSTRAINTS *basic = BASIC_CONSTRAINTS_new();
     if (!basic) return err_nomem();
     err_t *e = NULL;
@@ -36,46 +42,48 @@ static err_t *add_basic_constraints(X509 *x509, const cert_spec_t *spec) {
         if (!basic->pathlen || ASN1_INTEGER_set(basic->pathlen, (long)spec->path_length) != 1)
             e = err_nomem();
     }
-    if (!e) e = ext_add(x509, NID_basic_constraints, basic, true);
+    if (!e) e = ext_add(exts, NID_basic_constraints, basic, true);
     BASIC_CONSTRAINTS_free(basic);
     return e;
 }
 
-static err_t *add_usage(X509 *x509, const cert_spec_t *spec) {
+static err_t *add_usage(exts_t **exts, const cert_spec_t *spec) {
     if (spec->key_usage) {
         ASN1_BIT_STRING *usage CLEANUP(ASN1_BIT_STRING_free) = NULL;
         TRY(key_usage_build(spec->key_usage, &usage));
-        TRY(ext_add(x509, NID_key_usage, usage, true));
+        TRY(ext_add(exts, NID_key_usage, usage, true));
     }
     if (!spec->ekus_n) return NULL;
     EXTENDED_KEY_USAGE *ekus CLEANUP(EXTENDED_KEY_USAGE_free) = NULL;
     TRY(eku_build(spec->ekus, spec->ekus_n, &ekus));
-    return ext_add(x509, NID_ext_key_usage, ekus, false);
+    return ext_add(exts, NID_ext_key_usage, ekus, false);
 }
 
 /* Method 1 of RFC 5280 section 4.2.1.2: SHA-1 of the key's bits (an identifier, not security). */
-static err_t *key_id_of(X509 *x509, ASN1_OCTET_STRING **ret_id) {
-    uint8_t id[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    if (X509_pubkey_digest(x509, EVP_sha1(), id, &n) != 1 || n != KEY_ID_SIZE)
-        return err_openssl(ERR_INTERNAL, "key identifier");
+static err_t *key_id_of(const pkey_t *key, ASN1_OCTET_STRING **ret_id) {
+    bytes_t spki = pkey_spki(key), fields, algorithm, bits;
+    uint8_t id[DIGEST_SHA1_SIZE];
+    if (!der_take(&spki, DER_SEQUENCE, &fields) || !algorithm_der_take(&fields, &algorithm) ||
+        !der_take_octets(&fields, &bits))
+        return err_new(ERR_INTERNAL, "SubjectPublicKeyInfo is malformed");
+    TRY(digest_sha1_legacy(bits, id));
     ASN1_OCTET_STRING *value CLEANUP(ASN1_OCTET_STRING_free) = ASN1_OCTET_STRING_new();
-    if (!value || ASN1_OCTET_STRING_set(value, id, (int)n) != 1) return err_nomem();
+    if (!value || ASN1_OCTET_STRING_set(value, id, sizeof id) != 1) return err_nomem();
     *ret_id = STEAL(value);
     return NULL;
 }
 
-static err_t *add_key_ids(X509 *x509, const cert_t *issuer) {
+static err_t *add_key_ids(exts_t **exts, const pkey_t *key, const cert_t *issuer) {
     ASN1_OCTET_STRING *own CLEANUP(ASN1_OCTET_STRING_free) = NULL;
-    TRY(key_id_of(x509, &own));
-    TRY(ext_add(x509, NID_subject_key_identifier, own, false));
+    TRY(key_id_of(key, &own));
+    TRY(ext_add(exts, NID_subject_key_identifier, own, false));
     bytes_t given = issuer ? cert_skid(issuer) : BYTES_NONE;
     AUTHORITY_KEYID *authority = AUTHORITY_KEYID_new();
     if (!authority) return err_nomem();
-    err_t *e = key_id_of(issuer ? cert_x509(issuer) : x509, &authority->keyid);
+    err_t *e = key_id_of(issuer ? cert_key(issuer) : key, &authority->keyid);
     if (!e && given.n && ASN1_OCTET_STRING_set(authority->keyid, given.p, (int)given.n) != 1)
         e = err_nomem();
-    if (!e) e = ext_add(x509, NID_authority_key_identifier, authority, false);
+    if (!e) e = ext_add(exts, NID_authority_key_identifier, authority, false);
     AUTHORITY_KEYID_free(authority);
     return e;
 }
@@ -89,7 +97,7 @@ static err_t *url_name(const char *url, GENERAL_NAME **ret_name) {
     return NULL;
 }
 
-static err_t *add_crl_point(X509 *x509, const char *url) {
+static err_t *add_crl_point(exts_t **exts, const char *url) {
     san_entry_t san = {SAN_URI, url};
     CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
     DIST_POINT *point = DIST_POINT_new();
@@ -100,7 +108,7 @@ static err_t *add_crl_point(X509 *x509, const char *url) {
     if (!e && sk_DIST_POINT_push(points, point) <= 0) e = err_nomem();
     if (!e) {
         point = NULL;
-        e = ext_add(x509, NID_crl_distribution_points, points, false);
+        e = ext_add(exts, NID_crl_distribution_points, points, false);
     }
     DIST_POINT_free(point);
     CRL_DIST_POINTS_free(points);
@@ -125,12 +133,12 @@ static err_t *access_push(AUTHORITY_INFO_ACCESS *access, int method, const char 
     return e;
 }
 
-static err_t *add_access(X509 *x509, const cert_spec_t *spec) {
+static err_t *add_access(exts_t **exts, const cert_spec_t *spec) {
     AUTHORITY_INFO_ACCESS *access = AUTHORITY_INFO_ACCESS_new();
     err_t *e = access ? NULL : err_nomem();
     if (!e) e = access_push(access, NID_ad_OCSP, spec->ocsp_url);
     if (!e) e = access_push(access, NID_ad_ca_issuers, spec->ca_issuers_url);
-    if (!e) e = ext_add(x509, NID_info_access, access, false);
+    if (!e) e = ext_add(exts, NID_info_access, access, false);
     AUTHORITY_INFO_ACCESS_free(access);
     return e;
 }
@@ -150,49 +158,81 @@ static err_t *policy_push(CERTIFICATEPOLICIES *policies, const char *oid) {
     return e;
 }
 
-static err_t *add_policies(X509 *x509, const cert_spec_t *spec) {
+static err_t *add_policies(exts_t **exts, const cert_spec_t *spec) {
     CERTIFICATEPOLICIES *policies = CERTIFICATEPOLICIES_new();
     err_t *e = policies ? NULL : err_nomem();
     for (size_t i = 0; !e && i < spec->policies_n; i++)
         e = policy_push(policies, spec->policies[i]);
-    if (!e) e = ext_add(x509, NID_certificate_policies, policies, false);
+    if (!e) e = ext_add(exts, NID_certificate_policies, policies, false);
     CERTIFICATEPOLICIES_free(policies);
     return e;
 }
 
-static err_t *add_sans(X509 *x509, const cert_spec_t *spec) {
+static err_t *add_sans(exts_t **exts, const cert_spec_t *spec) {
     GENERAL_NAMES *names CLEANUP(GENERAL_NAMES_free) = NULL;
     TRY_WRAP(san_build(spec->sans, spec->sans_n, &names), "alternative names");
     /* Critical exactly if the subject is empty (RFC 5280 section 4.2.1.6). */
-    return ext_add(x509, NID_subject_alt_name, names, spec->subject_n == 0);
+    return ext_add(exts, NID_subject_alt_name, names, spec->subject_n == 0);
 }
 
-static err_t *add_extensions(X509 *x509, const cert_spec_t *spec, const cert_t *issuer) {
-    TRY(add_basic_constraints(x509, spec));
-    TRY(add_usage(x509, spec));
-    TRY(add_key_ids(x509, issuer));
-    if (spec->sans_n) TRY(add_sans(x509, spec));
-    if (spec->policies_n) TRY(add_policies(x509, spec));
-    if (spec->crl_url) TRY(add_crl_point(x509, spec->crl_url));
-    if (spec->ocsp_url || spec->ca_issuers_url) TRY(add_access(x509, spec));
+static err_t *add_extensions(exts_t **exts, const cert_spec_t *spec, const pkey_t *key,
+                             const cert_t *issuer) {
+    TRY(add_basic_constraints(exts, spec));
+    TRY(add_usage(exts, spec));
+    TRY(add_key_ids(exts, key, issuer));
+    if (spec->sans_n) TRY(add_sans(exts, spec));
+    if (spec->policies_n) TRY(add_policies(exts, spec));
+    if (spec->crl_url) TRY(add_crl_point(exts, spec->crl_url));
+    if (spec->ocsp_url || spec->ca_issuers_url) TRY(add_access(exts, spec));
     return NULL;
 }
 
-static err_t *set_fields(X509 *x509, const cert_spec_t *spec, const cert_t *issuer,
-                         const pkey_t *subject_key) {
+static void exts_free_p(exts_t **p) { sk_X509_EXTENSION_pop_free(*p, X509_EXTENSION_free); }
+
+/* extensions [3] EXPLICIT */
+static err_t *put_extensions(const cert_spec_t *spec, const pkey_t *key, const cert_t *issuer,
+                             buf_t *out) {
+    exts_t *exts CLEANUP(exts_free) = NULL;
+    TRY(add_extensions(&exts, spec, key, issuer));
+    unsigned char *der = NULL;
+    int n = i2d_X509_EXTENSIONS(exts, &der);
+    if (n <= 0) return err_openssl(ERR_INTERNAL, "extensions can't be encoded");
+    err_t *e = der_put(out, DER_CONTEXT_CONSTRUCTED | 3, bytes_make(der, (size_t)n));
+    OPENSSL_free(der);
+    return e;
+}
+
+static err_t *put_subject(const cert_spec_t *spec, buf_t *out) {
     X509_NAME *subject CLEANUP(X509_NAME_free) = NULL;
     TRY_WRAP(name_build(spec->subject, spec->subject_n, &subject), "subject");
-    const X509_NAME *issuer_name = issuer ? X509_get_subject_name(cert_x509(issuer)) : subject;
-    ASN1_INTEGER *serial CLEANUP(ASN1_INTEGER_free) = NULL;
-    TRY(serial_build(spec->serial, &serial));
-    ASN1_TIME *before = X509_getm_notBefore(x509), *after = X509_getm_notAfter(x509);
-    if (X509_set_version(x509, X509_VERSION_3) != 1 || X509_set_serialNumber(x509, serial) != 1 ||
-        X509_set_subject_name(x509, subject) != 1 || X509_set_issuer_name(x509, issuer_name) != 1 ||
-        !ASN1_TIME_set(before, (time_t)spec->not_before) ||
-        !ASN1_TIME_set(after, (time_t)spec->not_after) ||
-        X509_set_pubkey(x509, pkey_evp(subject_key)) != 1)
-        return err_openssl(ERR_INTERNAL, "certificate fields");
-    return NULL;
+    const unsigned char *der = NULL;
+    size_t n = 0;
+    if (X509_NAME_get0_der(subject, &der, &n) != 1)
+        return err_openssl(ERR_INTERNAL, "subject can't be encoded");
+    return buf_add(out, bytes_make(der, n));
+}
+
+/* TBSCertificate, RFC 5280 section 4.1 */
+static err_t *put_tbs(const cert_spec_t *spec, const cert_t *issuer, const pkey_t *key,
+                      bytes_t algorithm, buf_t *out) {
+    static const uint8_t version3[] = {DER_CONTEXT_CONSTRUCTED | 0, 3, DER_INTEGER, 1, 2};
+    buf_t subject CLEANUP(buf_done);
+    buf_init(&subject, LIMIT_CERTIFICATE_BYTES);
+    TRY(put_subject(spec, &subject));
+    if (spec->serial.n > CERT_SERIAL_SIZE)
+        return err_new(ERR_USAGE, "serial number of %zu bytes", spec->serial.n);
+    TRY(buf_add(out, BYTES_ARRAY(version3)));
+    TRY(der_put_unsigned(out, spec->serial));
+    TRY(buf_add(out, algorithm));
+    TRY(buf_add(out, issuer ? cert_subject_der(issuer) : buf_bytes(&subject)));
+    size_t validity = out->n;
+    TRY(der_put_time(out, spec->not_before));
+    TRY(der_put_time(out, spec->not_after));
+    TRY(der_enclose(out, validity, DER_SEQUENCE));
+    TRY(buf_add(out, buf_bytes(&subject)));
+    TRY(buf_add(out, pkey_spki(key)));
+    TRY(put_extensions(spec, key, issuer, out));
+    return der_enclose(out, 0, DER_SEQUENCE);
 }
 
 static err_t *check_spec(const cert_spec_t *spec, const cert_t *issuer, const pkey_t *issuer_key) {
@@ -221,11 +261,18 @@ err_t *cert_issue(const cert_spec_t *spec, const cert_t *issuer, const pkey_t *i
     TRY(check_spec(spec, issuer, issuer_key));
     const EVP_MD *md;
     TRY(sign_digest(issuer_key, &md));
-    X509 *x509 CLEANUP(X509_free) = X509_new();
-    if (!x509) return err_nomem();
-    TRY(set_fields(x509, spec, issuer, spec->key ? spec->key : issuer_key));
-    TRY(add_extensions(x509, spec, issuer));
-    if (X509_sign(x509, pkey_evp(issuer_key), md) <= 0)
-        return err_openssl(ERR_INTERNAL, "signing the certificate");
-    return cert_from_x509(x509, ret_cert);
+    bytes_t algorithm;
+    TRY(signature_algorithm(issuer_key, &algorithm));
+    CLEANUP(buf_done) buf_t der;
+    CLEANUP(buf_done) buf_t signature;
+    buf_init(&der, LIMIT_CERTIFICATE_BYTES);
+    buf_init(&signature, LIMIT_RSA_BITS_MAX / 8);
+    TRY(buf_reserve(&der, DER_ROOM));
+    TRY(put_tbs(spec, issuer, spec->key ? spec->key : issuer_key, algorithm, &der));
+    TRY_WRAP(signature_make(pkey_evp(issuer_key), md, buf_bytes(&der), &signature),
+             "signing the certificate");
+    TRY(buf_add(&der, algorithm));
+    TRY(der_put_octets(&der, buf_bytes(&signature)));
+    TRY(der_enclose(&der, 0, DER_SEQUENCE));
+    return cert_parse_der(buf_bytes(&der), ret_cert);
 }

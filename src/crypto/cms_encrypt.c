@@ -46,7 +46,9 @@ static err_t *add_recipient(CMS_ContentInfo *cms, const cert_t *cert, bool oaep)
         return err_new(ERR_USAGE, "certificate %s can't receive: its key is of kind %s",
                        cert_serial_hex(cert), pkey_kind_name(kind));
     unsigned flags = is_rsa && !oaep ? 0 : CMS_KEY_PARAM;
-    CMS_RecipientInfo *info = CMS_add1_recipient_cert(cms, cert_x509(cert), flags);
+    X509 *x509;
+    TRY(cert_x509_get(cert, &x509));
+    CMS_RecipientInfo *info = CMS_add1_recipient_cert(cms, x509, flags);
     if (!info) return err_openssl(ERR_INTERNAL, "recipient %s", cert_serial_hex(cert));
     if (!is_rsa) return use_sha256_kdf(info);
     return oaep ? use_oaep(info) : NULL;
@@ -120,10 +122,9 @@ static bool agreement_names(CMS_RecipientInfo *info, X509 *x509) {
  * Whether a recipientInfo names the certificate, by a way of delivery that its key has.
  * CMS_decrypt must not be called otherwise (CVE-2026-42768).
  */
-static bool names_recipient(CMS_ContentInfo *cms, const cert_t *cert) {
+static bool names_recipient(CMS_ContentInfo *cms, const cert_t *cert, X509 *x509) {
     STACK_OF(CMS_RecipientInfo) *infos = CMS_get0_RecipientInfos(cms);
     int wanted = pkey_kind(cert_key(cert)) == PKEY_RSA ? CMS_RECIPINFO_TRANS : CMS_RECIPINFO_AGREE;
-    X509 *x509 = cert_x509(cert);
     for (int i = 0; i < sk_CMS_RecipientInfo_num(infos); i++) {
         CMS_RecipientInfo *info = sk_CMS_RecipientInfo_value(infos, i);
         if (CMS_RecipientInfo_type(info) != wanted) continue;
@@ -144,12 +145,13 @@ static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key, bo
     ASN1_OCTET_STRING **content = CMS_get0_content(cms);
     if (!content || !*content || !ASN1_STRING_length(*content))
         return err_new(ERR_VERIFY, "no ciphertext");
-    if (!names_recipient(cms, cert)) return err_new(ERR_VERIFY, "not for this certificate");
+    X509 *x509;
+    TRY(cert_x509_get(cert, &x509));
+    if (!names_recipient(cms, cert, x509)) return err_new(ERR_VERIFY, "not for this certificate");
     cms_sink_t sink CLEANUP(cms_sink_done) = {0};
     TRY(cms_sink_init(&sink, out));
     /* With a certificate given, OpenSSL goes on with a random key if the padding was wrong. */
-    if (CMS_decrypt(cms, pkey_evp(key), cert_x509(cert), NULL, sink.bio, CMS_BINARY) == 1 &&
-        !sink.e)
+    if (CMS_decrypt(cms, pkey_evp(key), x509, NULL, sink.bio, CMS_BINARY) == 1 && !sink.e)
         return NULL;
     err_t *e = err_openssl(ERR_VERIFY, "decryption failed");
     if (!sink.e) return e;

@@ -28,6 +28,14 @@ DEFINE_CLEANUP_VALUE(cms_sink_t, cms_sink_done)
 err_t *cms_parse(bytes_t message, cms_type_t *ret_type, CMS_ContentInfo **ret_cms) WARN_UNUSED;
 /* Appends the DER; ERR_LIMIT past LIMIT_CMS_BYTES or out's own maximum. */
 err_t *cms_write_der(CMS_ContentInfo *cms, buf_t *out) WARN_UNUSED;
+/* Appends certs-only SignedData. */
+err_t *cms_certs_write(const cert_list_t *certs, buf_t *out) WARN_UNUSED;
+/* Appends the certificates [0] of a SignedData, in the order of a SET OF. */
+err_t *cms_put_certificates(const cert_t *const *certs, size_t n, buf_t *out) WARN_UNUSED;
+/*
+ * Makes a ContentInfo of what was written from start on: SEQUENCE { type, [0] { SEQUENCE } }.
+ */
+err_t *cms_wrap(buf_t *out, size_t start, bytes_t type) WARN_UNUSED;
 /* Streams content through an unfinished message and appends BER of indefinite length. */
 err_t *cms_write_indefinite(CMS_ContentInfo *cms, bytes_t content, unsigned flags,
                             buf_t *out) WARN_UNUSED;

@@ -93,9 +93,11 @@ static err_t *add_signing_time(CMS_SignerInfo *info, int64_t seconds) {
 }
 
 static err_t *add_certificates(const cms_signer_t *signer, CMS_ContentInfo *cms) {
-    for (size_t i = 0; i < signer->extra.n; i++)
-        if (CMS_add1_cert(cms, cert_x509(signer->extra.certs[i])) != 1)
-            return err_openssl(ERR_INTERNAL, "extra certificate");
+    for (size_t i = 0; i < signer->extra.n; i++) {
+        X509 *x509;
+        TRY(cert_x509_get(signer->extra.certs[i], &x509));
+        if (CMS_add1_cert(cms, x509) != 1) return err_openssl(ERR_INTERNAL, "extra certificate");
+    }
     return NULL;
 }
 
@@ -107,8 +109,9 @@ static err_t *prepare(const cms_signer_t *signer, const cms_sign_options_t *opti
     if (!cms) return err_openssl(ERR_INTERNAL, "SignedData");
     unsigned how = CMS_BINARY | CMS_NOSMIMECAP | CMS_PARTIAL;
     if (options->no_certificates) how |= CMS_NOCERTS;
-    CMS_SignerInfo *info =
-        CMS_add1_signer(cms, cert_x509(signer->cert), signer->key, digest_md(options->digest), how);
+    X509 *x509;
+    TRY(cert_x509_get(signer->cert, &x509));
+    CMS_SignerInfo *info = CMS_add1_signer(cms, x509, signer->key, digest_md(options->digest), how);
     if (!info) return err_openssl(ERR_INTERNAL, "signer");
     for (size_t i = 0; i < options->attributes_n; i++)
         TRY(add_attribute(info, &options->attributes[i]));
@@ -139,11 +142,8 @@ err_t *cms_sign(const cms_signer_t *signer, bytes_t content, const cms_sign_opti
 err_t *cms_certs_only(const cert_list_t *certs, buf_t *out) {
     if (!certs->n || certs->n > LIMIT_CMS_CERTIFICATES)
         return err_new(ERR_LIMIT, "%zu certificates in one message", certs->n);
-    CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) =
-        CMS_sign(NULL, NULL, NULL, NULL, CMS_PARTIAL | CMS_DETACHED);
-    if (!cms) return err_openssl(ERR_INTERNAL, "SignedData");
-    for (size_t i = 0; i < certs->n; i++)
-        if (CMS_add1_cert(cms, cert_x509(certs->certs[i])) != 1)
-            return err_openssl(ERR_USAGE, "certificate can't be added");
-    return cms_write_der(cms, out);
+    size_t before = out->n;
+    err_t *e = cms_certs_write(certs, out);
+    if (e) out->n = before;
+    return e;
 }

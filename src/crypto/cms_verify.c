@@ -45,7 +45,9 @@ static err_t *find_signer(cms_signed_t *s) {
     s->info = sk_CMS_SignerInfo_value(infos, 0);
     TRY_WRAP(read_certs(s->cms, &s->certs), "CMS message");
     for (size_t i = 0; i < s->certs.n; i++) {
-        if (CMS_SignerInfo_cert_cmp(s->info, cert_x509(s->certs.certs[i])) != 0) continue;
+        X509 *x509;
+        TRY(cert_x509_get(s->certs.certs[i], &x509));
+        if (CMS_SignerInfo_cert_cmp(s->info, x509) != 0) continue;
         if (s->cert) return err_new(ERR_INVALID, "two certificates claim to be the CMS signer's");
         s->cert = s->certs.certs[i];
     }

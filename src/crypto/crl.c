@@ -57,10 +57,12 @@ static err_t *crl_add_extensions(X509_CRL *crl, uint64_t number, const cert_t *i
 }
 
 static err_t *crl_set_fields(X509_CRL *crl, const crl_spec_t *spec, const cert_t *issuer) {
+    X509 *x509;
+    TRY(cert_x509_get(issuer, &x509));
     ASN1_TIME *this_update CLEANUP(ASN1_TIME_free) = ASN1_TIME_set(NULL, (time_t)spec->this_update);
     ASN1_TIME *next_update CLEANUP(ASN1_TIME_free) = ASN1_TIME_set(NULL, (time_t)spec->next_update);
     if (!this_update || !next_update || X509_CRL_set_version(crl, X509_CRL_VERSION_2) != 1 ||
-        X509_CRL_set_issuer_name(crl, X509_get_subject_name(cert_x509(issuer))) != 1 ||
+        X509_CRL_set_issuer_name(crl, X509_get_subject_name(x509)) != 1 ||
         X509_CRL_set1_lastUpdate(crl, this_update) != 1 ||
         X509_CRL_set1_nextUpdate(crl, next_update) != 1)
         return err_openssl(ERR_INTERNAL, "CRL fields");
@@ -126,7 +128,9 @@ err_t *crl_check(bytes_t crl, const cert_t *issuer, int64_t at, bytes_t serial, 
     X509_CRL *list CLEANUP(X509_CRL_free) = crl.n ? d2i_X509_CRL(NULL, &p, (long)crl.n) : NULL;
     if (!list) return err_openssl(ERR_INVALID, "not a CRL");
     if (p != crl.p + crl.n) return err_new(ERR_INVALID, "bytes behind the CRL");
-    if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(cert_x509(issuer))) != 0)
+    X509 *x509;
+    TRY(cert_x509_get(issuer, &x509));
+    if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(x509)) != 0)
         return err_new(ERR_VERIFY, "CRL is of another issuer");
     if (X509_CRL_verify(list, pkey_evp(cert_key(issuer))) != 1)
         return err_openssl(ERR_VERIFY, "CRL is not signed by %s", cert_subject(issuer));

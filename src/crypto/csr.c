@@ -10,31 +10,26 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "crypto/der_internal.h"
+#include "crypto/name_der_internal.h"
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
+#include "crypto/signature_internal.h"
 
 enum { CSR_ARENA = 1024 * 1024 };
 
 struct csr {
-    X509_REQ *req;
     pkey_t *key;
     uint8_t *der; /* wiped: the challenge is in it */
     size_t der_n;
     uint8_t *challenge;
     size_t challenge_n;
-    arena_t *arena; /* holds everything below */
-    bytes_t subject_der;
-    const char *subject;
-    const name_entry_t *entries;
-    size_t entries_n;
-    const san_entry_t *sans;
-    size_t sans_n;
-    const char *const *ekus;
-    size_t ekus_n;
+    bytes_t info, algorithm, signature, subject_der, spki; /* inside der */
+    arena_t *arena;                                        /* holds everything below */
+    name_values_t subject;
+    ext_values_t extensions;
     const char **unknown;
     size_t unknown_n;
-    unsigned key_usage;
-    bool wants_ca;
 };
 
 static inline void X509_REQ_free_p(X509_REQ **p) { X509_REQ_free(*p); }
@@ -49,7 +44,6 @@ void csr_free(csr_t *csr) {
     if (csr->challenge) mem_wipe(csr->challenge, csr->challenge_n);
     mem_free(csr->der);
     mem_free(csr->challenge);
-    X509_REQ_free(csr->req);
     pkey_free(csr->key);
     arena_free(csr->arena);
     mem_free(csr);
@@ -64,150 +58,134 @@ static err_t *csr_copy_secret(bytes_t from, uint8_t **ret_p, size_t *ret_n) {
     return NULL;
 }
 
-static err_t *csr_read_subject(csr_t *csr) {
-    const X509_NAME *name = X509_REQ_get_subject_name(csr->req);
-    TRY_WRAP(name_read(name, csr->arena, &csr->entries, &csr->entries_n), "subject");
-    TRY(name_text(name, csr->arena, &csr->subject));
-    const unsigned char *p = NULL;
-    size_t n = 0;
-    if (X509_NAME_get0_der(name, &p, &n) != 1)
-        return err_openssl(ERR_INVALID, "subject is malformed");
-    return arena_copy(csr->arena, bytes_make(p, n), &csr->subject_der);
-}
-
-static err_t *csr_read_challenge(csr_t *csr, X509_ATTRIBUTE *attribute) {
-    const ASN1_TYPE *value = X509_ATTRIBUTE_get0_type(attribute, 0);
+static err_t *csr_read_challenge(csr_t *csr, bytes_t values) {
+    der_t value;
     if (csr->challenge) return err_new(ERR_INVALID, "challengePassword comes twice");
-    if (X509_ATTRIBUTE_count(attribute) != 1 || !value ||
-        (value->type != V_ASN1_UTF8STRING && value->type != V_ASN1_PRINTABLESTRING &&
-         value->type != V_ASN1_IA5STRING && value->type != V_ASN1_T61STRING &&
-         value->type != V_ASN1_BMPSTRING && value->type != V_ASN1_UNIVERSALSTRING))
+    if (!der_next(&values, &value) || values.n || value.tag == DER_NUMERIC)
         return err_new(ERR_INVALID, "challengePassword is not one text");
-    unsigned char *utf8 = NULL;
-    int n = ASN1_STRING_to_UTF8(&utf8, value->value.asn1_string);
-    if (n < 0) return err_openssl(ERR_INVALID, "challengePassword is not text");
-    err_t *e = n > LIMIT_SCEP_CHALLENGE ? err_new(ERR_LIMIT, "challengePassword of %d bytes", n)
-                                        : csr_copy_secret(bytes_make(utf8, (size_t)n),
-                                                          &csr->challenge, &csr->challenge_n);
-    OPENSSL_clear_free(utf8, (size_t)n);
-    return e;
+    buf_t text CLEANUP(buf_done);
+    buf_init_secret(&text, LIMIT_SCEP_CHALLENGE);
+    TRY_WRAP(text_der_read(value.tag, value.content, &text), "challengePassword");
+    return csr_copy_secret(buf_bytes(&text), &csr->challenge, &csr->challenge_n);
 }
 
-static bool ext_is_known(int nid) {
-    return nid == NID_subject_alt_name || nid == NID_key_usage || nid == NID_ext_key_usage ||
-           nid == NID_basic_constraints || nid == NID_subject_key_identifier;
+static bool ext_is_known(const ext_t *ext) {
+    return ext_is(ext, EXT_SUBJECT_ALT_NAME) || ext_is(ext, EXT_KEY_USAGE) ||
+           ext_is(ext, EXT_EXTENDED_KEY_USAGE) || ext_is(ext, EXT_BASIC_CONSTRAINTS) ||
+           ext_is(ext, EXT_SUBJECT_KEY_ID);
 }
 
-static err_t *csr_list_unknown(csr_t *csr, STACK_OF(X509_EXTENSION) * extensions) {
-    int count = sk_X509_EXTENSION_num(extensions);
-    if (count > LIMIT_EXTENSIONS) return err_new(ERR_LIMIT, "request for %d extensions", count);
-    if (count > 0) TRY(arena_alloc(csr->arena, (size_t)count * sizeof(char *), &csr->unknown));
-    for (int i = 0; i < count; i++) {
-        const ASN1_OBJECT *object =
-            X509_EXTENSION_get_object(sk_X509_EXTENSION_value(extensions, i));
-        if (X509v3_get_ext_by_OBJ(extensions, object, i) >= 0)
-            return err_new(ERR_INVALID, "requested extension comes twice");
-        if (!ext_is_known(OBJ_obj2nid(object)))
-            TRY(name_dotted(object, csr->arena, &csr->unknown[csr->unknown_n++]));
-    }
-    return NULL;
-}
-
-static err_t *csr_read_extensions(csr_t *csr) {
-    STACK_OF(X509_EXTENSION) * extensions CLEANUP(extensions_free) =
-        X509_REQ_get_extensions(csr->req);
-    if (!extensions) return err_openssl(ERR_INVALID, "requested extensions are malformed");
-    TRY(csr_list_unknown(csr, extensions));
-    GENERAL_NAMES *names CLEANUP(GENERAL_NAMES_free) = NULL;
-    TRY(ext_read(extensions, NID_subject_alt_name, &names));
-    if (names) TRY(san_read(names, csr->arena, &csr->sans, &csr->sans_n));
-    ASN1_BIT_STRING *usage CLEANUP(ASN1_BIT_STRING_free) = NULL;
-    TRY(ext_read(extensions, NID_key_usage, &usage));
-    if (usage) csr->key_usage = key_usage_read(usage);
-    EXTENDED_KEY_USAGE *ekus CLEANUP(EXTENDED_KEY_USAGE_free) = NULL;
-    TRY(ext_read(extensions, NID_ext_key_usage, &ekus));
-    if (ekus) TRY(eku_read(ekus, csr->arena, &csr->ekus, &csr->ekus_n));
-    BASIC_CONSTRAINTS *basic = NULL;
-    TRY(ext_read(extensions, NID_basic_constraints, &basic));
-    csr->wants_ca = basic && basic->ca;
-    BASIC_CONSTRAINTS_free(basic);
-    return NULL;
+/* extensionRequest: SET { Extensions }, exactly one (RFC 2985 section 5.4.2). */
+static err_t *csr_read_extensions(csr_t *csr, bytes_t values) {
+    bytes_t content;
+    ext_list_t list;
+    if (!der_take(&values, DER_SEQUENCE, &content) || values.n)
+        return err_new(ERR_INVALID, "requested extensions are malformed");
+    TRY(ext_list_read(content, &list));
+    if (list.n) TRY(arena_alloc(csr->arena, list.n * sizeof(char *), &csr->unknown));
+    for (size_t i = 0; i < list.n; i++)
+        if (!ext_is_known(&list.list[i]))
+            TRY(oid_der_dotted(list.list[i].oid, csr->arena, &csr->unknown[csr->unknown_n++]));
+    return ext_values_read(&list, csr->arena, &csr->extensions);
 }
 
 /* Other attributes (Microsoft's client information and the like) are passed over. */
-static err_t *csr_read_attributes(csr_t *csr) {
-    int count = X509_REQ_get_attr_count(csr->req);
-    if (count > LIMIT_CSR_ATTRIBUTES)
-        return err_new(ERR_LIMIT, "request with %d attributes", count);
-    int extension_requests = 0;
-    for (int i = 0; i < count; i++) {
-        X509_ATTRIBUTE *attribute = X509_REQ_get_attr(csr->req, i);
-        int nid = OBJ_obj2nid(X509_ATTRIBUTE_get0_object(attribute));
-        if (nid == NID_pkcs9_challengePassword) TRY(csr_read_challenge(csr, attribute));
-        if (nid != NID_ext_req && nid != NID_ms_ext_req) continue;
-        if (extension_requests++ || X509_ATTRIBUTE_count(attribute) != 1)
-            return err_new(ERR_INVALID, "extensionRequest comes twice");
+static err_t *csr_read_attributes(csr_t *csr, bytes_t attributes) {
+    static const uint8_t challenge[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 7};
+    static const uint8_t request[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14};
+    static const uint8_t ms_request[] = {6, 10, 0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 14};
+    bytes_t attribute, oid, values;
+    bool requested = false;
+    for (size_t n = 0; attributes.n; n++) {
+        if (n == LIMIT_CSR_ATTRIBUTES)
+            return err_new(ERR_LIMIT, "request with more than %d attributes", LIMIT_CSR_ATTRIBUTES);
+        if (!der_take(&attributes, DER_SEQUENCE, &attribute) ||
+            !der_take_whole(&attribute, DER_OID, &oid) || !der_take(&attribute, DER_SET, &values) ||
+            attribute.n)
+            return err_new(ERR_INVALID, "RFC 2986 section 4.1: attribute is malformed");
+        if (bytes_eq(oid, BYTES_ARRAY(challenge))) TRY(csr_read_challenge(csr, values));
+        if (!bytes_eq(oid, BYTES_ARRAY(request)) && !bytes_eq(oid, BYTES_ARRAY(ms_request)))
+            continue;
+        if (requested) return err_new(ERR_INVALID, "extensionRequest comes twice");
+        requested = true;
+        TRY(csr_read_extensions(csr, values));
     }
-    return extension_requests ? csr_read_extensions(csr) : NULL;
+    return NULL;
 }
 
+/* CertificationRequestInfo ::= SEQUENCE { version, subject, subjectPKInfo, attributes [0] } */
 static err_t *csr_read(csr_t *csr) {
-    TRY(arena_new(CSR_ARENA, &csr->arena));
-    EVP_PKEY *evp = X509_REQ_get_pubkey(csr->req);
-    if (!evp) return err_openssl(ERR_INVALID, "public key can't be read");
-    err_t *e = pkey_from_evp(evp, &csr->key);
-    if (e) EVP_PKEY_free(evp);
-    TRY(e);
-    TRY(csr_read_subject(csr));
-    return csr_read_attributes(csr);
+    bytes_t whole = bytes_make(csr->der, csr->der_n), fields, info, version;
+    bytes_t attributes = BYTES_NONE;
+    if (!der_take(&whole, DER_SEQUENCE, &fields) ||
+        !der_take_whole(&fields, DER_SEQUENCE, &csr->info) ||
+        !algorithm_der_take(&fields, &csr->algorithm) ||
+        !der_take_octets(&fields, &csr->signature) || fields.n)
+        return err_new(ERR_INVALID, "RFC 2986 section 4.2: request is malformed");
+    whole = csr->info;
+    if (!der_take(&whole, DER_SEQUENCE, &info) || !der_take(&info, DER_INTEGER, &version) ||
+        version.n != 1 || version.p[0] > 2 ||
+        !der_take_whole(&info, DER_SEQUENCE, &csr->subject_der) ||
+        !der_take_whole(&info, DER_SEQUENCE, &csr->spki))
+        return err_new(ERR_INVALID, "RFC 2986 section 4.1: request is malformed");
+    if (info.n && (!der_take(&info, DER_CONTEXT_CONSTRUCTED | 0, &attributes) || info.n))
+        return err_new(ERR_INVALID, "RFC 2986 section 4.1: attributes are malformed");
+    TRY(pkey_parse_public_der(csr->spki, &csr->key));
+    TRY_WRAP(name_der_read(csr->subject_der, csr->arena, &csr->subject), "subject");
+    return csr_read_attributes(csr, attributes);
 }
 
 err_t *csr_parse_der(bytes_t der, csr_t **ret_csr) {
     if (der.n > LIMIT_CSR_BYTES) return err_new(ERR_LIMIT, "request of %zu bytes", der.n);
+    if (!der_check(der)) return err_new(ERR_INVALID, "not a certification request in DER");
     csr_t *csr CLEANUP(csr_free) = mem_zalloc(sizeof *csr);
     if (!csr) return err_nomem();
     TRY(csr_copy_secret(der, &csr->der, &csr->der_n));
-    const unsigned char *p = csr->der;
-    csr->req = der.n ? d2i_X509_REQ(NULL, &p, (long)der.n) : NULL;
-    if (!csr->req) return err_openssl(ERR_INVALID, "not a certification request");
-    if (p != csr->der + der.n) return err_new(ERR_INVALID, "bytes behind the request");
+    TRY(arena_new(CSR_ARENA, &csr->arena));
     TRY_WRAP(csr_read(csr), "certification request");
     *ret_csr = STEAL(csr);
     return NULL;
 }
 
 err_t *csr_verify(const csr_t *csr) {
-    if (X509_REQ_verify(csr->req, pkey_evp(csr->key)) != 1)
+    bool known = false;
+    TRY_WRAP(signature_check(csr->algorithm, csr->key, csr->info, csr->signature, &known),
+             "request is not signed by the key it names");
+    if (known) return NULL;
+    const unsigned char *p = csr->der;
+    X509_REQ *req CLEANUP(X509_REQ_free) = d2i_X509_REQ(NULL, &p, (long)csr->der_n);
+    if (!req || X509_REQ_verify(req, pkey_evp(csr->key)) != 1)
         return err_openssl(ERR_VERIFY, "request is not signed by the key it names");
     return NULL;
 }
 
 bytes_t csr_der(const csr_t *csr) { return bytes_make(csr->der, csr->der_n); }
-const char *csr_subject(const csr_t *csr) { return csr->subject; }
+const char *csr_subject(const csr_t *csr) { return csr->subject.text; }
 bytes_t csr_subject_der(const csr_t *csr) { return csr->subject_der; }
-unsigned csr_key_usage(const csr_t *csr) { return csr->key_usage; }
-bool csr_wants_ca(const csr_t *csr) { return csr->wants_ca; }
+unsigned csr_key_usage(const csr_t *csr) { return csr->extensions.key_usage; }
+bool csr_wants_ca(const csr_t *csr) { return csr->extensions.ca; }
+bytes_t csr_spki_der(const csr_t *csr) { return csr->spki; }
 pkey_t *csr_key(const csr_t *csr) { return csr->key; }
 
 bytes_t csr_challenge(const csr_t *csr) { return bytes_make(csr->challenge, csr->challenge_n); }
 
 const name_entry_t *csr_subject_entries(const csr_t *csr, size_t *ret_n) {
-    *ret_n = csr->entries_n;
-    return csr->entries;
+    *ret_n = csr->subject.n;
+    return csr->subject.entries;
 }
 
 const char *csr_subject_get(const csr_t *csr, const char *type) {
-    return name_find(csr->entries, csr->entries_n, type);
+    return name_find(csr->subject.entries, csr->subject.n, type);
 }
 
 const san_entry_t *csr_sans(const csr_t *csr, size_t *ret_n) {
-    *ret_n = csr->sans_n;
-    return csr->sans;
+    *ret_n = csr->extensions.sans_n;
+    return csr->extensions.sans;
 }
 
 const char *const *csr_ekus(const csr_t *csr, size_t *ret_n) {
-    *ret_n = csr->ekus_n;
-    return csr->ekus;
+    *ret_n = csr->extensions.ekus_n;
+    return csr->extensions.ekus;
 }
 
 const char *const *csr_unknown_extensions(const csr_t *csr, size_t *ret_n) {

@@ -31,55 +31,6 @@ err_t *name_of_object(const ASN1_OBJECT *object, arena_t *arena, const char **re
     return NULL;
 }
 
-/* Any ASN.1 character string as UTF-8 without control characters. */
-static err_t *string_read(const ASN1_STRING *string, const char *what, arena_t *arena,
-                          const char **ret_text) {
-    unsigned char *utf8 = NULL;
-    int n = ASN1_STRING_to_UTF8(&utf8, string);
-    if (n < 0) return err_openssl(ERR_INVALID, "%s is not text", what);
-    bytes_t copy;
-    err_t *e = text_printable(bytes_make(utf8, (size_t)n))
-                   ? arena_copy(arena, bytes_make(utf8, (size_t)n), &copy)
-                   : err_new(ERR_INVALID, "%s contains control characters", what);
-    OPENSSL_free(utf8);
-    TRY(e);
-    *ret_text = (const char *)copy.p;
-    return NULL;
-}
-
-err_t *name_read(const X509_NAME *name, arena_t *arena, const name_entry_t **ret_entries,
-                 size_t *ret_n) {
-    int count = X509_NAME_entry_count(name);
-    if (count < 0 || count > LIMIT_SUBJECT_ENTRIES)
-        return err_new(ERR_LIMIT, "name with %d entries", count);
-    size_t n = (size_t)count;
-    name_entry_t *entries = NULL;
-    if (n) TRY(arena_alloc(arena, n * sizeof *entries, &entries));
-    for (size_t i = 0; i < n; i++) {
-        const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, (int)i);
-        TRY(name_of_object(X509_NAME_ENTRY_get_object(entry), arena, &entries[i].type));
-        TRY(string_read(X509_NAME_ENTRY_get_data(entry), entries[i].type, arena,
-                        &entries[i].value));
-    }
-    *ret_entries = entries;
-    *ret_n = n;
-    return NULL;
-}
-
-err_t *name_text(const X509_NAME *name, arena_t *arena, const char **ret_text) {
-    BIO *bio CLEANUP(BIO_free) = BIO_new(BIO_s_mem());
-    if (!bio) return err_nomem();
-    unsigned long flags = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
-    if (X509_NAME_print_ex(bio, name, 0, flags) < 0)
-        return err_openssl(ERR_INVALID, "name can't be written as text");
-    char *text = NULL;
-    long n = BIO_get_mem_data(bio, &text);
-    bytes_t copy;
-    TRY(arena_copy(arena, bytes_make(text, n > 0 ? (size_t)n : 0), &copy));
-    *ret_text = (const char *)copy.p;
-    return NULL;
-}
-
 const char *name_find(const name_entry_t *entries, size_t n, const char *type) {
     int wanted = OBJ_txt2nid(type);
     for (size_t i = 0; i < n; i++) {
@@ -106,74 +57,6 @@ err_t *name_build(const name_entry_t *entries, size_t n, X509_NAME **ret_name) {
             return err_openssl(ERR_USAGE, "name entry %s=%s", entries[i].type, entries[i].value);
     }
     *ret_name = STEAL(name);
-    return NULL;
-}
-
-static err_t *ip_read(const ASN1_STRING *address, arena_t *arena, const char **ret_text) {
-    char text[INET6_ADDRSTRLEN];
-    int n = ASN1_STRING_length(address);
-    int family = n == 4 ? AF_INET : AF_INET6;
-    if ((n != 4 && n != 16) ||
-        !inet_ntop(family, ASN1_STRING_get0_data(address), text, sizeof text))
-        return err_new(ERR_INVALID, "IP address of %d bytes", n);
-    bytes_t copy;
-    TRY(arena_copy(arena, bytes_str(text), &copy));
-    *ret_text = (const char *)copy.p;
-    return NULL;
-}
-
-/* Only its kind is told: nobody may act on a name that isn't understood. */
-static err_t *san_describe(san_entry_t *san, const char *kind, const char *oid, arena_t *arena) {
-    char text[OID_TEXT_SIZE + 16];
-    int n = snprintf(text, sizeof text, "%s%s%s", kind, oid ? " " : "", oid ? oid : "");
-    if (n < 0) return err_new(ERR_INTERNAL, "snprintf failed");
-    bytes_t copy;
-    TRY(arena_copy(arena, bytes_make(text, (size_t)n), &copy));
-    *san = (san_entry_t){SAN_OTHER, (const char *)copy.p};
-    return NULL;
-}
-
-static err_t *san_read_other(const OTHERNAME *other, arena_t *arena, san_entry_t *san) {
-    int nid = OBJ_obj2nid(other->type_id);
-    const ASN1_TYPE *value = other->value;
-    bool is_text = value && (value->type == V_ASN1_UTF8STRING || value->type == V_ASN1_IA5STRING);
-    if (is_text && (nid == NID_ms_upn || nid == NID_id_on_SmtpUTF8Mailbox)) {
-        san->kind = nid == NID_ms_upn ? SAN_UPN : SAN_EMAIL;
-        return string_read(value->value.asn1_string, "alternative name", arena, &san->value);
-    }
-    const char *oid;
-    TRY(name_dotted(other->type_id, arena, &oid));
-    return san_describe(san, "otherName", oid, arena);
-}
-
-static err_t *san_read_one(const GENERAL_NAME *name, arena_t *arena, san_entry_t *san) {
-    int type = name->type;
-    if (type == GEN_EMAIL || type == GEN_DNS || type == GEN_URI) {
-        san->kind = type == GEN_EMAIL ? SAN_EMAIL : type == GEN_DNS ? SAN_DNS : SAN_URI;
-        return string_read(name->d.ia5, "alternative name", arena, &san->value);
-    }
-    if (type == GEN_IPADD) {
-        san->kind = SAN_IP;
-        return ip_read(name->d.iPAddress, arena, &san->value);
-    }
-    if (type == GEN_OTHERNAME) return san_read_other(name->d.otherName, arena, san);
-    const char *kind = type == GEN_DIRNAME ? "directoryName" : "unknown";
-    if (type == GEN_RID) kind = "registeredID";
-    return san_describe(san, kind, NULL, arena);
-}
-
-err_t *san_read(const GENERAL_NAMES *names, arena_t *arena, const san_entry_t **ret_sans,
-                size_t *ret_n) {
-    int count = sk_GENERAL_NAME_num(names);
-    if (count < 0) count = 0;
-    if (count > LIMIT_SAN_ENTRIES) return err_new(ERR_LIMIT, "%d alternative names", count);
-    size_t n = (size_t)count;
-    san_entry_t *sans = NULL;
-    if (n) TRY(arena_alloc(arena, n * sizeof *sans, &sans));
-    for (size_t i = 0; i < n; i++)
-        TRY(san_read_one(sk_GENERAL_NAME_value(names, (int)i), arena, &sans[i]));
-    *ret_sans = sans;
-    *ret_n = n;
     return NULL;
 }
 
@@ -241,34 +124,12 @@ err_t *san_build(const san_entry_t *sans, size_t n, GENERAL_NAMES **ret_names) {
     return NULL;
 }
 
-unsigned key_usage_read(const ASN1_BIT_STRING *bits) {
-    unsigned usage = 0;
-    for (int i = 0; i < KEY_USAGE_BITS; i++)
-        if (ASN1_BIT_STRING_get_bit(bits, i)) usage |= 1U << i;
-    return usage;
-}
-
 err_t *key_usage_build(unsigned usage, ASN1_BIT_STRING **ret_bits) {
     ASN1_BIT_STRING *bits CLEANUP(ASN1_BIT_STRING_free) = ASN1_BIT_STRING_new();
     if (!bits) return err_nomem();
     for (int i = 0; i < KEY_USAGE_BITS; i++)
         if ((usage >> i & 1U) && ASN1_BIT_STRING_set_bit(bits, i, 1) != 1) return err_nomem();
     *ret_bits = STEAL(bits);
-    return NULL;
-}
-
-err_t *eku_read(const EXTENDED_KEY_USAGE *ekus, arena_t *arena, const char *const **ret_oids,
-                size_t *ret_n) {
-    int count = sk_ASN1_OBJECT_num(ekus);
-    if (count < 0) count = 0;
-    if (count > LIMIT_EKUS) return err_new(ERR_LIMIT, "%d extended key usages", count);
-    size_t n = (size_t)count;
-    const char **oids = NULL;
-    if (n) TRY(arena_alloc(arena, n * sizeof *oids, &oids));
-    for (size_t i = 0; i < n; i++)
-        TRY(name_dotted(sk_ASN1_OBJECT_value(ekus, (int)i), arena, &oids[i]));
-    *ret_oids = oids;
-    *ret_n = n;
     return NULL;
 }
 
@@ -283,17 +144,6 @@ err_t *eku_build(const char *const *oids, size_t n, EXTENDED_KEY_USAGE **ret_eku
         oid = NULL;
     }
     *ret_ekus = STEAL(ekus);
-    return NULL;
-}
-
-err_t *ext_read(const STACK_OF(X509_EXTENSION) * extensions, int nid, void *ret_value) {
-    int critical = -1;
-    void *value = X509V3_get_d2i(extensions, nid, &critical, NULL);
-    if (!value && critical == -2)
-        return err_openssl(ERR_INVALID, "extension %s comes twice", OBJ_nid2sn(nid));
-    if (!value && critical != -1)
-        return err_openssl(ERR_INVALID, "extension %s is malformed", OBJ_nid2sn(nid));
-    *(void **)ret_value = value;
     return NULL;
 }
 

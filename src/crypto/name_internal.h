@@ -1,7 +1,7 @@
 /*
- * For the files of src/crypto only: names and extensions between OpenSSL's types and name.h.
- * What the readers return lives in the arena; what the builders return is the caller's to free
- * with OpenSSL's function for it.
+ * For the files of src/crypto only: names and extensions of name.h as OpenSSL's objects, for
+ * writing. What the builders return is the caller's to free with OpenSSL's function for it.
+ * Reading: name_der_internal.h.
  */
 #ifndef COFFER_CRYPTO_NAME_INTERNAL_H
 #define COFFER_CRYPTO_NAME_INTERNAL_H
@@ -36,28 +36,13 @@ static inline void BIO_free_p(BIO **p) { BIO_free_all(*p); }
 err_t *name_of_object(const ASN1_OBJECT *object, arena_t *arena, const char **ret_text) WARN_UNUSED;
 err_t *name_dotted(const ASN1_OBJECT *object, arena_t *arena, const char **ret_text) WARN_UNUSED;
 
-err_t *name_read(const X509_NAME *name, arena_t *arena, const name_entry_t **ret_entries,
-                 size_t *ret_n) WARN_UNUSED;
-/* RFC 2253 with UTF-8 left readable. */
-err_t *name_text(const X509_NAME *name, arena_t *arena, const char **ret_text) WARN_UNUSED;
 const char *name_find(const name_entry_t *entries, size_t n, const char *type);
 err_t *name_build(const name_entry_t *entries, size_t n, X509_NAME **ret_name) WARN_UNUSED;
 
-err_t *san_read(const GENERAL_NAMES *names, arena_t *arena, const san_entry_t **ret_sans,
-                size_t *ret_n) WARN_UNUSED;
 err_t *san_build(const san_entry_t *sans, size_t n, GENERAL_NAMES **ret_names) WARN_UNUSED;
 
-unsigned key_usage_read(const ASN1_BIT_STRING *bits);
 err_t *key_usage_build(unsigned usage, ASN1_BIT_STRING **ret_bits) WARN_UNUSED;
-err_t *eku_read(const EXTENDED_KEY_USAGE *ekus, arena_t *arena, const char *const **ret_oids,
-                size_t *ret_n) WARN_UNUSED;
 err_t *eku_build(const char *const *oids, size_t n, EXTENDED_KEY_USAGE **ret_ekus) WARN_UNUSED;
-
-/*
- * One extension of a list decoded, NULL if absent; ERR_INVALID if malformed or there twice. The
- * caller frees *ret_value with the type's own function.
- */
-err_t *ext_read(const STACK_OF(X509_EXTENSION) * extensions, int nid, void *ret_value) WARN_UNUSED;
 
 /* The digest this key signs certificates with: NULL inside means Ed25519's own. */
 err_t *sign_digest(const pkey_t *key, const EVP_MD **ret_md) WARN_UNUSED;

@@ -150,6 +150,32 @@ err_t *pkey_from_evp(EVP_PKEY *evp, pkey_t **ret_key) {
     return NULL;
 }
 
+/* Wraps what spki_decode found, which need not be asked about itself; takes over evp on success. */
+static err_t *from_spki(EVP_PKEY *evp, pkey_kind_t kind, unsigned bits, bytes_t spki,
+                        pkey_t **ret_key) {
+    TRY(check_key(evp, kind, bits));
+    pkey_t *key = mem_zalloc(sizeof *key);
+    uint8_t *copy = key ? mem_alloc(spki.n) : NULL;
+    if (!copy) {
+        mem_free(key);
+        return err_nomem();
+    }
+    memcpy(copy, spki.p, spki.n);
+    if (EVP_Digest(spki.p, spki.n, key->spki_sha256, NULL, EVP_sha256(), NULL) != 1) {
+        mem_free(copy);
+        mem_free(key);
+        return err_openssl(ERR_INTERNAL, "SHA-256");
+    }
+    atomic_init(&key->refs, 1);
+    key->kind = kind;
+    key->bits = bits;
+    key->evp = evp;
+    key->spki = copy;
+    key->spki_n = spki.n;
+    *ret_key = key;
+    return NULL;
+}
+
 EVP_PKEY *pkey_evp(const pkey_t *key) { return key->evp; }
 
 void pkey_free(pkey_t *key) {
@@ -221,6 +247,8 @@ err_t *pkey_parse_kind(bytes_t text, pkey_kind_t *ret_kind, unsigned *ret_rsa_bi
     *ret_rsa_bits = (unsigned)bits;
     return NULL;
 }
+
+bytes_t pkey_spki(const pkey_t *key) { return bytes_make(key->spki, key->spki_n); }
 
 bool pkey_has_private(const pkey_t *key) { return key->has_private; }
 
@@ -315,8 +343,17 @@ err_t *pkey_public_der(const pkey_t *key, buf_t *out) {
 
 err_t *pkey_parse_public_der(bytes_t der, pkey_t **ret_key) {
     TRY(check_length(der));
+    EVP_PKEY *evp = NULL;
+    pkey_kind_t kind = PKEY_OTHER;
+    unsigned bits = 0;
+    TRY(spki_decode(der, &evp, &kind, &bits));
+    if (evp) {
+        err_t *e = from_spki(evp, kind, bits, der, ret_key);
+        if (e) EVP_PKEY_free(evp);
+        return e;
+    }
     const uint8_t *at = der.p;
-    EVP_PKEY *evp = d2i_PUBKEY(NULL, &at, (long)der.n);
+    evp = d2i_PUBKEY(NULL, &at, (long)der.n);
     if (!evp) return err_openssl(ERR_INVALID, "not a SubjectPublicKeyInfo of a known kind");
     ERR_clear_error();
     if (at != der.p + der.n) {

@@ -49,6 +49,7 @@ err_t *pkey_parse_public_der(bytes_t der, pkey_t **ret_key) WARN_UNUSED;
 err_t *pkey_raw_public(const pkey_t *key, uint8_t out[32]) WARN_UNUSED;
 err_t *pkey_from_raw_public(pkey_kind_t kind, bytes_t raw, pkey_t **ret_key) WARN_UNUSED;
 err_t *pkey_from_raw_private(pkey_kind_t kind, bytes_t raw, pkey_t **ret_key) WARN_UNUSED;
+bytes_t pkey_spki(const pkey_t *key); /* the SubjectPublicKeyInfo, borrowed */
 /* SHA-256 over the SubjectPublicKeyInfo. */
 err_t *pkey_spki_sha256(const pkey_t *key, uint8_t out[32]) WARN_UNUSED;
 
