@@ -52,8 +52,12 @@ static void exchange_done(exchange_t *x) {
 DEFINE_CLEANUP_VALUE(exchange_t, exchange_done)
 
 static err_t *caps(const pki_t *pki, buf_t *out) {
-    /* RFC 8894 section 3.5.2; Renewal and GetNextCACert are said once they are served. */
-    TRY(buf_add_str(out, "AES\nPOSTPKIOperation\nSCEPStandard\nSHA-256\nSHA-512\n"));
+    /*
+     * RFC 8894 section 3.5.2; Renewal and GetNextCACert are said once they are served. SHA-384 is
+     * no word of the RFC's, but strongSwan 5.9.8 (Debian 12) confuses its flags: without this word
+     * it believes that neither AES nor SHA-256 is there. Clients ignore words they don't know.
+     */
+    TRY(buf_add_str(out, "AES\nPOSTPKIOperation\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n"));
     if (pki->o.allow_des3) TRY(buf_add_str(out, "DES3\n"));
     if (pki->o.allow_sha1) TRY(buf_add_str(out, "SHA-1\n"));
     return NULL;
