@@ -180,8 +180,9 @@ static err_t *start(server_t *s) {
     TRY(watch(s, &s->providers, s->providers.fd, EPOLLIN));
     TRY(watch(s, &s->devices, s->devices.fd, EPOLLIN));
     TRY(watch(s, &s->signals, s->signals.fd, EPOLLIN));
-    sim_step(s->o->out, "apns.listening", "push stand-in at https://%s:%u, devices at 127.0.0.1:%u",
-             s->o->host, port, device_port);
+    sim_step(s->o->out, "apns.listening",
+             "listening: push stand-in at https://%s:%u, devices at 127.0.0.1:%u", s->o->host, port,
+             device_port);
     return NULL;
 }
 
