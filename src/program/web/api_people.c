@@ -28,6 +28,7 @@ err_t *api_people_list(void *ctx, http_request_t *request, http_reply_t *reply) 
         TRY(jso_add_object(list, &item));
         TRY(person_json(&people[i], item));
     }
+    if (count == limit) TRY(jso_set_str(out, "next", people[count - 1].email));
     return api_send(reply, 200, out);
 }
 

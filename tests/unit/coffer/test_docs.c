@@ -78,11 +78,45 @@ static void test_docs__completion_is_current(void **state) {
     assert_string_equal(read_doc("packaging/completion/coffer.bash", &doc), made);
 }
 
+/* ":x" of a route is "{x}" in OpenAPI. */
+static void openapi_path(bytes_t route, char *out, size_t size) {
+    size_t n = 0;
+    bool inside = false;
+    for (size_t i = 0; i < route.n && n + 2 < size; i++) {
+        if (inside && route.p[i] == '/') out[n++] = '}';
+        if (route.p[i] == '/') inside = false;
+        if (route.p[i] == ':') inside = true;
+        out[n++] = route.p[i] == ':' ? '{' : (char)route.p[i];
+    }
+    if (inside) out[n++] = '}';
+    out[n] = '\0';
+}
+
+static void test_docs__openapi_has_every_route(void **state) {
+    (void)state;
+    CLEANUP(buf_done) buf_t routes_doc;
+    CLEANUP(buf_done) buf_t api_doc;
+    const char *routes = read_doc("src/program/web/api.h", &routes_doc);
+    const char *api = read_doc("docs/openapi.yaml", &api_doc);
+    size_t count = 0;
+    for (const char *p = routes; (p = strstr(p, "WEB_API_ROUTE(\"")); p++) {
+        char path[256], line[300];
+        const char *from = strchr(p, '/');
+        assert_non_null(from);
+        openapi_path(bytes_make(from, strcspn(from, "\"")), path, sizeof path);
+        (void)snprintf(line, sizeof line, "\n  %s:\n", path);
+        must_have("openapi.yaml", api, line);
+        count++;
+    }
+    assert_true(count > 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_docs__manual_page_has_every_command_and_option),
         cmocka_unit_test(test_docs__configuration_has_every_key),
         cmocka_unit_test(test_docs__completion_is_current),
+        cmocka_unit_test(test_docs__openapi_has_every_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
