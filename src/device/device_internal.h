@@ -1,8 +1,8 @@
 /*
  * For the files of src/device only: what is behind a devices_t, and what they share.
  */
-#ifndef COFFER_DEVICE_INTERNAL_H
-#define COFFER_DEVICE_INTERNAL_H
+#ifndef COFFER_DEVICE_DEVICE_INTERNAL_H
+#define COFFER_DEVICE_DEVICE_INTERNAL_H
 
 #include "base/limits.h"
 #include "device/device.h"
