@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "crypto/cert.h"
+#include "crypto/cert_cache.h"
 #include "crypto/cms_head.h"
 #include "crypto/pkey.h"
 
@@ -71,6 +72,7 @@ typedef struct {
     bool allow_sha1;       /* as digest of the message; MD5 is never allowed */
     bool allow_weak_key;   /* RSA below LIMIT_RSA_BITS_MIN (factory certificates) */
     bool allow_no_content; /* absent content counts as empty (SCEP FAILURE, PENDING) */
+    cert_cache_t *certs;   /* certificates seen before, borrowed; NULL: parses each time */
 } cms_verify_options_t;
 
 /*
@@ -136,13 +138,21 @@ err_t *cms_encrypt_to(bytes_t content, const cert_t *recipient,
 
 typedef struct {
     bool allow_des3;
+    bool allow_des; /* single DES, 56 bits; needs cms_enable_des */
 } cms_decrypt_options_t;
+
+/*
+ * Makes single DES readable in this process, for SCEP clients that know nothing else: it comes
+ * from OpenSSL's legacy provider, a file that is opened here. Before the sandbox and the threads.
+ */
+err_t *cms_enable_des(void) WARN_UNUSED;
 
 /*
  * Appends the plain content to out (make it secret). Only a recipientInfo that names `cert` is
  * tried. Every failure that depends on the ciphertext is the same ERR_VERIFY without a cause; only
  * a too large message is ERR_LIMIT and memory ERR_NOMEM. CBC is not authenticated: a tampered
- * message may decrypt to garbage. On success *ret_cipher (may be NULL) says what it came in.
+ * message may decrypt to garbage. On success *ret_cipher (may be NULL) says what it came in,
+ * for single DES CMS_DES3_CBC: the least that is ever written.
  */
 err_t *cms_decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
                    const cms_decrypt_options_t *options, buf_t *out,

@@ -8,8 +8,45 @@
 #include <openssl/cms.h>
 
 #include "crypto/cms.h"
+#include "crypto/der_internal.h"
 
 DEFINE_CLEANUP(CMS_ContentInfo, CMS_ContentInfo_free)
+
+enum { CMS_OID_TEXT = 128, CMS_LEAN_ATTRIBUTES = 24 };
+
+typedef struct {
+    bytes_t oid; /* content octets */
+    der_t value;
+} cms_lean_attribute_t;
+
+/* Read either by OpenSSL (cms, info) or by hand (copy, attributes). */
+struct cms_signed {
+    CMS_ContentInfo *cms;
+    CMS_SignerInfo *info; /* inside cms */
+    uint8_t *copy;        /* of the whole message */
+    cms_lean_attribute_t attributes[CMS_LEAN_ATTRIBUTES];
+    size_t attributes_n;
+    bytes_t content; /* inside cms or copy; none if absent */
+    bool has_content;
+    cms_digest_t digest;
+    cert_list_t certs;
+    const cert_t *cert; /* inside certs */
+    char content_type[CMS_OID_TEXT];
+};
+
+/*
+ * The plain case by hand: *ret_signed NULL without an error means "not plain, ask OpenSSL". A
+ * signature or digest that doesn't hold is ERR_VERIFY at once.
+ */
+err_t *cms_verify_lean(bytes_t message, const bytes_t *detached,
+                       const cms_verify_options_t *options, cms_signed_t **ret_signed) WARN_UNUSED;
+/* Every case by OpenSSL's CMS_verify. */
+err_t *cms_verify_openssl(bytes_t message, const bytes_t *detached,
+                          const cms_verify_options_t *options,
+                          cms_signed_t **ret_signed) WARN_UNUSED;
+/* Whether the signer's key is of a kind and strength that counts; ERR_VERIFY. */
+err_t *cms_check_key(const cms_signed_t *s, const cms_verify_options_t *options) WARN_UNUSED;
+const EVP_MD *cms_digest_md(cms_digest_t digest);
 
 /* A read-only BIO over the bytes, which must outlive it. NULL without memory. */
 BIO *cms_bio_source(bytes_t data);

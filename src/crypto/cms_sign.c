@@ -52,7 +52,7 @@ err_t *cms_signer_new(const cert_t *cert, const pkey_t *key, const cert_list_t *
 
 const cert_t *cms_signer_cert(const cms_signer_t *signer) { return signer->cert; }
 
-static const EVP_MD *digest_md(cms_digest_t digest) {
+const EVP_MD *cms_digest_md(cms_digest_t digest) {
     switch (digest) {
     case CMS_DIGEST_SHA256: return EVP_sha256();
     case CMS_DIGEST_SHA1: return EVP_sha1();
@@ -111,7 +111,8 @@ static err_t *prepare(const cms_signer_t *signer, const cms_sign_options_t *opti
     if (options->no_certificates) how |= CMS_NOCERTS;
     X509 *x509;
     TRY(cert_x509_get(signer->cert, &x509));
-    CMS_SignerInfo *info = CMS_add1_signer(cms, x509, signer->key, digest_md(options->digest), how);
+    CMS_SignerInfo *info =
+        CMS_add1_signer(cms, x509, signer->key, cms_digest_md(options->digest), how);
     if (!info) return err_openssl(ERR_INTERNAL, "signer");
     for (size_t i = 0; i < options->attributes_n; i++)
         TRY(add_attribute(info, &options->attributes[i]));

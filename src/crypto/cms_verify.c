@@ -10,25 +10,13 @@
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
 
-enum { OID_TEXT = 128 };
-
-struct cms_signed {
-    CMS_ContentInfo *cms;
-    CMS_SignerInfo *info; /* inside cms */
-    bytes_t content;      /* inside cms; none if absent */
-    bool has_content;
-    cms_digest_t digest;
-    cert_list_t certs;
-    const cert_t *cert; /* inside certs */
-    char content_type[OID_TEXT];
-};
-
 static void x509_stack_free_p(STACK_OF(X509) * *p) { sk_X509_pop_free(*p, X509_free); }
 
 void cms_signed_free(cms_signed_t *s) {
     if (!s) return;
     cert_list_done(&s->certs);
     CMS_ContentInfo_free(s->cms);
+    mem_free(s->copy);
     mem_free(s);
 }
 
@@ -71,7 +59,7 @@ static err_t *check_digest(cms_signed_t *s, const cms_verify_options_t *options)
     return NULL;
 }
 
-static err_t *check_key(const cms_signed_t *s, const cms_verify_options_t *options) {
+err_t *cms_check_key(const cms_signed_t *s, const cms_verify_options_t *options) {
     const pkey_t *key = cert_key(s->cert);
     switch (pkey_kind(key)) {
     case PKEY_RSA:
@@ -143,10 +131,8 @@ static err_t *check_signature(cms_signed_t *s, const bytes_t *detached,
     return NULL;
 }
 
-err_t *cms_verify(bytes_t message, const bytes_t *detached, const cms_verify_options_t *options,
-                  cms_signed_t **ret_signed) {
-    static const cms_verify_options_t defaults = {0};
-    if (!options) options = &defaults;
+err_t *cms_verify_openssl(bytes_t message, const bytes_t *detached,
+                          const cms_verify_options_t *options, cms_signed_t **ret_signed) {
     cms_signed_t *s CLEANUP(cms_signed_free) = mem_zalloc(sizeof *s);
     if (!s) return err_nomem();
     cms_type_t type;
@@ -154,11 +140,22 @@ err_t *cms_verify(bytes_t message, const bytes_t *detached, const cms_verify_opt
     if (type != CMS_SIGNED_DATA) return err_new(ERR_INVALID, "CMS message is not signed");
     TRY(find_signer(s));
     TRY(check_digest(s, options));
-    TRY(check_key(s, options));
+    TRY(cms_check_key(s, options));
     TRY(check_content_type(s));
     find_content(s);
     TRY(check_signature(s, detached, options));
     *ret_signed = STEAL(s);
+    return NULL;
+}
+
+err_t *cms_verify(bytes_t message, const bytes_t *detached, const cms_verify_options_t *options,
+                  cms_signed_t **ret_signed) {
+    static const cms_verify_options_t defaults = {0};
+    if (!options) options = &defaults;
+    cms_signed_t *s = NULL;
+    TRY(cms_verify_lean(message, detached, options, &s));
+    if (!s) TRY(cms_verify_openssl(message, detached, options, &s));
+    *ret_signed = s;
     return NULL;
 }
 
@@ -169,7 +166,7 @@ const cert_list_t *cms_signed_certs(const cms_signed_t *s) { return &s->certs; }
 cms_digest_t cms_signed_digest(const cms_signed_t *s) { return s->digest; }
 
 bool cms_signed_has_attributes(const cms_signed_t *s) {
-    return CMS_signed_get_attr_count(s->info) > 0;
+    return s->info ? CMS_signed_get_attr_count(s->info) > 0 : s->attributes_n > 0;
 }
 
 /* Content octets, whatever the type. */
@@ -183,10 +180,28 @@ static cms_signed_value_t value_of(const ASN1_TYPE *any) {
     return value;
 }
 
+/* The same of what cms_verify_lean let pass. */
+static void find_lean(const cms_signed_t *s, bytes_t oid, bool *ret_found,
+                      cms_signed_value_t *ret_value) {
+    *ret_found = false;
+    for (size_t i = 0; i < s->attributes_n; i++) {
+        const der_t *value = &s->attributes[i].value;
+        if (!bytes_eq(s->attributes[i].oid, oid)) continue;
+        bool whole = value->tag == DER_SEQUENCE || value->tag == DER_SET;
+        *ret_value = (cms_signed_value_t){.tag = value->tag & 0x1f,
+                                          .value = whole ? value->whole : value->content};
+        *ret_found = true;
+    }
+}
+
 err_t *cms_signed_attribute(const cms_signed_t *s, const char *oid, bool *ret_found,
                             cms_signed_value_t *ret_value) {
     ASN1_OBJECT *object CLEANUP(ASN1_OBJECT_free) = OBJ_txt2obj(oid, 1);
     if (!object) return err_openssl(ERR_USAGE, "signed attribute %s", oid);
+    if (!s->info) {
+        find_lean(s, bytes_make(OBJ_get0_data(object), OBJ_length(object)), ret_found, ret_value);
+        return NULL;
+    }
     int at = CMS_signed_get_attr_by_OBJ(s->info, object, -1);
     if (at < 0) {
         *ret_found = false;

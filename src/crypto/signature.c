@@ -54,18 +54,22 @@ err_t *signature_check_with(const EVP_MD *md, const pkey_t *key, bytes_t data, b
     return NULL;
 }
 
-err_t *signature_check(bytes_t algorithm, const pkey_t *key, bytes_t data, bytes_t signature,
-                       bool *ret_known) {
+const EVP_MD *signature_digest(bytes_t algorithm, const pkey_t *key, bool *ret_known) {
     family_t family;
     *ret_known = false;
     if (!family_of(key, &family)) return NULL;
     for (size_t i = 0; i < ALGORITHMS; i++) {
         if (algorithms[i].family != family || !bytes_eq(algorithms[i].whole, algorithm)) continue;
         *ret_known = true;
-        return signature_check_with(algorithms[i].md ? algorithms[i].md() : NULL, key, data,
-                                    signature);
+        return algorithms[i].md ? algorithms[i].md() : NULL;
     }
     return NULL;
+}
+
+err_t *signature_check(bytes_t algorithm, const pkey_t *key, bytes_t data, bytes_t signature,
+                       bool *ret_known) {
+    const EVP_MD *md = signature_digest(algorithm, key, ret_known);
+    return *ret_known ? signature_check_with(md, key, data, signature) : NULL;
 }
 
 err_t *signature_algorithm(const pkey_t *key, bytes_t *ret_whole) {

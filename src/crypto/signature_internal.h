@@ -23,6 +23,8 @@ err_t *signature_check(bytes_t algorithm, const pkey_t *key, bytes_t data, bytes
 /* The same where algorithm and digest are known already: RSA PKCS#1 v1.5 or ECDSA. */
 err_t *signature_check_with(const EVP_MD *md, const pkey_t *key, bytes_t data,
                             bytes_t signature) WARN_UNUSED;
+/* The digest that an algorithm known to signature_check uses with this key. */
+const EVP_MD *signature_digest(bytes_t algorithm, const pkey_t *key, bool *ret_known);
 /* The AlgorithmIdentifier a key signs certificates with (sign_digest says the digest), whole. */
 err_t *signature_algorithm(const pkey_t *key, bytes_t *ret_whole) WARN_UNUSED;
 /* Appends the signature; `md` NULL for Ed25519. */
