@@ -38,6 +38,9 @@ const init_key_t INIT_KEYS[] = {
     {"scep", "url", "http://coffer.example.org:8080/scep",
      "What devices are told; without it the URL with /scep."},
     {"scep", "allow_3des", "yes", "Old SCEP clients encrypt with nothing better."},
+    {"scep", "allow_des", "no",
+     "Very old SCEP clients encrypt with single DES, which is no protection: their challenge can\n"
+     "be read by who listens. Debian's scepclient needs this and allow_sha1."},
     {"scep", "allow_sha1", "no", "Very old SCEP clients sign with nothing better."},
     {"scep", "challenge_lifetime", "1h", "How long a one-time challenge is good."},
     {"mdm", "sign_message", "yes", "Devices sign their messages (Mdm-Signature); no: mutual TLS."},

@@ -23,8 +23,6 @@
 
 enum { PATH_BYTES = 4096, NODE_BYTES = 128, WALK_FDS = 16, TOKEN_BYTES = 128 };
 
-extern char **environ;
-
 /* ---- the keys: the keeper's own program makes them ---- */
 
 static err_t *keeper_program(char **ret_path) {

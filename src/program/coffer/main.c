@@ -54,7 +54,7 @@ static err_t *print_json_error(const err_t *e, const char *text) {
 }
 
 static void print_error(const err_t *e, bool json) {
-    static char text[TEXT_MAX];
+    char text[TEXT_MAX];
     (void)err_text(e, text, sizeof text);
     if (json) {
         err_t *failed = print_json_error(e, text);

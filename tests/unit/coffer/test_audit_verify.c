@@ -101,7 +101,7 @@ static void test_audit_verify__pins(void **state) {
     assert_non_null(strstr(out, "1 earlier head found again"));
     assert_err(ERR_VERIFY,
                verify(*state, HEADER ENTRY END, "host1/web:2:" HASH, false, out, sizeof out));
-    static const char *const bad[] = {"x", "a:1", "a:x:" HASH, "a:1:00", ":", "a:1:zz"};
+    static const char *const bad[] = {"x", "a:1", ("a:x:" HASH), "a:1:00", ":", "a:1:zz"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_err(ERR_USAGE, verify(*state, HEADER ENTRY END, bad[i], false, out, sizeof out));
 }
