@@ -3,6 +3,7 @@
  * RFC 5753 for EC keys, RFC 3560 for OAEP. Runs in the keeper (which holds the keys), in mailgate
  * for encrypting, and in the simulator; any thread.
  */
+#include <openssl/provider.h>
 #include <openssl/rsa.h>
 
 #include "base/limits.h"
@@ -85,21 +86,32 @@ err_t *cms_encrypt_to(bytes_t content, const cert_t *recipient,
 static const struct {
     cms_cipher_t cipher;
     bytes_t oid;
+    bool single_des;
 } known_ciphers[] = {
-    {CMS_AES128_CBC, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x02", 9}},
-    {CMS_AES256_CBC, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x2a", 9}},
-    {CMS_AES256_GCM, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x2e", 9}},
-    {CMS_DES3_CBC, {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x03\x07", 8}},
+    {CMS_AES128_CBC, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x02", 9}, false},
+    {CMS_AES256_CBC, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x2a", 9}, false},
+    {CMS_AES256_GCM, {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x01\x2e", 9}, false},
+    {CMS_DES3_CBC, {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x03\x07", 8}, false},
+    {CMS_DES3_CBC, {(const uint8_t *)"\x2b\x0e\x03\x02\x07", 5}, true},
 };
 
-static err_t *find_cipher(bytes_t message, cms_type_t type, bool allow_des3,
+err_t *cms_enable_des(void) {
+    /* Naming one provider switches the automatic one off, so both are named. */
+    if (!OSSL_PROVIDER_load(NULL, "default") || !OSSL_PROVIDER_load(NULL, "legacy"))
+        return err_openssl(ERR_UNAVAILABLE, "OpenSSL's legacy provider");
+    return NULL;
+}
+
+static err_t *find_cipher(bytes_t message, cms_type_t type, const cms_decrypt_options_t *options,
                           cms_cipher_t *ret_cipher) {
     bytes_t oid;
     TRY(cms_head_cipher_oid(message, &oid));
     for (size_t i = 0; i < sizeof known_ciphers / sizeof known_ciphers[0]; i++) {
         cms_cipher_t cipher = known_ciphers[i].cipher;
         if (!bytes_eq(oid, known_ciphers[i].oid)) continue;
-        if (cipher == CMS_DES3_CBC && !allow_des3) break;
+        bool single = known_ciphers[i].single_des;
+        if (single && !options->allow_des) break;
+        if (cipher == CMS_DES3_CBC && !single && !options->allow_des3) break;
         if ((cipher == CMS_AES256_GCM) != (type == CMS_AUTHENVELOPED_DATA)) break;
         *ret_cipher = cipher;
         return NULL;
@@ -136,12 +148,12 @@ static bool names_recipient(CMS_ContentInfo *cms, const cert_t *cert, X509 *x509
     return false;
 }
 
-static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key, bool allow_des3,
-                      buf_t *out, cms_cipher_t *ret_cipher) {
+static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
+                      const cms_decrypt_options_t *options, buf_t *out, cms_cipher_t *ret_cipher) {
     cms_type_t type;
     CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) = NULL;
     TRY(cms_parse(message, &type, &cms));
-    TRY(find_cipher(message, type, allow_des3, ret_cipher));
+    TRY(find_cipher(message, type, options, ret_cipher));
     ASN1_OCTET_STRING **content = CMS_get0_content(cms);
     if (!content || !*content || !ASN1_STRING_length(*content))
         return err_new(ERR_VERIFY, "no ciphertext");
@@ -164,9 +176,10 @@ err_t *cms_decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
     if (!pkey_has_private(key) || !pkey_same_public(cert_key(cert), key))
         return err_new(ERR_USAGE, "decryption key does not belong to certificate %s",
                        cert_serial_hex(cert));
+    static const cms_decrypt_options_t defaults = {0};
     size_t before = out->n;
     cms_cipher_t cipher = CMS_AES256_CBC;
-    err_t *e = decrypt(message, cert, key, options && options->allow_des3, out, &cipher);
+    err_t *e = decrypt(message, cert, key, options ? options : &defaults, out, &cipher);
     if (!e) {
         if (ret_cipher) *ret_cipher = cipher;
         return NULL;

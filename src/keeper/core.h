@@ -22,6 +22,7 @@ typedef struct {
     const clk_t *clk;
     const rnd_t *rnd;
     bool allow_des3; /* open SCEP envelopes of old clients */
+    bool allow_des;  /* and of very old ones; cms_enable_des was called */
     bool seccomp;    /* for KEEPER_STATUS */
     bool landlock;
 } keeper_core_t;

@@ -20,7 +20,7 @@ static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *
     cms_type_t type = CMS_SIGNED_DATA;
     TRY(cms_head_check(envelope, &type));
     if (type != CMS_ENVELOPED_DATA) return err_new(ERR_VERIFY, "not EnvelopedData");
-    cms_decrypt_options_t options = {.allow_des3 = core->allow_des3};
+    cms_decrypt_options_t options = {.allow_des3 = core->allow_des3, .allow_des = core->allow_des};
     TRY(cms_decrypt(envelope, core->keys->device_ca, core->keys->device_ca_key, &options, plain,
                     ret_cipher));
     CLEANUP(csr_free) csr_t *csr = NULL;

@@ -14,8 +14,8 @@ static const char *const instance_keys[] = {"organisation", "url", "require_sand
 static const char *const web_keys[] = {"listen",  "http_listen",     "mtls_listen", "mtls_url",
                                        "workers", "cheap_passwords", NULL};
 static const char *const enrol_keys[] = {"identity_profile", "factory_ca", "profile_cipher", NULL};
-static const char *const scep_keys[] = {"url", "allow_3des", "allow_sha1", "challenge_lifetime",
-                                        NULL};
+static const char *const scep_keys[] = {"url",        "allow_3des",         "allow_des",
+                                        "allow_sha1", "challenge_lifetime", NULL};
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};

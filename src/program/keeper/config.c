@@ -50,7 +50,8 @@ static err_t *read_ours(bytes_t text, const char *path, keeper_config_t *config)
 static err_t *read_shared(bytes_t text, const char *path, keeper_config_t *config) {
     CLEANUP(conf_free) conf_t *conf = NULL;
     TRY(conf_parse(text, path, &conf));
-    return conf_get_bool(conf, "scep", "allow_3des", true, &config->allow_des3);
+    TRY(conf_get_bool(conf, "scep", "allow_3des", true, &config->allow_des3));
+    return conf_get_bool(conf, "scep", "allow_des", false, &config->allow_des);
 }
 
 err_t *keeper_config_load(const char *dir, keeper_config_t *ret_config) {

@@ -10,7 +10,8 @@
 typedef struct {
     cert_profiles_t profiles;
     char *master;         /* name of the master key's provider */
-    bool allow_des3;      /* [scep] allow_des3: open 3DES envelopes of old clients */
+    bool allow_des3;      /* [scep] allow_3des: open 3DES envelopes of old clients */
+    bool allow_des;       /* [scep] allow_des: single DES, for very old clients */
     bool require_sandbox; /* refuse to run without Landlock */
     unsigned workers;     /* 0: one a core */
 } keeper_config_t;

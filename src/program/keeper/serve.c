@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "crypto/cms.h"
 #include "ipc/control.h"
 #include "ipc/sandbox.h"
 #include "ipc/server.h"
@@ -178,9 +179,11 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
                 .clk = clk_real(),
                 .rnd = rnd_real(),
                 .allow_des3 = state.config.allow_des3,
+                .allow_des = state.config.allow_des,
             },
         .log = log,
     };
+    if (state.config.allow_des) TRY_WRAP(cms_enable_des(), "coffer.conf: [scep] allow_des");
     TRY(enter_sandbox(&state, &service));
     return serve(&state, &service, control, signals);
 }
