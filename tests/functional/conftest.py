@@ -16,6 +16,7 @@ _counter = iter(range(10**9))
 
 
 def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "ignore:SHA1 signatures are deprecated")
     config.addinivalue_line("markers", "threads: many threads at once, also run under TSan")
 
 

@@ -184,7 +184,7 @@ def test_disabled_person(instance, factory):
 
 
 def test_foreign_session_cookies(instance):
-    for value in ("", "x", "A" * 64, "A" * 8000, "../../etc", "a;b"):
+    for value in ("", "x", "A" * 64, "A" * 4000, "../../etc", "a;b"):
         answer = instance.http("GET", "/api/v1/status",
                                headers={"Cookie": f"coffer_session={value}"})
         assert answer.status in (400, 401, 431), (value, answer)

@@ -252,18 +252,18 @@ class Device:
         commands, response = [], self.report()
         while (command := self.next_command(response)) is not None:
             commands.append(command)
-            status, more = answer(command) if answer else ("Acknowledged", acknowledge(command))
+            status, more = answer(command) if answer else ("Acknowledged", acknowledge(command, self.product))
             response = self.report(status, command["CommandUUID"], **more)
         return commands
 
 
-def acknowledge(command):
+def acknowledge(command, product="iPhone14,5"):
     """Result keys for a command done well."""
     kind = command["Command"]["RequestType"]
     return {
         "DeviceInformation": {"QueryResponses": {
             "DeviceName": "A phone", "OSVersion": "17.0.1", "BuildVersion": "21A340",
-            "ModelName": "iPhone", "ProductName": "iPhone14,5", "SerialNumber": "C0FFEE000001",
+            "ModelName": "iPhone", "ProductName": product, "SerialNumber": "C0FFEE000001",
             "BatteryLevel": 0.5, "DeviceCapacity": 64.0}},
         "SecurityInfo": {"SecurityInfo": {"PasscodePresent": True, "PasscodeCompliant": True,
                                           "HardwareEncryptionCaps": 3}},

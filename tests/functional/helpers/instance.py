@@ -251,7 +251,12 @@ class Instance:
         """One request on a connection of its own. No redirects, no retries."""
         connection = self.connect(listener, certificate)
         try:
-            connection.request(method, path, body=body, headers=headers or {})
+            try:
+                connection.request(method, path, body=body, headers=headers or {})
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+                if not connection.sock:
+                    raise
+                # a refusal may come before the body is through: read it
             answer = connection.getresponse()
             return Response(answer.status, answer.headers, answer.read())
         finally:
@@ -259,9 +264,8 @@ class Instance:
 
     def api_token(self):
         if not self.token:
-            found = [p for p in self.directory.rglob("*token*") if p.is_file()]
-            assert len(found) == 1, f"no API token file in {self.directory}: {found}"
-            self.token = found[0].read_text().strip()
+            path = self.directory / "api-token"
+            self.token = path.read_text().strip()
         return self.token
 
     def api(self, method, path, body=None, token=None, expect=None, headers=None):
