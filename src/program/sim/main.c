@@ -13,8 +13,8 @@
 #include "http/client.h"
 #include "program/sim/sim.h"
 
-static const sim_command_t *const commands[] = {&sim_factory,  &sim_enrol, &sim_run,
-                                                &sim_checkout, &sim_apns,  &sim_apns_cert};
+static const sim_command_t *const commands[] = {
+    &sim_factory, &sim_enrol, &sim_run, &sim_checkout, &sim_apns, &sim_apns_cert, &sim_load};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const char intro[] =

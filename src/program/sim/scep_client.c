@@ -115,12 +115,13 @@ static err_t *make_envelope(const scep_request_spec_t *spec, buf_t *out) {
 }
 
 /* Section 3.2.1.1: unique to the key, so a repeated request is the same transaction. */
-static err_t *make_transaction_id(scep_request_out_t *r) {
-    uint8_t spki[DIGEST_SHA256_SIZE];
+static err_t *make_transaction_id(const scep_request_spec_t *spec, scep_request_out_t *r) {
+    uint8_t id[DIGEST_SHA256_SIZE];
     CLEANUP(buf_done) buf_t hex;
     buf_init(&hex, SCEP_TRANSACTION_HEX);
-    TRY(pkey_spki_sha256(r->key, spki));
-    TRY(text_hex(BYTES_ARRAY(spki), &hex));
+    if (spec->random_transaction) TRY(rnd_fill(spec->rnd, id, sizeof id));
+    else TRY(pkey_spki_sha256(r->key, id));
+    TRY(text_hex(BYTES_ARRAY(id), &hex));
     memcpy(r->transaction_id, hex.p, SCEP_TRANSACTION_HEX);
     return NULL;
 }
@@ -136,7 +137,7 @@ err_t *scep_client_request(const scep_request_spec_t *spec, scep_request_out_t *
     TRY(rnd_fill(spec->rnd, r.nonce, sizeof r.nonce));
     TRY(make_self(spec, &r.self));
     TRY(make_envelope(spec, &envelope));
-    TRY(make_transaction_id(&r));
+    TRY(make_transaction_id(spec, &r));
     TRY(cms_signer_new(r.self, r.key, NULL, &signer));
     const cms_attribute_t attributes[] = {
         {OID_MESSAGE_TYPE, CMS_PRINTABLE_STRING, BYTES_LIT("19")},

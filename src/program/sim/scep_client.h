@@ -33,7 +33,7 @@ typedef struct {
     cert_t *self; /* self-signed, what the envelope of the reply is for */
     cert_t *ca;
     uint8_t nonce[SCEP_NONCE];                     /* senderNonce */
-    char transaction_id[SCEP_TRANSACTION_HEX + 1]; /* hex SHA-256 of the key */
+    char transaction_id[SCEP_TRANSACTION_HEX + 1]; /* hex, SHA-256 of the key */
     unsigned key_usage;
     buf_t message; /* DER to POST */
 } scep_request_out_t;
@@ -47,6 +47,7 @@ typedef struct {
     const scep_caps_t *caps;
     int64_t now;
     const rnd_t *rnd;
+    bool random_transaction; /* several requests for one key; else the key names it */
 } scep_request_spec_t;
 
 /* PKCSReq (section 3.3.1), the envelope in BER as Apple's devices make it. */
