@@ -56,17 +56,18 @@ typedef struct {
     size_t listeners_n;
     const http_route_t *routes; /* borrowed until http_server_free */
     size_t routes_n;
-    void *ctx;            /* handed to handlers and hooks */
-    http_before_t before; /* or NULL */
-    http_after_t after;   /* or NULL */
-    const clk_t *clk;     /* NULL: the real one */
-    const rnd_t *rnd;     /* NULL: the real one */
-    unsigned workers;     /* handler threads; 0: 32 */
-    unsigned queue;       /* requests that may wait for a worker; 0: 1024 */
-    unsigned pollers;     /* event threads of each listener; 0: 2, TLS 4 */
-    unsigned connections; /* open at once on one listener; 0: LIMIT_HTTP_CONNECTIONS */
-    unsigned per_address; /* connections of one peer address; 0: no limit */
-    unsigned idle_s;      /* 0: LIMIT_HTTP_IDLE_S */
+    void *ctx;               /* handed to handlers and hooks */
+    http_before_t before;    /* or NULL */
+    http_after_t after;      /* or NULL */
+    const char *json_prefix; /* of paths whose 404 and 405 are JSON, too; or NULL */
+    const clk_t *clk;        /* NULL: the real one */
+    const rnd_t *rnd;        /* NULL: the real one */
+    unsigned workers;        /* handler threads; 0: 32 */
+    unsigned queue;          /* requests that may wait for a worker; 0: 1024 */
+    unsigned pollers;        /* event threads of each listener; 0: 2, TLS 4 */
+    unsigned connections;    /* open at once on one listener; 0: LIMIT_HTTP_CONNECTIONS */
+    unsigned per_address;    /* connections of one peer address; 0: no limit */
+    unsigned idle_s;         /* 0: LIMIT_HTTP_IDLE_S */
 } http_server_config_t;
 
 typedef struct {

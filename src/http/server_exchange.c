@@ -122,9 +122,20 @@ static void refuse_error(exchange_t *x, err_t *e) {
     err_free(e);
 }
 
+static bool wants_json(const exchange_t *x) {
+    const char *prefix = x->listener->server->config.json_prefix;
+    return prefix && bytes_starts(x->request.path, bytes_str(prefix));
+}
+
 static void refuse_status(exchange_t *x, unsigned status, const char *text, const char *allow) {
     http_reply_clear(&x->reply);
-    err_ignore(http_reply_text(&x->reply, status, text));
+    if (wants_json(x)) {
+        err_t *e = err_new(status == 404 ? ERR_NOT_FOUND : ERR_INVALID, "%s", text);
+        http_reply_error(&x->reply, e, x->request.id, true);
+        err_free(e);
+    } else {
+        err_ignore(http_reply_text(&x->reply, status, text));
+    }
     x->reply.status = status;
     if (allow) err_ignore(http_reply_header(&x->reply, "Allow", allow));
     x->discard = true;

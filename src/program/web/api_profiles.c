@@ -106,6 +106,19 @@ err_t *api_profiles_unassign(void *ctx, http_request_t *request, http_reply_t *r
     return send_count(count, reply);
 }
 
+/* The keeper knows the rules; a name it can't know is told here and not to the client later. */
+static err_t *check_certificate_profile(const web_t *web, bytes_t profile) {
+    static const char *const builtin[] = {"device-identity", "scep-client", "tls-server"};
+    size_t cursor = 0;
+    const char *section = NULL, *name = NULL;
+    for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++)
+        if (bytes_eq_str(profile, builtin[i])) return NULL;
+    while (conf_next_named(web->settings.conf, "certificate-profile", &cursor, &section, &name))
+        if (bytes_eq_str(profile, name)) return NULL;
+    return err_new(ERR_INVALID, "there is no certificate profile %.*s", (int)profile.n,
+                   (const char *)profile.p);
+}
+
 err_t *api_scep_challenge(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     CLEANUP(jso_free) json_t *body = NULL;
@@ -117,6 +130,7 @@ err_t *api_scep_challenge(void *ctx, http_request_t *request, http_reply_t *repl
     TRY(api_body(request, &body));
     TRY(jso_only(body, "profile", "subject", "names", "lifetime_s", NULL));
     TRY(jso_get_string(body, "profile", LIMIT_NAME, false, &profile));
+    TRY(check_certificate_profile(web, profile));
     TRY(jso_get_string(body, "subject", 512, false, &subject));
     TRY(jso_get_string(body, "names", 2048, false, &names));
     TRY(jso_get_int(body, "lifetime_s", 60, (int64_t)30 * 86400, false, &ttl));

@@ -191,6 +191,7 @@ static err_t *start_http(program_t *p) {
                                    .ctx = web,
                                    .before = web_before,
                                    .after = web_after,
+                                   .json_prefix = "/api/",
                                    .workers = (unsigned)s->workers};
     TRY(http_server_start(&config, &web->server));
     for (size_t i = 0; i < n; i++)
