@@ -1,6 +1,7 @@
 /*
- * Rows of `job`: see jobs.h. A lease is a time: when its holder dies, the job becomes free by
- * itself. A generation tells whether a job was coalesced while somebody worked on it.
+ * Rows of `job`: see jobs.h. A lease is a time: while it runs, due_ms is its end, so that one index
+ * says what is next; when its holder dies, the job becomes due by itself. A generation tells
+ * whether a job was coalesced while somebody worked on it; then it is due again at once.
  */
 #include "store/jobs.h"
 
@@ -18,7 +19,7 @@ static const row_column_t columns[] = {
 };
 static const row_type_t job_type = ROW_TYPE(columns, db_job_t);
 
-/* A dead job's old time says nothing; a live one keeps the earlier of both. */
+/* A dead job's old time says nothing; a leased one keeps its lease; else the earlier of both. */
 err_t *db_jobs_put(db_conn_t *conn, const char *kind, const char *name, const char *payload,
                    int64_t due_ms, int64_t now_ms) {
     return db_exec(conn,
@@ -26,8 +27,8 @@ err_t *db_jobs_put(db_conn_t *conn, const char *kind, const char *name, const ch
                    " attempts, dead, last_error, created_ms)"
                    " VALUES ($1, $2, $3, 1, $4, 0, 0, 0, '', $5)"
                    " ON CONFLICT (kind, name) DO UPDATE SET payload = excluded.payload,"
-                   " due_ms = CASE WHEN job.dead = 0 AND job.due_ms < excluded.due_ms"
-                   " THEN job.due_ms ELSE excluded.due_ms END,"
+                   " due_ms = CASE WHEN job.dead = 0 AND (job.lease_until_ms > $5"
+                   " OR job.due_ms < excluded.due_ms) THEN job.due_ms ELSE excluded.due_ms END,"
                    " generation = job.generation + 1, attempts = 0, dead = 0",
                    DB_STR(kind), DB_STR(name), DB_TEXT(bytes_str(payload)), DB_I64(due_ms),
                    DB_I64(now_ms));
@@ -36,9 +37,9 @@ err_t *db_jobs_put(db_conn_t *conn, const char *kind, const char *name, const ch
 err_t *db_jobs_take(db_conn_t *conn, arena_t *arena, int64_t now_ms, int64_t lease_until_ms,
                     size_t limit, db_job_t **ret_rows, size_t *ret_count) {
     return row_list(conn, arena, &job_type,
-                    "UPDATE job SET lease_until_ms = $2, attempts = attempts + 1"
+                    "UPDATE job SET lease_until_ms = $2, due_ms = $2, attempts = attempts + 1"
                     " WHERE seq IN (SELECT seq FROM job WHERE dead = 0 AND due_ms <= $1"
-                    " AND lease_until_ms <= $1 ORDER BY due_ms, seq LIMIT $3)"
+                    " ORDER BY due_ms LIMIT $3)"
                     " RETURNING " COLUMNS,
                     ret_rows, ret_count, DB_I64(now_ms), DB_I64(lease_until_ms),
                     DB_I64((int64_t)limit));
@@ -49,14 +50,15 @@ err_t *db_jobs_done(db_conn_t *conn, int64_t seq, int64_t generation) {
     TRY(row_change(conn, "DELETE FROM job WHERE seq = $1 AND generation = $2", &removed,
                    DB_I64(seq), DB_I64(generation)));
     if (removed) return NULL;
-    return db_exec(conn, "UPDATE job SET lease_until_ms = 0 WHERE seq = $1", DB_I64(seq));
+    return db_exec(conn, "UPDATE job SET lease_until_ms = 0, due_ms = 0 WHERE seq = $1",
+                   DB_I64(seq));
 }
 
 err_t *db_jobs_retry(db_conn_t *conn, int64_t seq, int64_t generation, int64_t due_ms,
                      const char *why) {
     return db_exec(conn,
                    "UPDATE job SET lease_until_ms = 0, last_error = $4,"
-                   " due_ms = CASE WHEN generation = $2 THEN $3 ELSE due_ms END"
+                   " due_ms = CASE WHEN generation = $2 THEN $3 ELSE 0 END"
                    " WHERE seq = $1",
                    DB_I64(seq), DB_I64(generation), DB_I64(due_ms), DB_TEXT(bytes_str(why)));
 }
@@ -64,17 +66,15 @@ err_t *db_jobs_retry(db_conn_t *conn, int64_t seq, int64_t generation, int64_t d
 err_t *db_jobs_bury(db_conn_t *conn, int64_t seq, int64_t generation, const char *why) {
     return db_exec(conn,
                    "UPDATE job SET lease_until_ms = 0, last_error = $3,"
-                   " dead = CASE WHEN generation = $2 THEN 1 ELSE dead END WHERE seq = $1",
+                   " due_ms = 0, dead = CASE WHEN generation = $2 THEN 1 ELSE dead END"
+                   " WHERE seq = $1",
                    DB_I64(seq), DB_I64(generation), DB_TEXT(bytes_str(why)));
 }
 
 err_t *db_jobs_next_due(db_conn_t *conn, int64_t *ret_due_ms, bool *ret_found) {
     CLEANUP(db_stmt_done) db_stmt_t *stmt = NULL;
     bool row = false;
-    TRY(db_query_row(conn,
-                     "SELECT MIN(CASE WHEN lease_until_ms > due_ms THEN lease_until_ms"
-                     " ELSE due_ms END) FROM job WHERE dead = 0",
-                     &stmt, &row));
+    TRY(db_query_row(conn, "SELECT MIN(due_ms) FROM job WHERE dead = 0", &stmt, &row));
     bool found = row && !db_col_null(stmt, 0);
     if (found) *ret_due_ms = db_col_i64(stmt, 0);
     *ret_found = found;

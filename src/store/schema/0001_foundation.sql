@@ -136,7 +136,10 @@ CREATE TABLE command (
     deliveries BIGINT NOT NULL,
     error TEXT NOT NULL                    -- JSON ErrorChain, or empty
 );
-CREATE INDEX command_open ON command(device_id, seq) WHERE open = 1;
+-- Both are small: history has no part in them. The columns that are constant in them make SQLite
+-- prefer them to command_of_device, which has all of it.
+CREATE INDEX command_open ON command(device_id, open, seq) WHERE open = 1;
+CREATE INDEX command_not_now ON command(device_id, open, state) WHERE open = 1 AND state = 'not-now';
 CREATE INDEX command_of_device ON command(device_id, seq);
 
 CREATE TABLE command_result (
