@@ -28,7 +28,7 @@ struct cert {
     pkey_t *key;
     arena_t *arena; /* holds everything below; the bytes_t lie in der */
     bytes_t der, tbs, algorithm, signature, spki;
-    bytes_t serial, subject_der, issuer_der, skid, akid;
+    bytes_t serial_content, serial, subject_der, issuer_der, skid, akid;
     const char *serial_hex, *issuer;
     name_values_t subject;
     ext_values_t extensions;
@@ -73,6 +73,7 @@ static err_t *keep_der(cert_t *cert, bytes_t der) {
 /* A negative serial number, which no CA may give and some did, counts by its magnitude. */
 static err_t *read_serial(cert_t *cert, bytes_t number) {
     bool negative = number.p[0] & 0x80;
+    cert->serial_content = number;
     if (number.n > 1 && number.p[0] == 0) number = bytes_from(number, 1);
     if (number.n > LIMIT_SERIAL_BYTES)
         return err_new(ERR_LIMIT, "serial number of %zu bytes", number.n);
@@ -311,6 +312,7 @@ err_t *cert_pem(const cert_t *cert, buf_t *out) {
 
 bytes_t cert_der(const cert_t *cert) { return cert->der; }
 bytes_t cert_serial(const cert_t *cert) { return cert->serial; }
+bytes_t cert_serial_content(const cert_t *cert) { return cert->serial_content; }
 const char *cert_serial_hex(const cert_t *cert) { return cert->serial_hex; }
 const char *cert_subject(const cert_t *cert) { return cert->subject.text; }
 const char *cert_issuer(const cert_t *cert) { return cert->issuer; }

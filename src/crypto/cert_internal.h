@@ -19,6 +19,8 @@ typedef struct {
     bytes_t signature;
 } cert_signed_t;
 cert_signed_t cert_signed_parts(const cert_t *cert);
+/* The serial number's content octets as they stand there, with any sign. Borrowed. */
+bytes_t cert_serial_content(const cert_t *cert);
 /* Reads an X509 into a cert_t. */
 err_t *cert_from_x509(X509 *x509, cert_t **ret_cert) WARN_UNUSED;
 /* Appends every certificate of the stack (may be NULL). */

@@ -14,7 +14,7 @@
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
 
-static const EVP_CIPHER *cipher_evp(cms_cipher_t cipher) {
+const EVP_CIPHER *cms_cipher_evp(cms_cipher_t cipher) {
     switch (cipher) {
     case CMS_AES256_CBC: return EVP_aes_256_cbc();
     case CMS_AES128_CBC: return EVP_aes_128_cbc();
@@ -55,6 +55,16 @@ static err_t *add_recipient(CMS_ContentInfo *cms, const cert_t *cert, bool oaep)
     return oaep ? use_oaep(info) : NULL;
 }
 
+/* What cms_envelope_write writes; the rest is OpenSSL's. */
+static bool is_plain(const cert_list_t *recipients, const cms_encrypt_options_t *options) {
+    if (options->oaep || options->indefinite || options->cipher == CMS_AES256_GCM) return false;
+    for (size_t i = 0; i < recipients->n; i++) {
+        const cert_t *cert = recipients->certs[i];
+        if (pkey_kind(cert_key(cert)) != PKEY_RSA || cert_serial_hex(cert)[0] == '-') return false;
+    }
+    return true;
+}
+
 err_t *cms_encrypt(bytes_t content, const cert_list_t *recipients,
                    const cms_encrypt_options_t *options, buf_t *out) {
     static const cms_encrypt_options_t defaults = {0};
@@ -62,9 +72,15 @@ err_t *cms_encrypt(bytes_t content, const cert_list_t *recipients,
     if (content.n > LIMIT_CMS_BYTES) return err_new(ERR_LIMIT, "content of %zu bytes", content.n);
     if (!recipients->n || recipients->n > LIMIT_CMS_RECIPIENTS)
         return err_new(ERR_LIMIT, "%zu recipients", recipients->n);
+    if (is_plain(recipients, options)) {
+        size_t before = out->n;
+        err_t *e = cms_envelope_write(content, recipients, options->cipher, out);
+        if (e) out->n = before;
+        return e;
+    }
     unsigned flags = CMS_BINARY | (options->indefinite ? (unsigned)CMS_STREAM : 0);
     CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) =
-        CMS_encrypt(NULL, NULL, cipher_evp(options->cipher), flags | CMS_PARTIAL);
+        CMS_encrypt(NULL, NULL, cms_cipher_evp(options->cipher), flags | CMS_PARTIAL);
     if (!cms) return err_openssl(ERR_INTERNAL, "EnvelopedData");
     for (size_t i = 0; i < recipients->n; i++)
         TRY(add_recipient(cms, recipients->certs[i], options->oaep));
@@ -100,6 +116,12 @@ err_t *cms_enable_des(void) {
     if (!OSSL_PROVIDER_load(NULL, "default") || !OSSL_PROVIDER_load(NULL, "legacy"))
         return err_openssl(ERR_UNAVAILABLE, "OpenSSL's legacy provider");
     return NULL;
+}
+
+bytes_t cms_cipher_oid(cms_cipher_t cipher) {
+    for (size_t i = 0; i < sizeof known_ciphers / sizeof known_ciphers[0]; i++)
+        if (known_ciphers[i].cipher == cipher) return known_ciphers[i].oid;
+    return BYTES_NONE;
 }
 
 static err_t *find_cipher(bytes_t message, cms_type_t type, const cms_decrypt_options_t *options,

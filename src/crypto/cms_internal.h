@@ -67,6 +67,24 @@ err_t *cms_parse(bytes_t message, cms_type_t *ret_type, CMS_ContentInfo **ret_cm
 err_t *cms_write_der(CMS_ContentInfo *cms, buf_t *out) WARN_UNUSED;
 /* Appends certs-only SignedData. */
 err_t *cms_certs_write(const cert_list_t *certs, buf_t *out) WARN_UNUSED;
+/*
+ * Appends EnvelopedData in DER for RSA recipients by PKCS#1 v1.5, with a CBC cipher. On failure out
+ * may hold a part of it; so with all cms_*_write.
+ */
+err_t *cms_envelope_write(bytes_t content, const cert_list_t *recipients, cms_cipher_t kind,
+                          buf_t *out) WARN_UNUSED;
+const EVP_CIPHER *cms_cipher_evp(cms_cipher_t cipher);
+bytes_t cms_cipher_oid(cms_cipher_t cipher); /* content octets */
+
+/* Who signs. All borrowed. */
+typedef struct {
+    const cert_t *cert;
+    EVP_PKEY *key;
+    const cert_list_t *extra;
+} cms_signing_t;
+/* Appends SignedData in DER. */
+err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const cms_sign_options_t *options,
+                        buf_t *out) WARN_UNUSED;
 /* Appends the certificates [0] of a SignedData, in the order of a SET OF. */
 err_t *cms_put_certificates(const cert_t *const *certs, size_t n, buf_t *out) WARN_UNUSED;
 /*

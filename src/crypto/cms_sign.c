@@ -127,17 +127,17 @@ err_t *cms_sign(const cms_signer_t *signer, bytes_t content, const cms_sign_opti
     static const cms_sign_options_t defaults = {0};
     if (!options) options = &defaults;
     if (content.n > LIMIT_CMS_BYTES) return err_new(ERR_LIMIT, "content of %zu bytes", content.n);
-    unsigned flags = CMS_BINARY;
-    bool indefinite = options->indefinite && !options->detached; /* nothing to stream then */
-    if (options->detached) flags |= CMS_DETACHED;
-    if (indefinite) flags |= CMS_STREAM;
-    CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) = NULL;
-    TRY(prepare(signer, options, flags, &cms));
-    if (indefinite) return cms_write_indefinite(cms, content, flags, out);
-    BIO *source CLEANUP(BIO_free) = cms_bio_source(content);
-    if (!source) return err_nomem();
-    if (CMS_final(cms, source, NULL, flags) != 1) return err_openssl(ERR_INTERNAL, "signing");
-    return cms_write_der(cms, out);
+    if (options->indefinite && !options->detached) { /* OpenSSL streams; else nothing to stream */
+        unsigned flags = CMS_BINARY | CMS_STREAM;
+        CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) = NULL;
+        TRY(prepare(signer, options, flags, &cms));
+        return cms_write_indefinite(cms, content, flags, out);
+    }
+    size_t before = out->n;
+    cms_signing_t by = {signer->cert, signer->key, &signer->extra};
+    err_t *e = cms_signed_write(&by, content, options, out);
+    if (e) out->n = before;
+    return e;
 }
 
 err_t *cms_certs_only(const cert_list_t *certs, buf_t *out) {

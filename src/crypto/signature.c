@@ -84,6 +84,15 @@ err_t *signature_algorithm(const pkey_t *key, bytes_t *ret_whole) {
     return err_new(ERR_USAGE, "a key of kind %s can't sign", pkey_kind_name(pkey_kind(key)));
 }
 
+err_t *signature_ec_algorithm(const EVP_MD *md, bytes_t *ret_whole) {
+    for (size_t i = 0; i < ALGORITHMS; i++) {
+        if (algorithms[i].family != FAMILY_EC || algorithms[i].md() != md) continue;
+        *ret_whole = algorithms[i].whole;
+        return NULL;
+    }
+    return err_new(ERR_USAGE, "no ECDSA with that digest");
+}
+
 err_t *signature_make(EVP_PKEY *key, const EVP_MD *md, bytes_t data, buf_t *out) {
     int size = EVP_PKEY_get_size(key);
     EVP_MD_CTX *context CLEANUP(EVP_MD_CTX_free) = EVP_MD_CTX_new();

@@ -27,6 +27,8 @@ err_t *signature_check_with(const EVP_MD *md, const pkey_t *key, bytes_t data,
 const EVP_MD *signature_digest(bytes_t algorithm, const pkey_t *key, bool *ret_known);
 /* The AlgorithmIdentifier a key signs certificates with (sign_digest says the digest), whole. */
 err_t *signature_algorithm(const pkey_t *key, bytes_t *ret_whole) WARN_UNUSED;
+/* ECDSA with this digest. */
+err_t *signature_ec_algorithm(const EVP_MD *md, bytes_t *ret_whole) WARN_UNUSED;
 /* Appends the signature; `md` NULL for Ed25519. */
 err_t *signature_make(EVP_PKEY *key, const EVP_MD *md, bytes_t data, buf_t *out) WARN_UNUSED;
 
