@@ -1,0 +1,369 @@
+"""make bench: measures Coffer's speed and memory and prints the table of docs/benchmarks.md.
+
+Everything runs once, in rounds that alternate between what is compared; a row is the median of its
+rounds. Environment: BENCH_QUICK=1 for a run of about a minute; BENCH_BUILD, the build directory
+(default build); BENCH_ONLY, a list of scep, mdm, memory, micro; BENCH_KEEP=1 keeps the instances.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = (ROOT / os.environ.get("BENCH_BUILD", "build")).resolve()
+os.environ["COFFER_BIN"] = str(BUILD / "bin")
+sys.path[:0] = [str(HERE), str(ROOT / "tests" / "functional")]
+
+# pylint: disable=wrong-import-position
+from cryptography import x509  # noqa: E402
+
+import idle  # noqa: E402
+import load  # noqa: E402
+import meter  # noqa: E402
+import peer  # noqa: E402
+import prepare  # noqa: E402
+import rows  # noqa: E402
+from helpers import cms, scep  # noqa: E402
+from helpers import instance as instances  # noqa: E402
+
+QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
+ONLY = os.environ.get("BENCH_ONLY", "scep,mdm,memory,micro").split(",")
+ROUNDS = 3
+DEVICES = 1200 if QUICK else 10000
+PEER_REQUESTS = 60 if QUICK else 400      # a round
+OLD_RESULTS = 100000 if QUICK else 1000000
+IDLE_CONNECTIONS = 1000 if QUICK else 5000
+CONNECTIONS = 16
+WARM_UP = 50
+
+table = []
+
+
+def say(text):
+    print(f"[{time.monotonic() - BEGAN:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+BEGAN = time.monotonic()
+
+
+def row(what, figure, target="", met=None):
+    table.append((what, figure, target, "" if met is None else "yes" if met else "NO"))
+
+
+def print_table():
+    head = ("measured", "figure", "target", "met")
+    widths = [max(len(line[i]) for line in [head, *table]) for i in range(4)]
+    for line in [head, tuple("-" * w for w in widths), *table]:
+        print("| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths)) + " |")
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values, digits=0):
+    """The median, and the rounds it is the median of."""
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+# ---- SCEP ----
+
+# The signed attribute pkiStatus (RFC 8894 section 3.2.1.3) of a SUCCESS, as DER.
+STATUS_SUCCESS = bytes.fromhex("060a6086480186f845010903310313 0130")
+
+
+def must_succeed(_job, _step, status, body):
+    if status != 200 or STATUS_SUCCESS not in body:
+        raise load.Failed(f"enrolment refused: {status} {body[:300]!r}")
+
+
+def measured_enrolments(port, jobs, pids, cafile=None, check=must_succeed):
+    """(rate, CPU microseconds each, latencies)."""
+    generator = load.Load(port, CONNECTIONS, cafile)
+    try:
+        with meter.Meter(pids) as m:
+            latencies = generator.run(jobs, check)
+    finally:
+        generator.close()
+    return len(jobs) / m.seconds, m.cpu / len(jobs), latencies
+
+
+def measured_peer(server, jobs):
+    """The same for the peer, which refuses some requests when many come at once: they don't
+    count as enrolments, but nobody measures less work for them either."""
+    refused = []
+
+    def check(_job, _step, status, body):
+        if status != 200 or STATUS_SUCCESS not in body:
+            refused.append(status)
+    rate, cpu, latencies = measured_enrolments(server.port, jobs, [server.process.pid], None, check)
+    share = 1 - len(refused) / len(jobs)
+    if share < 0.5:
+        raise load.Failed(f"scepserver refused {len(refused)} of {len(jobs)} requests")
+    return rate * share, cpu / share, latencies, len(refused)
+
+
+def verify_one(instance, ca):
+    """That what is measured is the real thing: one reply is opened and checked in full."""
+    key = scep.rsa_key("bench")
+    rows.add_challenges(instance, ["check"])
+    client = scep.Client(key, scep.name(("CN", "check")), ca)
+    answer = instance.http("POST", "/scep?operation=PKIOperation",
+                           client.request(rows.challenge("check")),
+                           {"Content-Type": "application/x-pki-message"}, "http")
+    if client.read(answer.body).status != scep.SUCCESS:
+        raise load.Failed(f"enrolment refused: {answer}")
+
+
+def bench_scep(workshop, instance, directory):
+    ca = x509.load_pem_x509_certificate(instance.device_ca.read_bytes())
+    verify_one(instance, ca)
+    say(f"preparing {DEVICES} enrolments")
+    numbers = list(range(DEVICES))
+    rows.add_challenges(instance, numbers)
+    target = "/scep?operation=PKIOperation"
+    jobs = workshop.enrolments(ca, target, numbers, rows.challenge)
+    other = peer.ScepServer(directory / "peer")
+    others = workshop.enrolments(other.ca, target,
+                                 range(DEVICES, DEVICES + ROUNDS * PEER_REQUESTS),
+                                 lambda n: peer.SECRET)
+    pids, part = list(meter.coffer(instance)), DEVICES // (2 * ROUNDS)
+    results = {"http": [], "https": [], "peer": [], "rsa": []}
+    warm = jobs[2 * ROUNDS * part:] + jobs[:WARM_UP]
+    measured_enrolments(instance.http_port, warm, pids)
+    jobs = jobs[WARM_UP:2 * ROUNDS * part]
+    for i in range(ROUNDS):
+        say(f"SCEP, round {i + 1} of {ROUNDS}")
+        results["rsa"].append(meter.rsa_private_us())
+        a, b = jobs[2 * i * part:(2 * i + 1) * part], jobs[(2 * i + 1) * part:2 * (i + 1) * part]
+        results["http"].append(measured_enrolments(instance.http_port, a, pids))
+        results["peer"].append(measured_peer(
+            other, others[i * PEER_REQUESTS:(i + 1) * PEER_REQUESTS]))
+        results["https"].append(measured_enrolments(instance.port, b, pids, instance.root))
+    issued = rows.count(instance, "SELECT COUNT(*) FROM certificate"
+                                  " WHERE profile = 'device-identity'")
+    if issued != DEVICES + 1:
+        raise load.Failed(f"{issued} of {DEVICES + 1} certificates are in the database")
+    other.stop()
+    report_scep(results)
+
+
+def report_scep(results):
+    def column(name, i):
+        return [r[i] for r in results[name]]
+
+    rsa, peer_rate = median(results["rsa"]), median(column("peer", 0))
+    row("RSA-2048 private operation, `openssl speed`", f"{spread(results['rsa'])} us")
+    row("scepserver over HTTP", f"{spread(column('peer', 0))} /s, "
+                                f"{median(column('peer', 1)):.0f} us of CPU each, "
+                                f"{sum(column('peer', 3))} of {ROUNDS * PEER_REQUESTS} refused")
+    for name in ("http", "https"):
+        rate, cpu = median(column(name, 0)), median(column(name, 1))
+        latencies = [x for r in results[name] for x in r[2]]
+        label = f"SCEP enrolments over {name.upper()}"
+        row(label, f"{spread(column(name, 0))} /s")
+        row(f"{label}: latency, {CONNECTIONS} at once",
+            f"p50 {load.percentile(latencies, .5) * 1e3:.1f} ms, "
+            f"p99 {load.percentile(latencies, .99) * 1e3:.1f} ms")
+        row(f"{label}: of scepserver's rate", f"{rate / peer_rate:.1f} x", ">= 4 x",
+            rate >= 4 * peer_rate)
+        row(f"{label}: CPU of all processes", f"{spread(column(name, 1))} us")
+        ratios = [c / (3 * r) for c, r in zip(column(name, 1), results["rsa"])]
+        row(f"{label}: of 3 RSA-2048 operations", f"{spread(ratios, 2)} x", "<= 1.5 x",
+            median(ratios) <= 1.5)
+        say(f"{label}: {rate:.0f}/s, {cpu:.0f} us, {cpu / (3 * rsa):.2f} x")
+
+
+# ---- MDM ----
+
+def must_go_on(_job, step, status, body):
+    if status != 200 or (step == 0) != (b"CommandUUID" in body):
+        raise load.Failed(f"MDM step {step}: {status} {body[:300]!r}")
+
+
+def copy_of(instance, directory):
+    """A second instance with the same keys, people, devices and commands; the first is stopped."""
+    instance.stop()
+    directory.mkdir()
+    shutil.copytree(instance.directory, directory / "d")
+    (directory / "d" / "api-token").touch()
+    twin = instances.Instance(directory)
+    twin.configure({"instance": {"url": twin.url}, "web": {
+        "listen": f"127.0.0.1:{twin.port}", "http_listen": f"127.0.0.1:{twin.http_port}",
+        "mtls_listen": f"127.0.0.1:{twin.mtls_port}", "mtls_url": twin.mtls_url}})
+    return twin
+
+
+def bench_mdm(workshop, instance, directory):
+    say(f"enrolling {DEVICES} devices and signing their messages")
+    made = rows.add_devices(instance, range(DEVICES))
+    jobs = workshop.cycles([(n, der, uuid, rows.INFORMATION) for n, (der, uuid) in made.items()])
+    say(f"a second instance with {OLD_RESULTS} old results")
+    full = copy_of(instance, directory / "full")
+    rows.add_results(full, OLD_RESULTS)
+    results = {"empty": [], "full": []}
+    both = {"empty": instance.start(), "full": full.start()}
+    generators = {k: load.Load(i.port, CONNECTIONS, i.root) for k, i in both.items()}
+    part = (DEVICES - WARM_UP) // ROUNDS
+    for name, generator in generators.items():
+        generator.run(jobs[-WARM_UP:], must_go_on)
+    for i in range(ROUNDS):
+        say(f"MDM, round {i + 1} of {ROUNDS}")
+        for name in ("empty", "full") if i % 2 == 0 else ("full", "empty"):
+            with meter.Meter(meter.coffer(both[name])) as m:
+                latencies = generators[name].run(jobs[i * part:(i + 1) * part], must_go_on)
+            results[name].append((part / m.seconds, m.cpu / part, latencies))
+    for name, i in both.items():
+        generators[name].close()
+        done = rows.count(i, "SELECT COUNT(*) FROM command WHERE state = 'acknowledged'")
+        expected = ROUNDS * part + WARM_UP + (OLD_RESULTS if name == "full" else 0)
+        if done != expected:
+            raise load.Failed(f"{done} commands are acknowledged, not {expected}")
+    report_mdm(results)
+    full.stop()
+
+
+def report_mdm(results):
+    cpu = {}
+    for name, what in (("empty", f"MDM cycles, {DEVICES} devices"),
+                       ("full", f"MDM cycles, {OLD_RESULTS} old results")):
+        rate, each = [r[0] for r in results[name]], [r[1] for r in results[name]]
+        latencies = [x for r in results[name] for x in r[2]]
+        cpu[name] = median(each)
+        row(what, f"{spread(rate)} /s")
+        row(f"{what}: latency, {CONNECTIONS} at once",
+            f"p50 {load.percentile(latencies, .5) * 1e3:.1f} ms, "
+            f"p99 {load.percentile(latencies, .99) * 1e3:.1f} ms")
+        row(f"{what}: CPU of all processes", f"{spread(each)} us", "<= 250 us", cpu[name] <= 250)
+        say(f"{what}: {median(rate):.0f}/s, {cpu[name]:.0f} us of CPU")
+    change = cpu["full"] / cpu["empty"] - 1
+    row("MDM cycles: CPU change by old results", f"{change * 100:+.0f} %", "+-20 %",
+        abs(change) <= 0.2)
+
+
+# ---- memory ----
+
+def megabytes(pss):
+    parts = ", ".join(f"{name.removeprefix('coffer-')} {kib / 1024:.1f}"
+                      for name, kib in sorted(pss.items()))
+    return f"{sum(pss.values()) / 1024:.1f} MB ({parts})"
+
+
+def report_memory(what, instance, target=None):
+    pss = meter.pss_of(meter.coffer(instance))
+    total = sum(pss.values()) / 1024
+    row(what, megabytes(pss), f"<= {target} MB" if target else "",
+        total <= target if target else None)
+    say(f"{what}: {total:.1f} MB")
+
+
+def bench_idle(instance):
+    say(f"{IDLE_CONNECTIONS} idle TLS connections")
+    web = instance.pid_of("coffer-web")
+    with idle.Connections(IDLE_CONNECTIONS // 50, instance.port, instance.root):
+        pass  # the first connections warm up allocator and code
+    before = meter.pss_kib(web)
+    with idle.Connections(IDLE_CONNECTIONS, instance.port, instance.root):
+        each = (meter.pss_kib(web) - before) / IDLE_CONNECTIONS
+    row(f"each of {IDLE_CONNECTIONS} idle TLS connections", f"{each:.1f} KB", "<= 64 KB",
+        each <= 64)
+    say(f"an idle TLS connection: {each:.1f} KB")
+
+
+# ---- parts of it ----
+
+def run_lines(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True,
+                          cwd=WORK)
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def bench_micro():
+    unit = BUILD / "tests" / "unit"
+    say("store, keeper, crypto")
+    for threads in (1, 32):
+        done = [re.search(r"(\d+) durable writes/s, ([\d.]+) us",
+                          run_lines(unit / "store" / "bench_db", threads, 1)[0])
+                for _ in range(ROUNDS)]
+        row(f"store: durable writes, {threads} at once",
+            f"{spread([float(d.group(1)) for d in done])} /s, "
+            f"{median([float(d.group(2)) for d in done]):.0f} us of CPU each")
+    done = [re.search(r"(\d+) enrolments/s, (\d+) us .* ratio ([\d.]+)",
+                      run_lines(unit / "keeper" / "bench_keeper", BUILD / "bin" / "coffer-keeper",
+                                2, 8, WORK)[-1]) for _ in range(ROUNDS)]
+    row("keeper alone: SCEP enrolments", f"{spread([float(d.group(1)) for d in done])} /s, "
+        f"{median([float(d.group(2)) for d in done]):.0f} us of CPU each")
+    crypto = BUILD / "tests" / "unit" / "crypto" / "bench_crypto"
+    if crypto.exists():
+        for line in run_lines(crypto):
+            found = re.match(r"(.*?\S) {2,}(\S.*)", line)
+            if found:
+                row(f"crypto: {found.group(1)}", found.group(2))
+
+
+# ---- all ----
+
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text()).group(1)
+    system = pathlib.Path("/etc/os-release").read_text()
+    system = re.search(r'PRETTY_NAME="(.*)"', system).group(1)
+    disk = subprocess.run(["findmnt", "-no", "FSTYPE", "--target", WORK], capture_output=True,
+                          text=True, check=False).stdout.strip()
+    revision = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
+                              capture_output=True, text=True, check=False).stdout.strip()
+    return (f"{os.cpu_count()} x {cpu}, {system}, Linux {os.uname().release}, {disk}; "
+            f"revision {revision}, build {BUILD.name}; others used "
+            f"{meter.busy_share() * 100:.0f} % of the machine at the start")
+
+
+def run(directory):
+    workshop = prepare.Workshop()
+    instance = instances.Instance(directory / "a").init()
+    instance.start()
+    try:
+        if "memory" in ONLY:
+            report_memory("memory of all processes, after the start", instance, 60)
+        if "scep" in ONLY or "mdm" in ONLY:
+            bench_scep(workshop, instance, directory)
+        if "mdm" in ONLY:
+            bench_mdm(workshop, instance, directory)
+        if "memory" in ONLY:
+            report_memory("memory of all processes, idle after the load", instance, 60)
+            bench_idle(instance)
+        instance.stop()
+    finally:
+        instance.abandon()
+        workshop.close()
+    if "micro" in ONLY:
+        bench_micro()
+
+
+def main():
+    global WORK  # pylint: disable=global-statement
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=BUILD))
+    (directory / "a").mkdir()
+    WORK = directory
+    print(machine())
+    print(f"{ROUNDS} rounds, medians (least to most){'; quick' if QUICK else ''}\n", flush=True)
+    try:
+        run(directory)
+    finally:
+        for pid in instances.processes_of(directory / "full" / "d"):
+            os.kill(pid, 9)
+        if not os.environ.get("BENCH_KEEP"):
+            shutil.rmtree(directory)
+    print_table()
+    say("done")
+
+
+WORK = None
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Keep-alive TLS connections that do nothing, held by a process of their own."""
+
+import resource
+import subprocess
+import sys
+
+
+class Connections:
+    """Opens them, makes one request on each, keeps them until the end of the `with`."""
+
+    def __init__(self, count, port, cafile):
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(count), str(port), str(cafile)], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        if self.process.stdout.readline() != "open\n":
+            raise RuntimeError("the idle connections could not be opened")
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
+
+def main():
+    import socket
+    import ssl
+    count, port, cafile = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    tls = ssl.create_default_context(cafile=cafile)
+    held = []
+    for _ in range(count):
+        s = tls.wrap_socket(socket.create_connection(("127.0.0.1", port)),
+                            server_hostname="localhost")
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if not s.recv(4096).startswith(b"HTTP/1.1 200"):
+            raise SystemExit("no answer")
+        held.append(s)
+    print("open", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
