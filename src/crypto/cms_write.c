@@ -294,7 +294,7 @@ err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const cms_sign
                         buf_t *out) {
     const cert_t *certs[LIMIT_CMS_CERTIFICATES] = {by->cert};
     size_t start = out->n;
-    TRY(buf_reserve(out, content.n + MESSAGE_ROOM));
+    TRY(buf_reserve(out, (options->detached ? 0 : content.n) + MESSAGE_ROOM));
     TRY(buf_add(out, BYTES_ARRAY(version_1)));
     TRY(der_put(out, DER_SET, digest_algorithm(options->digest)));
     TRY(put_encap(content, options->detached, out));
