@@ -41,6 +41,15 @@ def free_ports(count):
             s.close()
 
 
+def wait_for(look, good, what):
+    """Looks again and again until it is good, where there is no event to await."""
+    deadline = time.monotonic() + PATIENCE
+    while not good(found := look()):
+        assert time.monotonic() < deadline, f"{what}: {found}"
+        time.sleep(0.01)
+    return found
+
+
 class Response:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body

@@ -45,6 +45,8 @@ def _there(entry, system):
     support = (entry.get("supportedOS") or {}).get(system)
     if support is None:
         return True
+    if (support.get("userenrollment") or {}).get("mode") == "required":
+        return False  # belongs to user enrolments alone
     return support.get("introduced") != "n/a" and support.get("devicechannel") is not False
 
 
