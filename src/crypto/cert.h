@@ -24,9 +24,9 @@ typedef struct {
 enum { CERT_SERIAL_SIZE = 20, CERT_SHA256_SIZE = 32 };
 
 /*
- * Exactly one certificate in strict DER. ERR_INVALID if malformed, with an extension twice, followed by anything, or with a NUL or
- * control character inside a name; ERR_LIMIT past LIMIT_CERTIFICATE_BYTES, LIMIT_SAN_ENTRIES,
- * LIMIT_SUBJECT_ENTRIES or LIMIT_RSA_BITS_MAX.
+ * Exactly one certificate in strict DER. ERR_INVALID if malformed, with an extension twice,
+ * followed by anything, or with a NUL or control character inside a name; ERR_LIMIT past
+ * LIMIT_CERTIFICATE_BYTES, LIMIT_SAN_ENTRIES, LIMIT_SUBJECT_ENTRIES or LIMIT_RSA_BITS_MAX.
  */
 err_t *cert_parse_der(bytes_t der, cert_t **ret_cert) WARN_UNUSED;
 /* The first certificate of a PEM text; ERR_INVALID if there is none. */
@@ -57,7 +57,7 @@ const san_entry_t *cert_sans(const cert_t *cert, size_t *ret_n);
 const char *cert_san_get(const cert_t *cert, san_kind_t kind, size_t index);
 int64_t cert_not_before(const cert_t *cert); /* seconds since 1970 UTC */
 int64_t cert_not_after(const cert_t *cert);
-bytes_t cert_spki_der(const cert_t *cert); /* SubjectPublicKeyInfo as it stands there */
+bytes_t cert_spki_der(const cert_t *cert);       /* SubjectPublicKeyInfo as it stands there */
 pkey_t *cert_key(const cert_t *cert);            /* public only; pkey_share to keep it */
 const uint8_t *cert_sha256(const cert_t *cert);  /* fingerprint, CERT_SHA256_SIZE bytes */
 const char *cert_sha256_hex(const cert_t *cert); /* lower case */

@@ -15,9 +15,9 @@
 typedef struct csr csr_t;
 
 /*
- * Exactly one request in strict DER. ERR_INVALID if malformed or an attribute or extension comes twice;
- * ERR_LIMIT past LIMIT_CSR_BYTES, LIMIT_SAN_ENTRIES, LIMIT_SUBJECT_ENTRIES, LIMIT_RSA_BITS_MAX or
- * LIMIT_SCEP_CHALLENGE. Says nothing about possession: call csr_verify.
+ * Exactly one request in strict DER. ERR_INVALID if malformed or an attribute or extension comes
+ * twice; ERR_LIMIT past LIMIT_CSR_BYTES, LIMIT_SAN_ENTRIES, LIMIT_SUBJECT_ENTRIES,
+ * LIMIT_RSA_BITS_MAX or LIMIT_SCEP_CHALLENGE. Says nothing about possession: call csr_verify.
  */
 err_t *csr_parse_der(bytes_t der, csr_t **ret_csr) WARN_UNUSED;
 void csr_free(csr_t *csr); /* wipes the challenge; takes NULL */
@@ -40,7 +40,7 @@ const char *const *csr_unknown_extensions(const csr_t *csr, size_t *ret_n);
 /* challengePassword (RFC 2985 section 5.4.1) as UTF-8, a secret; none if absent. */
 bytes_t csr_challenge(const csr_t *csr);
 bytes_t csr_spki_der(const csr_t *csr); /* SubjectPublicKeyInfo as it stands there */
-pkey_t *csr_key(const csr_t *csr); /* pkey_share to keep it */
+pkey_t *csr_key(const csr_t *csr);      /* pkey_share to keep it */
 
 /* For the client side (simulator, tests, `coffer`). All pointers are borrowed. */
 typedef struct {

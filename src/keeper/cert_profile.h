@@ -11,7 +11,6 @@
 #include "base/err.h"
 #include "crypto/csr.h"
 #include "crypto/name.h"
-#include "format/conf.h"
 
 typedef enum { CERT_PROFILE_DEVICE_CA, CERT_PROFILE_ROOT_CA } cert_profile_ca_t;
 
@@ -47,12 +46,6 @@ typedef struct {
 
 /* The built-in ones: device-identity, scep-client, tls-server. */
 err_t *cert_profiles_builtin(cert_profiles_t *ret_profiles) WARN_UNUSED;
-/*
- * The built-in ones, changed and added to by the sections [certificate-profile NAME]; keys that
- * are absent keep the built-in value of that name, or else that of device-identity. ERR_INVALID
- * names section and key.
- */
-err_t *cert_profiles_load(conf_t *conf, cert_profiles_t *ret_profiles) WARN_UNUSED;
 void cert_profiles_done(cert_profiles_t *profiles);
 /* NULL if there is none of this name; borrowed. */
 const cert_profile_t *cert_profiles_find(const cert_profiles_t *profiles, const char *name);

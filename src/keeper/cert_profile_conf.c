@@ -1,11 +1,12 @@
 /*
- * Certificate profiles from coffer.conf: see cert_profile.h and decision 0013. Main thread, at
+ * Certificate profiles from coffer.conf: see its header and decision 0013. Main thread, at
  * start.
  */
+#include "keeper/cert_profile_conf.h"
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "keeper/cert_profile.h"
 
 typedef struct {
     const char *name;

@@ -84,11 +84,10 @@ err_t *intent_fill_secret(const keeper_core_t *core, const intent_call_t *call,
     buf_init_secret(&secret, LIMIT_KEEPER_SECRET);
     TRY_WRAP(open_sealed(core, &binding, sealed, &secret), "secret of device %s", binding.device);
     TRY(wire_put_bytes(&answer->body, buf_bytes(&secret)));
-    answer->op->release = (vault_release_t){
-        .device = STEAL(binding.device),
-        .kind = STEAL(binding.kind),
-        .command = STEAL(command),
-        .cap = LIMIT_KEEPER_RELEASES,
-    };
+    vault_release_t *release = &answer->op->release;
+    *release = (vault_release_t){.cap = LIMIT_KEEPER_RELEASES};
+    release->device = STEAL(binding.device);
+    release->kind = STEAL(binding.kind);
+    release->command = STEAL(command);
     return NULL;
 }

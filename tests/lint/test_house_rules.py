@@ -55,6 +55,7 @@ int lookup(struct x *x, int n) {
                           'static const char sql[] = "SELECT name FROM people WHERE id = $1";\n',
     "src/pki/scep.c": OPENING + '#include "keeper/client.h"\n#include "directory/people.h"\n',
     "src/program/keeper/main.c": OPENING + '#include "keeper/server.h"\nint main(void) { puts("x"); }\n',
+    "src/keeper/cert_profile_conf.c": OPENING + '#include "format/conf.h"\n',
     "tests/unit/base/test_x.c": OPENING + '#include <stdlib.h>\nvoid t(void) { free(malloc(1)); }\n',
 }
 
@@ -74,6 +75,8 @@ BAD = [
     ("include-direction", "src/http/a.c", 2, '#include "store/db.h"\n'),
     ("include-direction", "src/directory/a.c", 2, '#include "pki/pki.h"\n'),
     ("include-direction", "src/keeper/a.c", 2, '#include "store/db.h"\n'),
+    ("include-direction", "src/keeper/a.c", 2, '#include "format/conf.h"\n'),
+    ("include-direction", "src/keeper/cert_profile_conf.c", 2, '#include "format/json.h"\n'),
     ("include-direction", "src/device/a.c", 2, '#include "pki/scep_internal.h"\n'),
     ("include-direction", "src/program/keeper/main.c", 2, '#include "store/db.h"\n'),
     ("include-direction", "src/pki/a.c", 2, '#include "program/web/web.h"\n'),

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "keeper/cert_profile_conf.h"
 
 enum { WORKERS_MAX = 256 };
 

@@ -101,6 +101,7 @@ static err_t *open_source(server_t *s, kind_t kind, int fd, source_t **ret_sourc
 static err_t *accept_one(server_t *s, const source_t *listener) {
     source_t *source = NULL;
     kind_t kind = listener->kind == SOURCE_PROVIDERS ? SOURCE_H2 : SOURCE_LINE;
+    /* cppcheck-suppress nullPointer ; accept(2): no address is asked for */
     int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) return NULL; /* gone again, or no descriptors: the next event tells */
     err_t *e = open_source(s, kind, fd, &source);

@@ -4,7 +4,7 @@
 #include "../unit.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "keeper/cert_profile.h"
+#include "keeper/cert_profile_conf.h"
 
 /* CN=evil, P-256, asks for basicConstraints CA:TRUE (made with OpenSSL's req). */
 static const char wants_ca[] =
