@@ -1,7 +1,7 @@
 /*
  * cert_cache_t: certificates seen before, parsed, by the SHA-256 of their DER; so a device's next
  * message costs no parsing. Direct-mapped: a newcomer takes the place of whoever is there. It says
- * nothing about trust. Thread-safe. Memory: 64 bytes a slot, and about 8 KB for each one filled
+ * nothing about trust. Thread-safe. Memory: 8 bytes a slot, and about 8 KB for each one filled
  * (certificates past CERT_CACHE_DER_MAX are not kept).
  */
 #ifndef COFFER_CRYPTO_CERT_CACHE_H

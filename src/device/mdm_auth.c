@@ -6,10 +6,14 @@
 
 enum { SIGNATURE_MAX = 32 * 1024 }; /* bytes of DER; a device's has about 2000 */
 
-static err_t *signer_of(const device_request_t *request, cert_t **ret_cert) {
+static err_t *signer_of(const devices_t *devices, const device_request_t *request,
+                        cert_t **ret_cert) {
     CLEANUP(buf_done) buf_t der;
     CLEANUP(cms_signed_free) cms_signed_t *message = NULL;
-    const cms_verify_options_t options = {.allow_sha1 = true}; /* old systems sign with it */
+    const cms_verify_options_t options = {
+        .allow_sha1 = true, /* old systems sign with it */
+        .certs = pki_certs(devices->o.pki),
+    };
     buf_init(&der, SIGNATURE_MAX);
     TRY(text_unbase64(request->signature, &der));
     TRY(cms_verify(buf_bytes(&der), &request->body, &options, &message));
@@ -20,13 +24,14 @@ static err_t *signer_of(const device_request_t *request, cert_t **ret_cert) {
 err_t *mdm_auth_certificate(const devices_t *devices, const device_request_t *request,
                             cert_t **ret_cert) {
     if (request->signature.n) {
-        TRY_WRAP(signer_of(request, ret_cert), "Mdm-Signature of the message from %s",
+        TRY_WRAP(signer_of(devices, request, ret_cert), "Mdm-Signature of the message from %s",
                  request->peer);
         return NULL;
     }
     if (request->client_cert.n) {
-        TRY_WRAP(cert_parse_der(request->client_cert, ret_cert), "client certificate of %s",
-                 request->peer);
+        TRY_WRAP(cert_cache_parse(pki_certs(devices->o.pki), request->client_cert, ret_cert),
+                 "client certificate of %s", request->peer);
+        cert_cache_keep(pki_certs(devices->o.pki), *ret_cert); /* TLS saw its key at work */
         return NULL;
     }
     return err_new(ERR_DENIED,

@@ -24,6 +24,7 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
     (void)pthread_mutex_init(&pki->flight_lock, NULL);
     pki->verified = mem_array(PKI_VERIFIED_SLOTS, PKI_HASH);
     if (!pki->verified) return err_nomem();
+    TRY(cert_cache_new(PKI_CERTS, &pki->certs));
     TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_ROOT, &pki->root), "root CA certificate");
     TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_DEVICE_CA, &pki->device_ca),
              "device CA certificate");
@@ -38,6 +39,7 @@ void pki_free(pki_t *pki) {
     cert_free(pki->root);
     cert_free(pki->device_ca);
     cert_free(pki->profile_signer);
+    cert_cache_free(pki->certs);
     mem_free(pki->verified);
     (void)pthread_mutex_destroy(&pki->verified_lock);
     (void)pthread_mutex_destroy(&pki->flight_lock);
@@ -47,6 +49,8 @@ void pki_free(pki_t *pki) {
 const cert_t *pki_root(const pki_t *pki) { return pki->root; }
 const cert_t *pki_device_ca(const pki_t *pki) { return pki->device_ca; }
 const cert_t *pki_profile_signer(const pki_t *pki) { return pki->profile_signer; }
+
+cert_cache_t *pki_certs(const pki_t *pki) { return pki->certs; }
 
 static size_t slot_of(const uint8_t fingerprint[PKI_HASH]) {
     return ((size_t)fingerprint[0] << 8 | fingerprint[1]) % PKI_VERIFIED_SLOTS;

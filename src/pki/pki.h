@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/rnd.h"
 #include "crypto/cert.h"
+#include "crypto/cert_cache.h"
 #include "crypto/csr.h"
 #include "keeper/client.h"
 #include "store/certs.h"
@@ -36,6 +37,9 @@ void pki_free(pki_t *pki);
 const cert_t *pki_root(const pki_t *pki);
 const cert_t *pki_device_ca(const pki_t *pki);
 const cert_t *pki_profile_signer(const pki_t *pki);
+
+/* Certificates that came before, parsed: for cms_verify of what devices send. */
+cert_cache_t *pki_certs(const pki_t *pki);
 
 /* What a challenge is good for. All borrowed. */
 typedef struct {

@@ -11,6 +11,7 @@
 enum {
     PKI_HASH = 32,              /* SHA-256 */
     PKI_VERIFIED_SLOTS = 16384, /* remembered chain verifications */
+    PKI_CERTS = 4096,           /* certificates kept parsed */
     PKI_IN_FLIGHT = 256,        /* challenges being redeemed at this moment */
 };
 
@@ -19,6 +20,7 @@ struct pki {
     cert_t *root;
     cert_t *device_ca;
     cert_t *profile_signer;
+    cert_cache_t *certs;
 
     /*
      * Fingerprints whose signature by the device CA was verified. A signature doesn't expire;
