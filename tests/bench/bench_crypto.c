@@ -13,7 +13,7 @@
 #include "crypto/csr.h"
 #include "crypto/digest.h"
 
-enum { ROUNDS = 5, ROUND_MS = 40, BODY = 300, NEW_CERTS = 64 };
+enum { ROUNDS = 5, ROUND_MS = 40, BODY = 300, CACHE = 64 };
 
 static const int64_t before = 1577836800, after = 2208988800; /* 2020 to 2040 */
 
@@ -189,7 +189,7 @@ static void prepare(bench_t *b) {
     must(csr_build(&csr, b->key, &b->csr));
     sign_with(b, b->signer, true, &b->detached);
     sign_with(b, b->ec_signer, true, &b->detached_ec);
-    must(cert_cache_new(NEW_CERTS, &b->cache));
+    must(cert_cache_new(CACHE, &b->cache));
 }
 
 static void done(bench_t *b) {
