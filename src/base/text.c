@@ -77,26 +77,46 @@ err_t *text_base64url(bytes_t data, buf_t *out) {
                   out);
 }
 
-static int base64_value(uint8_t c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    if (c == '+' || c == '-') return 62;
-    if (c == '/' || c == '_') return 63;
-    return -1;
-}
+/* What each character stands for, plus one: a device's signature is decoded with every message. */
+static const uint8_t base64_values[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['-'] = 63,
+    ['/'] = 64, ['_'] = 64,
+};
 
 static bool is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* Whole groups of four symbols from the start of text, without blanks; returns how many bytes of
+ * text they were. out has room. */
+static size_t unbase64_groups(bytes_t text, buf_t *out) {
+    size_t i = 0;
+    for (; text.n - i >= 4; i += 4) {
+        uint32_t a = base64_values[text.p[i]], b = base64_values[text.p[i + 1]];
+        uint32_t c = base64_values[text.p[i + 2]], d = base64_values[text.p[i + 3]];
+        if (!a || !b || !c || !d) break;
+        uint32_t v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        out->p[out->n++] = (uint8_t)(v >> 16);
+        out->p[out->n++] = (uint8_t)(v >> 8);
+        out->p[out->n++] = (uint8_t)v;
+    }
+    return i;
+}
 
 err_t *text_unbase64(bytes_t text, buf_t *out) {
     TRY(buf_reserve(out, text.n / 4 * 3 + 3));
     size_t before = out->n;
     uint32_t v = 0;
     size_t symbols = 0, padding = 0;
-    for (size_t i = 0; i < text.n; i++) {
+    for (size_t i = unbase64_groups(text, out); i < text.n; i++) {
         uint8_t c = text.p[i];
         if (is_space(c)) continue;
-        int value = base64_value(c);
+        int value = (int)base64_values[c] - 1;
         if (c == '=') {
             padding++;
         } else if (value < 0 || padding) {

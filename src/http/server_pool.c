@@ -11,8 +11,10 @@
 
 enum { WORKER_STACK = 512 * 1024 }; /* bytes; only touched pages cost memory */
 
-static exchange_t *take(pool_t *pool, bool *ret_refuse) {
+/* `ran`: the caller has finished the one it took before. */
+static exchange_t *take(pool_t *pool, bool ran, bool *ret_refuse) {
     pthread_mutex_lock(&pool->lock);
+    if (ran) pool->running--;
     while (!pool->first && !pool->closing) pthread_cond_wait(&pool->work, &pool->lock);
     exchange_t *x = pool->first;
     if (x) {
@@ -31,12 +33,7 @@ static void *worker(void *arg) {
     pool_t *pool = arg;
     bool refuse = false;
     exchange_t *x = NULL;
-    while ((x = take(pool, &refuse))) {
-        exchange_run(x, refuse);
-        pthread_mutex_lock(&pool->lock);
-        pool->running--;
-        pthread_mutex_unlock(&pool->lock);
-    }
+    for (bool ran = false; (x = take(pool, ran, &refuse)); ran = true) exchange_run(x, refuse);
     return NULL;
 }
 
@@ -83,9 +80,10 @@ bool pool_push(pool_t *pool, exchange_t *x) {
         else pool->first = x;
         pool->last = x;
         pool->waiting++;
-        pthread_cond_signal(&pool->work);
     }
     pthread_mutex_unlock(&pool->lock);
+    /* After the lock is free: whoever wakes wants it at once. The pool outlives its listeners. */
+    if (fits) pthread_cond_signal(&pool->work);
     return fits;
 }
 

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -20,8 +21,7 @@ struct request {
     db_fn fn;
     void *arg;
     err_t *error;
-    bool done;
-    pthread_cond_t wake;
+    sem_t done; /* a condition's waiter would wake only to queue for the lock its waker holds */
     request_t *next;
 };
 
@@ -186,11 +186,8 @@ static void *writer_main(void *arg) {
         if (!db->queue) break;
         (void)pthread_mutex_unlock(&db->lock);
         size_t count = run_group(db);
+        for (size_t i = 0; i < count; i++) (void)sem_post(&db->group[i]->done);
         (void)pthread_mutex_lock(&db->lock);
-        for (size_t i = 0; i < count; i++) {
-            db->group[i]->done = true;
-            (void)pthread_cond_signal(&db->group[i]->wake);
-        }
     }
     (void)pthread_mutex_unlock(&db->lock);
     return NULL;
@@ -199,19 +196,21 @@ static void *writer_main(void *arg) {
 err_t *db_write(db_t *db, db_fn fn, void *arg) {
     if (pthread_equal(pthread_self(), db->thread))
         return err_new(ERR_INTERNAL, "db_write inside db_write");
-    request_t request = {.fn = fn, .arg = arg, .wake = PTHREAD_COND_INITIALIZER};
+    request_t request = {.fn = fn, .arg = arg};
     (void)pthread_mutex_lock(&db->lock);
     if (db->waiting >= LIMIT_DB_QUEUE) {
         (void)pthread_mutex_unlock(&db->lock);
         return err_new(ERR_BUSY, "%d writes are waiting already", LIMIT_DB_QUEUE);
     }
+    (void)sem_init(&request.done, 0, 0);
     *db->queue_end = &request;
     db->queue_end = &request.next;
-    db->waiting++;
-    if (db->waiting == 1) (void)pthread_cond_signal(&db->work);
-    while (!request.done) (void)pthread_cond_wait(&request.wake, &db->lock);
+    bool first = db->waiting++ == 0;
     (void)pthread_mutex_unlock(&db->lock);
-    (void)pthread_cond_destroy(&request.wake);
+    /* The writer finds the request without this call as well, if it looked meanwhile. */
+    if (first) (void)pthread_cond_signal(&db->work);
+    while (sem_wait(&request.done) != 0) continue; /* a signal handler ran */
+    (void)sem_destroy(&request.done);
     return request.error;
 }
 

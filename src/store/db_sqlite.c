@@ -16,7 +16,7 @@
 
 enum {
     BUSY_STEP_US = 1000,       /* between two tries while another process writes */
-    WRITER_CACHE_KIB = 2048,   /* page cache; small: many processes share one machine */
+    WRITER_CACHE_KIB = 8192,   /* page cache: a small organisation's rows and index roots */
     READER_CACHE_KIB = 1024,   /* and the kernel caches the file once for all of them */
     WAL_KEEP_BYTES = 16 << 20, /* what stays of a write-ahead log that grew larger */
 };

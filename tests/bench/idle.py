@@ -33,8 +33,9 @@ def main():
     tls = ssl.create_default_context(cafile=cafile)
     held = []
     for _ in range(count):
-        s = tls.wrap_socket(socket.create_connection(("127.0.0.1", port)),
-                            server_hostname="localhost")
+        plain = socket.create_connection(("127.0.0.1", port))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s = tls.wrap_socket(plain, server_hostname="localhost")
         s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         if not s.recv(4096).startswith(b"HTTP/1.1 200"):
             raise SystemExit("no answer")
