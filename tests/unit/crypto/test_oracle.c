@@ -1,6 +1,8 @@
 /* The readers by hand against OpenSSL: the same values, and nothing accepted that it refuses. */
 #include "fixture.h"
 
+#include <pthread.h>
+
 #include "base/limits.h"
 #include "factory.h"
 #include "oracle.h"
@@ -175,6 +177,33 @@ static void test_oracle__cached_certificates_are_shared(void **state) {
     assert_ptr_equal(again, cms_signed_cert(first));
 }
 
+static void *verify_shared(void *arg) {
+    cert_t *const *pair = arg; /* the certificate, its root */
+    cert_list_t roots = {(cert_t **)(uintptr_t)&pair[1], 1};
+    cert_chain_t chain = {.roots = &roots, .at = FIXTURE_NOW};
+    return cert_verify_chain(pair[0], &chain); /* NULL: it holds */
+}
+
+static void test_oracle__openssl_view_is_made_once_for_all_threads(void **state) {
+    fixture_t *f = *state;
+    enum { THREADS = 4, ROUNDS = 20 };
+    for (int round = 0; round < ROUNDS; round++) {
+        cert_t *pair[2] = {NULL, NULL};
+        pthread_t threads[THREADS];
+        assert_ok(cert_parse_der(cert_der(f->rsa), &pair[0]));
+        assert_ok(cert_parse_der(cert_der(f->ca), &pair[1]));
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, verify_shared, pair), 0);
+        for (int i = 0; i < THREADS; i++) {
+            void *e = NULL;
+            assert_int_equal(pthread_join(threads[i], &e), 0);
+            assert_ok(e);
+        }
+        cert_free(pair[0]);
+        cert_free(pair[1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_oracle__certificates_agree),
@@ -182,6 +211,7 @@ int main(void) {
         cmocka_unit_test(test_oracle__requests_agree),
         cmocka_unit_test(test_oracle__messages_agree),
         cmocka_unit_test(test_oracle__cached_certificates_are_shared),
+        cmocka_unit_test(test_oracle__openssl_view_is_made_once_for_all_threads),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
