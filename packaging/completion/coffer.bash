@@ -19,7 +19,7 @@ _coffer() {
     case "$path" in
         "") words="help version init status user device profile scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
-        " device") words="list show lock erase clear-passcode restart info command push queue result cancel" ;;
+        " device") words="list show lock erase clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
         " scep") words="challenge" ;;
         " token") words="add list remove" ;;
@@ -40,6 +40,7 @@ _coffer() {
         " device info"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
         " device command"*) words="--param --params-file --dry-run --yes --wait --dir --server --token-file --ca --json --help --version" ;;
         " device push"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " device release"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device queue"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " device result"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device cancel"*) words="--force --dir --server --token-file --ca --json --help --version" ;;

@@ -28,9 +28,18 @@ static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_se
     bool found = false;
     *ret_may = false;
     if (sender->found && strcmp(sender->device.enrolment_key, m->key) != 0) return NULL;
-    bool bound = enrolment && enrolment->udid[0] && m->udid[0];
-    if (bound && strcmp(enrolment->udid, m->udid) != 0) return NULL;
+    bool bound = enrolment && enrolment->udid[0];
+    /* The key decides whose row it becomes: a UDID beside an EnrollmentID must not vouch for it. */
+    if (bound && strcmp(enrolment->udid, m->key) != 0) return NULL;
+    if (bound && m->udid[0] && strcmp(enrolment->udid, m->udid) != 0) return NULL;
     TRY(db_devices_by_key(conn, x->arena, m->key, &existing, &found));
+    /*
+     * What a device says of itself in phase 2 is not proven: a person's device becomes another's
+     * only after it left, was erased, or an administrator released it.
+     */
+    if (found && bound && existing.person_id[0] && strcmp(existing.state, "removed") != 0 &&
+        strcmp(existing.person_id, enrolment->person_id) != 0)
+        return NULL;
     *ret_may = !found || bound ||
                bytes_eq(existing.identity, bytes_make(cert_sha256(x->cert), DEVICE_HASH));
     return NULL;
@@ -59,6 +68,37 @@ static err_t *pin(db_conn_t *conn, checkin_t *x, const char *person, const char 
     return db_devices_authenticate(conn, x->arena, &row, ret_id);
 }
 
+/* What the device deposited under its former identity is not for whoever comes with another. */
+static err_t *forget_secrets(db_conn_t *conn, const checkin_t *x, const char *id) {
+    static const char *const kinds[] = {SECRET_UNLOCK_TOKEN, SECRET_BOOTSTRAP_TOKEN};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        db_sealed_t row;
+        bool found = false;
+        TRY(db_sealed_latest(conn, x->arena, id, kinds[i], &row, &found));
+        if (!found || row.sealed.n == 0) continue;
+        row.version++;
+        row.sealed = BYTES_NONE;
+        row.created_ms = devices_now(x->devices);
+        TRY(db_sealed_put(conn, &row));
+    }
+    return NULL;
+}
+
+/*
+ * One identity at a time: the device's former one, and what phase 2 gave it for the enrolment
+ * alone, are none any more once this one is pinned.
+ */
+static err_t *retire_former(db_conn_t *conn, const checkin_t *x, const char *enrolment) {
+    bytes_t keep = bytes_make(cert_sha256(x->cert), DEVICE_HASH);
+    int64_t now = devices_now(x->devices);
+    db_device_t existing;
+    bool found = false;
+    TRY(db_devices_by_key(conn, x->arena, x->message->key, &existing, &found));
+    if (found && !bytes_eq(existing.identity, keep))
+        TRY(db_certificates_retire(conn, existing.identity, now));
+    return enrolment ? db_certificates_retire_others(conn, enrolment, keep, now) : NULL;
+}
+
 static err_t *authenticate(db_conn_t *conn, void *arg) {
     checkin_t *x = arg;
     mdm_sender_t sender;
@@ -77,7 +117,9 @@ static err_t *authenticate(db_conn_t *conn, void *arg) {
                           "device.foreign", actor, "identity", sender.row.serial, "peer",
                           x->request->peer, NULL);
     }
+    TRY(retire_former(conn, x, enrolled ? enrolment.id : NULL));
     TRY(pin(conn, x, enrolled ? enrolment.person_id : "", &id));
+    if (!sender.found) TRY(forget_secrets(conn, x, id));
     TRY(db_commands_cancel_all(conn, id, devices_now(x->devices), &cancelled));
     x->accepted = true;
     return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
@@ -97,8 +139,7 @@ static err_t *check_out(db_conn_t *conn, void *arg) {
     TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &sender));
     if (!mdm_auth_is(&sender, x->message->key)) return NULL;
     x->accepted = true;
-    TRY(db_devices_set_state(conn, sender.device.id, "removed"));
-    TRY(db_commands_cancel_all(conn, sender.device.id, devices_now(x->devices), &cancelled));
+    TRY(device_let_go(x->devices, conn, &sender.device, &cancelled));
     return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
                       "device.checkout", actor, "commands", cancelled ? "cancelled" : NULL, "peer",
                       x->request->peer, NULL);

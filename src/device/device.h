@@ -120,6 +120,11 @@ err_t *devices_queue(devices_t *devices, arena_t *arena, const device_command_t 
 /* Cancels one open command. ERR_BUSY if it was sent already and not `force`. */
 err_t *devices_cancel(devices_t *devices, const char *device, const char *uuid, bool force,
                       const char *actor) WARN_UNUSED;
+/*
+ * Ends the management of a device from this side: its identity is revoked, its queue cancelled, and
+ * another person may enrol it. For a device that changes hands without having left, or is lost.
+ */
+err_t *devices_release(devices_t *devices, const char *device, const char *actor) WARN_UNUSED;
 /* Asks the courier for a push now. */
 err_t *devices_push(devices_t *devices, const char *device, const char *actor) WARN_UNUSED;
 /* Queues InstallProfile / RemoveProfile for everyone an assignment concerns. *ret_count devices. */

@@ -148,6 +148,33 @@ err_t *devices_cancel(devices_t *devices, const char *device, const char *uuid, 
     return db_write(devices->o.db, cancel, &job);
 }
 
+err_t *device_let_go(devices_t *devices, db_conn_t *conn, const db_device_t *device,
+                     int64_t *ret_cancelled) {
+    int64_t now = devices_now(devices);
+    TRY(db_devices_set_state(conn, device->id, "removed"));
+    TRY(db_certificates_retire(conn, device->identity, now));
+    return db_commands_cancel_all(conn, device->id, now, ret_cancelled);
+}
+
+static err_t *release(db_conn_t *conn, void *arg) {
+    const admin_t *job = arg;
+    db_device_t device;
+    int64_t cancelled = 0;
+    char object[DEVICE_ACTOR];
+    TRY(device_find(conn, job->arena, job->device, &device));
+    TRY(device_let_go(job->devices, conn, &device, &cancelled));
+    return audit_note(job->devices->o.audit, conn, job->actor, "device.release",
+                      device_actor(device.enrolment_key, object), "commands",
+                      cancelled ? "cancelled" : NULL, NULL);
+}
+
+err_t *devices_release(devices_t *devices, const char *device, const char *actor) {
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    TRY(arena_new(DEVICE_ARENA, &arena));
+    admin_t job = {devices, arena, device, "", false, actor};
+    return db_write(devices->o.db, release, &job);
+}
+
 static err_t *push(db_conn_t *conn, void *arg) {
     const admin_t *job = arg;
     db_device_t device;

@@ -10,6 +10,7 @@
 #include "device/mdm_auth.h"
 #include "device/mdm_message.h"
 #include "device/result.h"
+#include "format/json.h"
 
 enum {
     REFUSALS_MAX = 16, /* commands skipped in one request because the keeper refuses a secret */
@@ -69,6 +70,10 @@ static err_t *finish(db_conn_t *conn, session_t *x, const db_command_t *command)
     if (r->status == MDM_ACKNOWLEDGED)
         TRY(result_update_device(conn, x->arena, &x->sender.device, command->request_type,
                                  r->dict));
+    if (r->status == MDM_ACKNOWLEDGED && strcmp(command->request_type, "EraseDevice") == 0) {
+        int64_t cancelled = 0; /* it forgets us with everything else, and may have a new owner */
+        TRY(device_let_go(x->devices, conn, &x->sender.device, &cancelled));
+    }
     if (schema && !schema->deed && r->status == MDM_ACKNOWLEDGED) return NULL;
     return note(conn, x, "command.done", command->request_type, state);
 }
@@ -122,12 +127,29 @@ static err_t *step(db_conn_t *conn, void *arg) {
     return pick_next(conn, x);
 }
 
+/* Like a device's ErrorChain, for that is what the column holds. */
+static err_t *refusal_chain(const char *why, buf_t *out) {
+    CLEANUP(jso_free) json_t *array = NULL;
+    json_t *object = NULL;
+    TRY(jso_array(&array));
+    TRY(jso_add_object(array, &object));
+    TRY(jso_set_int(object, "code", 0));
+    TRY(jso_set_str(object, "domain", "coffer"));
+    TRY(jso_set_str(object, "description", why));
+    return jso_write(array, false, out);
+}
+
 /* The keeper says no to a command's secret: the command fails, and the queue goes on. */
 static err_t *refuse_and_step(db_conn_t *conn, void *arg) {
     session_t *x = arg;
+    CLEANUP(buf_done) buf_t error;
+    const char *chain = NULL;
     bool found = false;
     char actor[DEVICE_ACTOR];
-    TRY(db_commands_finish(conn, x->sender.device.id, x->next.uuid, "error", x->refusal,
+    buf_init(&error, LIMIT_JSON_BYTES);
+    TRY(refusal_chain(x->refusal, &error));
+    TRY(buf_cstr(&error, &chain));
+    TRY(db_commands_finish(conn, x->sender.device.id, x->next.uuid, "error", chain,
                            devices_now(x->devices), &found));
     TRY(audit_note(x->devices->o.audit, conn, "system", "command.refused",
                    device_actor(x->result->key, actor), "command", x->next.uuid, "type",

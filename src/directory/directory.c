@@ -19,6 +19,7 @@ err_t *directory_new(const directory_options_t *options, directory_t **ret_direc
     if (!directory) return err_nomem();
     directory->o = *options;
     directory->cost = options->cheap_passwords ? &PASSWORD_COST_TEST : &PASSWORD_COST;
+    (void)pthread_mutex_init(&directory->strangers_lock, NULL);
     (void)pthread_mutex_init(&directory->gate_lock, NULL);
     (void)pthread_cond_init(&directory->gate_open, NULL);
     uint8_t nobody[32];
@@ -31,6 +32,7 @@ err_t *directory_new(const directory_options_t *options, directory_t **ret_direc
 void directory_free(directory_t *directory) {
     if (!directory) return;
     mem_free(directory->dummy_hash);
+    (void)pthread_mutex_destroy(&directory->strangers_lock);
     (void)pthread_mutex_destroy(&directory->gate_lock);
     (void)pthread_cond_destroy(&directory->gate_open);
     mem_free(directory);

@@ -27,6 +27,9 @@ typedef struct {
 err_t *directory_new(const directory_options_t *options, directory_t **ret_directory) WARN_UNUSED;
 void directory_free(directory_t *directory);
 
+/* Folds to lower case and checks; the result is in the arena. */
+err_t *directory_check_email(arena_t *arena, bytes_t email, const char **ret_email) WARN_UNUSED;
+
 /*
  * `actor` is who asks, for the audit ("person:ID", "token:NAME", "system"). Addresses are folded
  * to lower case and checked (one @, LIMIT_EMAIL). role: "admin" or "member". `password` none:

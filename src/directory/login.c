@@ -5,6 +5,7 @@
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "crypto/digest.h"
 #include "directory/directory_internal.h"
 
 typedef struct {
@@ -31,6 +32,28 @@ static int64_t delay_ms(int64_t failures) {
     int64_t seconds = over >= 20 ? LIMIT_LOGIN_DELAY_MAX_S : (int64_t)1 << over;
     if (seconds > LIMIT_LOGIN_DELAY_MAX_S) seconds = LIMIT_LOGIN_DELAY_MAX_S;
     return seconds * 1000;
+}
+
+/*
+ * The same throttle for an address that nobody has, or it would tell that nobody has it. One slot
+ * an address, in memory: whoever floods it with addresses learns nothing by that either.
+ */
+static err_t *stranger(login_t *login, bool failed, int64_t *ret_retry_after_ms) {
+    directory_t *d = login->directory;
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    TRY(digest_sha256(bytes_str(login->email), hash));
+    size_t slot = ((size_t)hash[0] << 8 | hash[1]) % DIRECTORY_STRANGERS;
+    (void)pthread_mutex_lock(&d->strangers_lock);
+    bool same = memcmp(d->strangers[slot].address, hash, sizeof hash) == 0;
+    if (failed) {
+        int64_t failures = same ? d->strangers[slot].failures + 1 : 1;
+        memcpy(d->strangers[slot].address, hash, sizeof hash);
+        d->strangers[slot].failures = failures;
+        d->strangers[slot].retry_after_ms = login->now_ms + delay_ms(failures);
+    }
+    *ret_retry_after_ms = same || failed ? d->strangers[slot].retry_after_ms : 0;
+    (void)pthread_mutex_unlock(&d->strangers_lock);
+    return NULL;
 }
 
 /* Counts anew from the row as it is now: several attempts may run at once. */
@@ -86,11 +109,14 @@ err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, b
         return err_new(ERR_AUTH, "%s", uniform);
     }
     TRY(db_read(directory->o.db, find, &login));
-    if (login.found && login.person.retry_after_ms > login.now_ms)
+    int64_t retry_after_ms = login.person.retry_after_ms;
+    if (!login.found) TRY(stranger(&login, false, &retry_after_ms));
+    if (retry_after_ms > login.now_ms)
         return err_new(ERR_BUSY, "too many failed log-ins: try again in %lld seconds",
-                       (long long)((login.person.retry_after_ms - login.now_ms + 999) / 1000));
+                       (long long)((retry_after_ms - login.now_ms + 999) / 1000));
     TRY(compute(&login, password, &login.good));
     TRY(db_write(directory->o.db, record, &login));
+    if (!login.found) TRY(stranger(&login, true, &retry_after_ms));
     if (!login.good || !login.found) return err_new(ERR_AUTH, "%s", uniform);
     *ret_person = login.person;
     return NULL;

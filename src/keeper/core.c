@@ -45,7 +45,7 @@ static const rule_t rules[] = {
     {KEEPER_SEAL_PROFILE, "seal-profile", WEB, RECORD_BESIDE, intent_seal_profile},
     {KEEPER_SEAL_SECRET, "seal-secret", WEB, RECORD_BESIDE, intent_seal_secret},
     {KEEPER_FILL_SECRET, "fill-secret", WEB, RECORD_FIRST, intent_fill_secret},
-    {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_BESIDE, intent_sign_audit_head},
+    {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_FIRST, intent_sign_audit_head},
     {KEEPER_LOG, "log", WEB, RECORD_BESIDE, intent_log},
 };
 

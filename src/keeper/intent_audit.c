@@ -25,6 +25,15 @@ err_t *intent_audit_message(const char *node, int64_t seq, bytes_t hash, int64_t
     return wire_put_bytes(out, key_id);
 }
 
+/* A chain's name ends with its program: "host1/web". Each signs for its own alone. */
+static err_t *check_node(const char *node, role_t role) {
+    const char *slash = strrchr(node, '/');
+    if (!slash || strcmp(slash + 1, role_name(role)) != 0)
+        return err_new(ERR_DENIED, "%s may not have heads of the chain %s signed", role_name(role),
+                       node);
+    return NULL;
+}
+
 err_t *intent_sign_audit_head(const keeper_core_t *core, const intent_call_t *call,
                               intent_answer_t *answer) {
     wire_reader_t r = wire_reader(call->body);
@@ -38,11 +47,16 @@ err_t *intent_sign_audit_head(const keeper_core_t *core, const intent_call_t *ca
     TRY(wire_done(&r));
     if (seq < 1 || unix_ms < 0) return err_new(ERR_INVALID, "no such audit head");
     intent_about(answer, "node=%s seq=%lld", node, (long long)seq);
+    TRY(check_node(node, call->role));
     CLEANUP(buf_done) buf_t message, signature;
     buf_init(&message, MESSAGE_MAX);
     buf_init(&signature, SIGNATURE_MAX);
     TRY(intent_audit_message(node, seq, hash, unix_ms, BYTES_ARRAY(core->keys->audit_key_id),
                              &message));
     TRY(pkey_sign(core->keys->audit_key, HEAD_DOMAIN, buf_bytes(&message), &signature));
-    return wire_put_bytes(&answer->body, buf_bytes(&signature));
+    TRY(wire_put_bytes(&answer->body, buf_bytes(&signature)));
+    answer->op->head.seq = seq;
+    memcpy(answer->op->head.hash, hash.p, sizeof answer->op->head.hash);
+    answer->op->head.node = STEAL(node);
+    return NULL;
 }

@@ -43,6 +43,11 @@ static const char *const migrations[] = {
     " command TEXT NOT NULL,"
     " ms INTEGER NOT NULL);"
     "CREATE INDEX release_by_device ON release(device, ms);"
+    "CREATE TABLE head (" /* of each audit chain: the last one signed */
+    " node TEXT PRIMARY KEY,"
+    " seq INTEGER NOT NULL,"
+    " hash BLOB NOT NULL,"
+    " ms INTEGER NOT NULL);"
     "CREATE TABLE log ("
     " seq INTEGER PRIMARY KEY,"
     " ms INTEGER NOT NULL,"

@@ -79,6 +79,13 @@ typedef struct {
     unsigned cap;
 } vault_release_t;
 
+/* The head of an audit chain that is signed; refused (ERR_DENIED) if the chain went back. */
+typedef struct {
+    char *node; /* owned; NULL: none */
+    int64_t seq;
+    uint8_t hash[32];
+} vault_head_t;
+
 typedef struct vault_op vault_op_t;
 
 /*
@@ -94,9 +101,10 @@ struct vault_op {
     char outcome[LIMIT_KEEPER_OUTCOME + 1]; /* "ok", or the refusal */
     vault_issued_t issued;
     vault_release_t release;
+    vault_head_t head;
     bool waits;     /* somebody waits for the commit; else it may take VAULT_LINGER_MS longer, and
                        is tried again when a commit fails */
-    err_t *refused; /* the writer's: a rule of the record (the cap) refused it */
+    err_t *refused; /* the writer's: a rule of the record (cap, head) refused it */
     void (*done)(vault_op_t *op, err_t *e);
 };
 

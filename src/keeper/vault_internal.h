@@ -32,7 +32,8 @@ struct vault {
     /* The writer's connection; before vault_start it is the main thread's. */
     sql_t *writer;
     sql_stmt_t *begin, *commit, *rollback;
-    sql_stmt_t *insert_log, *insert_issued, *insert_release, *count_releases, *forget_releases;
+    sql_stmt_t *insert_log, *insert_issued, *insert_release, *count_releases, *forget_releases,
+        *move_head;
     vault_tip_t tip; /* committed */
 
     pthread_t thread;

@@ -31,8 +31,16 @@ err_t *vault_writer_prepare(vault_t *vault) {
                     &vault->insert_issued));
     TRY(sql_prepare(sql, "INSERT INTO release (device, kind, command, ms) VALUES (?, ?, ?, ?)",
                     &vault->insert_release));
-    TRY(sql_prepare(sql, "SELECT count(*) FROM release WHERE device = ? AND ms > ?",
+    TRY(sql_prepare(sql,
+                    "SELECT count(DISTINCT command) FROM release WHERE device = ? AND kind = ?"
+                    " AND ms > ? AND command <> ?",
                     &vault->count_releases));
+    TRY(sql_prepare(sql,
+                    "INSERT INTO head (node, seq, hash, ms) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, hash = excluded.hash,"
+                    " ms = excluded.ms WHERE excluded.seq > head.seq"
+                    " OR (excluded.seq = head.seq AND excluded.hash = head.hash) RETURNING seq",
+                    &vault->move_head));
     return sql_prepare(sql, "DELETE FROM release WHERE device = ? AND ms <= ?",
                        &vault->forget_releases);
 }
@@ -44,9 +52,11 @@ void vault_op_done(vault_op_t *op) {
     mem_free(op->release.device);
     mem_free(op->release.kind);
     mem_free(op->release.command);
+    mem_free(op->head.node);
     err_free(op->refused);
     op->issued = (vault_issued_t){0};
     op->release = (vault_release_t){0};
+    op->head = (vault_head_t){0};
     op->refused = NULL;
 }
 
@@ -74,20 +84,27 @@ static err_t *write_issued(vault_t *vault, const vault_issued_t *issued, batch_t
     return NULL;
 }
 
-/* The cap is checked here, in the one thread that records releases, so no race gets past it. */
+/*
+ * The cap is checked here, in the one thread that records releases, so no race gets past it. Each
+ * kind has its own: a device that asks for its bootstrap token must not use up its lock's PIN. A
+ * command that is delivered again counts once.
+ */
 static err_t *write_release(vault_t *vault, const vault_release_t *release, batch_t *batch,
                             err_t **ret_refused) {
     int64_t since = batch->now_ms - DAY_MS;
     sql_bind_str(vault->count_releases, 1, release->device);
-    sql_bind_i64(vault->count_releases, 2, since);
+    sql_bind_str(vault->count_releases, 2, release->kind);
+    sql_bind_i64(vault->count_releases, 3, since);
+    sql_bind_str(vault->count_releases, 4, release->command);
     bool row = false;
     err_t *e = sql_step(vault->count_releases, &row);
     int64_t count = e || !row ? 0 : sql_i64(vault->count_releases, 0);
     sql_end(vault->count_releases);
     if (e) return e;
     if (count >= (int64_t)release->cap) {
-        *ret_refused = err_new(ERR_BUSY, "%lld secrets were released to this device in 24 hours",
-                               (long long)count);
+        *ret_refused =
+            err_new(ERR_BUSY, "%lld secrets of this kind were released to this device in 24 hours",
+                    (long long)count);
         return NULL;
     }
     sql_bind_str(vault->forget_releases, 1, release->device);
@@ -98,6 +115,29 @@ static err_t *write_release(vault_t *vault, const vault_release_t *release, batc
     sql_bind_str(vault->insert_release, 3, release->command);
     sql_bind_i64(vault->insert_release, 4, batch->now_ms);
     return sql_run(vault->insert_release);
+}
+
+/*
+ * A chain only grows: whoever rewrites entries that were under a signed head gets no new one for
+ * them, and the log says that it was asked.
+ */
+static err_t *write_head(vault_t *vault, const vault_head_t *head, batch_t *batch,
+                         err_t **ret_refused) {
+    sql_stmt_t *stmt = vault->move_head;
+    bool moved = false;
+    sql_bind_str(stmt, 1, head->node);
+    sql_bind_i64(stmt, 2, head->seq);
+    sql_bind_bytes(stmt, 3, BYTES_ARRAY(head->hash));
+    sql_bind_i64(stmt, 4, batch->now_ms);
+    err_t *e = sql_step(stmt, &moved);
+    sql_end(stmt);
+    if (e) return e;
+    if (!moved)
+        *ret_refused = err_new(ERR_DENIED,
+                               "the audit chain %s went back or was changed: a later or another "
+                               "head was signed before",
+                               head->node);
+    return NULL;
 }
 
 static err_t *write_log(vault_t *vault, const vault_op_t *op, batch_t *batch) {
@@ -131,6 +171,7 @@ static err_t *write_op(vault_t *vault, vault_op_t *op, batch_t *batch) {
     err_free(op->refused); /* of an attempt that was rolled back */
     op->refused = NULL;
     if (op->release.device) TRY(write_release(vault, &op->release, batch, &op->refused));
+    if (op->head.node) TRY(write_head(vault, &op->head, batch, &op->refused));
     if (op->issued.cert && !op->refused) TRY(write_issued(vault, &op->issued, batch));
     return write_log(vault, op, batch);
 }

@@ -48,6 +48,21 @@ err_t *db_certificates_by_enrolment(db_conn_t *conn, arena_t *arena, const char 
                     ret_row, ret_found, DB_STR(enrolment_id));
 }
 
+err_t *db_certificates_retire(db_conn_t *conn, bytes_t fingerprint, int64_t now_ms) {
+    return db_exec(conn,
+                   "UPDATE certificate SET revoked_ms = $2"
+                   " WHERE fingerprint = $1 AND revoked_ms = 0",
+                   DB_BYTES(fingerprint), DB_I64(now_ms));
+}
+
+err_t *db_certificates_retire_others(db_conn_t *conn, const char *enrolment_id, bytes_t keep,
+                                     int64_t now_ms) {
+    return db_exec(conn,
+                   "UPDATE certificate SET revoked_ms = $3"
+                   " WHERE enrolment_id = $1 AND fingerprint <> $2 AND revoked_ms = 0",
+                   DB_STR(enrolment_id), DB_BYTES(keep), DB_I64(now_ms));
+}
+
 err_t *db_certificates_count(db_conn_t *conn, int64_t *ret_count) {
     return row_number(conn, "SELECT COUNT(*) FROM certificate", ret_count);
 }

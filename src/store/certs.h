@@ -29,6 +29,11 @@ err_t *db_certificates_by_fingerprint(db_conn_t *conn, arena_t *arena, bytes_t f
 /* The newest of an enrolment. */
 err_t *db_certificates_by_enrolment(db_conn_t *conn, arena_t *arena, const char *enrolment_id,
                                     db_certificate_t *ret_row, bool *ret_found) WARN_UNUSED;
+/* Revokes: it is no identity any more. Done before: stays as it was. */
+err_t *db_certificates_retire(db_conn_t *conn, bytes_t fingerprint, int64_t now_ms) WARN_UNUSED;
+/* The same for all of an enrolment but the one to keep. */
+err_t *db_certificates_retire_others(db_conn_t *conn, const char *enrolment_id, bytes_t keep,
+                                     int64_t now_ms) WARN_UNUSED;
 err_t *db_certificates_count(db_conn_t *conn, int64_t *ret_count) WARN_UNUSED;
 
 err_t *db_scep_transactions_add(db_conn_t *conn, bytes_t transaction_id, bytes_t spki_sha256,

@@ -83,6 +83,27 @@ const command_t CMD_DEVICE_PUSH = {
     .run = run_push,
 };
 
+static err_t *run_release(cli_t *cli, const args_t *args) {
+    CLEANUP(mem_free) char *path = NULL;
+    TRY(remote_path(&path, "/devices/%/release", args->operands[0]));
+    TRY(remote_call(cli, "POST", path, NULL, NULL));
+    return output_done(cli, NULL, "%s is not managed any more; anyone may enrol it",
+                       args->operands[0]);
+}
+
+const command_t CMD_DEVICE_RELEASE = {
+    .group = "device",
+    .name = "release",
+    .operands = "DEVICE",
+    .summary = "End the management of a device from this side",
+    .notes = "Its identity is revoked and its queue cancelled. A device that is still enrolled for "
+             "one\nperson can be enrolled by another only after it left, was erased, or this.",
+    .examples = "  coffer device release C39VX0SIM001",
+    .min = 1,
+    .max = 1,
+    .run = run_release,
+};
+
 static err_t *run_queue(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
         {"uuid", "UUID"},     {"request_type", "COMMAND"},

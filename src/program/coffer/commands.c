@@ -20,6 +20,7 @@ static const command_t *const commands[] = {
     &CMD_DEVICE_INFO,
     &CMD_DEVICE_COMMAND,
     &CMD_DEVICE_PUSH,
+    &CMD_DEVICE_RELEASE,
     &CMD_DEVICE_QUEUE,
     &CMD_DEVICE_RESULT,
     &CMD_DEVICE_CANCEL,

@@ -36,6 +36,7 @@ err_t *api_tokens_remove(void *ctx, http_request_t *request, http_reply_t *reply
 
 err_t *api_devices_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_devices_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_devices_release(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_devices_push(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_commands_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_commands_add(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -73,6 +74,7 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
         WEB_API_ROUTE("GET", "/devices", 0, api_devices_list, WEB_NEED_READ),                      \
         WEB_API_ROUTE("GET", "/devices/:device", 0, api_devices_show, WEB_NEED_READ),              \
         WEB_API_ROUTE("POST", "/devices/:device/push", 0, api_devices_push, WEB_NEED_ADMIN),       \
+        WEB_API_ROUTE("POST", "/devices/:device/release", 0, api_devices_release, WEB_NEED_ADMIN), \
         WEB_API_ROUTE("GET", "/devices/:device/commands", 0, api_commands_list, WEB_NEED_READ),    \
         WEB_API_ROUTE("POST", "/devices/:device/commands", LIMIT_HTTP_BODY_API, api_commands_add,  \
                       WEB_NEED_ADMIN),                                                             \

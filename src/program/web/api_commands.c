@@ -32,8 +32,10 @@ static err_t *command_json(const db_command_t *c, json_t *out) {
     TRY(api_set_ms(out, "done", c->done_ms));
     TRY(jso_set_int(out, "deliveries", c->deliveries));
     if (!c->error[0]) return NULL;
-    TRY(jso_parse(bytes_str(c->error), &error));
-    return jso_set(out, "error", error);
+    err_t *e = jso_parse(bytes_str(c->error), &error);
+    if (!e) return jso_set(out, "error", error);
+    err_free(e); /* shown as it is rather than hiding the whole list */
+    return jso_set_str(out, "error", c->error);
 }
 
 static err_t *find_device(db_conn_t *conn, commands_job_t *job) {

@@ -97,3 +97,11 @@ err_t *api_devices_push(void *ctx, http_request_t *request, http_reply_t *reply)
     TRY(devices_push(web->devices, device, web_caller(request)->actor));
     return http_reply_empty(reply, 202);
 }
+
+err_t *api_devices_release(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    const char *device = NULL;
+    TRY(api_param(request, "device", &device));
+    TRY(devices_release(web->devices, device, web_caller(request)->actor));
+    return http_reply_empty(reply, 204);
+}

@@ -2,6 +2,7 @@
  * /api/v1/people and /api/v1/tokens.
  */
 #include "base/limits.h"
+#include "base/mem.h"
 #include "program/web/api.h"
 
 static err_t *person_json(const db_person_t *person, json_t *out) {
@@ -58,23 +59,26 @@ err_t *api_people_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     return send_password(email, buf_bytes(&generated), 201, reply);
 }
 
+/* Under the address as the directory writes it, whichever role it has. */
+static err_t *drop_sessions(web_t *web, http_request_t *request, const char *email) {
+    static const char *const roles[] = {"admin", "member"};
+    const char *address = NULL;
+    TRY(directory_check_email(request->arena, bytes_str(email), &address));
+    for (size_t i = 0; i < 2; i++) {
+        CLEANUP(mem_free) char *subject = mem_printf("%s %s", roles[i], address);
+        if (!subject) return err_nomem();
+        session_drop_subject(web->sessions, subject);
+    }
+    return NULL;
+}
+
 static err_t *set_disabled(web_t *web, http_request_t *request, bool disabled,
                            http_reply_t *reply) {
     const char *email = NULL;
     TRY(api_param(request, "email", &email));
     TRY(directory_set_disabled(web->directory, web_caller(request)->actor, bytes_str(email),
                                disabled));
-    if (disabled) { /* "role email": whichever role it has */
-        static const char *const roles[] = {"admin", "member"};
-        for (size_t i = 0; i < 2; i++) {
-            CLEANUP(buf_done) buf_t subject;
-            const char *text = NULL;
-            buf_init(&subject, LIMIT_NAME * 2 + 16);
-            TRY(buf_printf(&subject, "%s %s", roles[i], email));
-            TRY(buf_cstr(&subject, &text));
-            session_drop_subject(web->sessions, text);
-        }
-    }
+    if (disabled) TRY(drop_sessions(web, request, email));
     return http_reply_empty(reply, 204);
 }
 
@@ -99,6 +103,7 @@ err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *rep
     TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
     TRY(directory_set_password(web->directory, web_caller(request)->actor, bytes_str(email),
                                password, &generated));
+    TRY(drop_sessions(web, request, email)); /* whoever knew the old one is out */
     return send_password(bytes_str(email), buf_bytes(&generated), 200, reply);
 }
 

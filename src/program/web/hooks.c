@@ -29,7 +29,19 @@ static bool is_safe_method(const http_request_t *request) {
     return bytes_eq_str(request->method, "GET") || bytes_eq_str(request->method, "HEAD");
 }
 
-/* A session's subject is "role email". */
+typedef struct {
+    arena_t *arena;
+    const char *email;
+    db_person_t person;
+    bool found;
+} person_job_t;
+
+static err_t *find_person(db_conn_t *conn, void *arg) {
+    person_job_t *job = arg;
+    return db_people_by_email(conn, job->arena, job->email, &job->person, &job->found);
+}
+
+/* A session's subject is "role email"; what it is worth says the person's row as it is now. */
 static err_t *caller_from_session(web_t *web, http_request_t *request, web_caller_t **ret_caller) {
     bytes_t cookies, token;
     bool found = false;
@@ -43,10 +55,13 @@ static err_t *caller_from_session(web_t *web, http_request_t *request, web_calle
         return NULL;
     }
     if (e) return e;
-    char *space = strchr(session.subject, ' ');
+    const char *space = strchr(session.subject, ' ');
     if (!space) return err_new(ERR_INTERNAL, "session without a role");
-    *space = '\0';
-    return caller_new(request, "person", space + 1, session.subject, session.csrf, ret_caller);
+    person_job_t job = {.arena = request->arena, .email = space + 1};
+    TRY(db_read(web->db, find_person, &job));
+    if (!job.found || job.person.disabled) return NULL;
+    return caller_new(request, "person", job.person.email, job.person.role, session.csrf,
+                      ret_caller);
 }
 
 static err_t *caller_from_token(web_t *web, http_request_t *request, web_caller_t **ret_caller) {

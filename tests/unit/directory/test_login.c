@@ -99,6 +99,17 @@ static void test_login__throttles_and_forgets_after_success(void **state) {
     assert_ok(log_in(room, "admin@example.org", "correct horse"));
 }
 
+static void test_login__throttles_strangers_just_the_same(void **state) {
+    room_t *room = *state;
+    for (int i = 0; i < LIMIT_LOGIN_FAILURES; i++)
+        assert_err(ERR_AUTH, log_in(room, "nobody@example.org", "wrong horse"));
+    assert_err(ERR_BUSY, log_in(room, "nobody@example.org", "wrong horse"));
+    assert_ok(log_in(room, "admin@example.org", "correct horse"));
+    clk_fake_advance(&room->f.clk, 1001);
+    assert_err(ERR_AUTH, log_in(room, "nobody@example.org", "wrong horse"));
+    assert_err(ERR_BUSY, log_in(room, "nobody@example.org", "wrong horse"));
+}
+
 static void test_directory__refuses_bad_people(void **state) {
     room_t *room = *state;
     directory_t *d = room->directory;
@@ -159,6 +170,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_login__failures_say_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__throttles_and_forgets_after_success, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_login__throttles_strangers_just_the_same, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_directory__refuses_bad_people, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directory__generates_passwords_that_work, setup,

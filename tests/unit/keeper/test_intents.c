@@ -363,13 +363,22 @@ static void test_intent_secret__cap_survives_a_restart(void **state) {
     buf_init_secret(&secret, 4096);
     assert_ok(keeper_seal_secret(f->keeper, "pin", "D9", 1, BYTES_LIT("1234"), &sealed));
     for (int i = 0; i < LIMIT_KEEPER_RELEASES; i++) {
+        char command[16];
+        (void)snprintf(command, sizeof command, "c%d", i);
         if (i == 5) keeper_fixture_restart(f);
-        assert_ok(keeper_fill_secret(f->keeper, "pin", "D9", 1, "c", buf_bytes(&sealed), &secret));
+        assert_ok(
+            keeper_fill_secret(f->keeper, "pin", "D9", 1, command, buf_bytes(&sealed), &secret));
     }
     buf_clear(&secret);
     assert_err(ERR_BUSY,
-               keeper_fill_secret(f->keeper, "pin", "D9", 1, "c", buf_bytes(&sealed), &secret));
+               keeper_fill_secret(f->keeper, "pin", "D9", 1, "d", buf_bytes(&sealed), &secret));
     assert_int_equal(secret.n, 0);
+    /* the same command once more is no further release; another kind has a cap of its own */
+    assert_ok(keeper_fill_secret(f->keeper, "pin", "D9", 1, "c0", buf_bytes(&sealed), &secret));
+    buf_clear(&sealed);
+    buf_clear(&secret);
+    assert_ok(keeper_seal_secret(f->keeper, "unlock", "D9", 1, BYTES_LIT("token"), &sealed));
+    assert_ok(keeper_fill_secret(f->keeper, "unlock", "D9", 1, "e", buf_bytes(&sealed), &secret));
     assert_ok(keeper_seal_secret(f->keeper, "pin", "D10", 1, BYTES_LIT("1234"), &sealed));
     clk_fake_advance(&f->clk, (int64_t)25 * 3600 * 1000);
     buf_clear(&sealed);
@@ -390,14 +399,36 @@ static void test_intent_audit__signs_the_audit_rooms_own_bytes(void **state) {
     assert_ok(intent_audit_message(head.node, head.seq, BYTES_ARRAY(head.hash), head.unix_ms,
                                    BYTES_ARRAY(head.key_id), &ours));
     assert_true(bytes_eq(buf_bytes(&theirs), buf_bytes(&ours)));
-    f->role = ROLE_COURIER;
     assert_ok(keeper_sign_audit_head(f->keeper, head.node, head.seq, head.hash, head.unix_ms,
                                      &signature));
-    f->role = ROLE_WEB;
     assert_ok(pkey_verify(f->keys->audit_key, AUDIT_HEAD_DOMAIN, buf_bytes(&theirs),
                           buf_bytes(&signature)));
     assert_err(ERR_INVALID, keeper_sign_audit_head(f->keeper, head.node, 0, head.hash, head.unix_ms,
                                                    &signature));
+}
+
+static err_t *sign_head(keeper_fixture_t *f, const char *node, int64_t seq, uint8_t mark) {
+    CLEANUP(buf_done) buf_t signature;
+    const uint8_t hash[32] = {mark};
+    buf_init(&signature, 1024);
+    return keeper_sign_audit_head(f->keeper, node, seq, hash, 1790000000000, &signature);
+}
+
+static void test_intent_audit__a_chain_only_grows_and_each_program_has_its_own(void **state) {
+    keeper_fixture_t *f = *state;
+    assert_ok(sign_head(f, "host2/web", 10, 1));
+    assert_ok(sign_head(f, "host2/web", 10, 1)); /* an answer was lost */
+    assert_err(ERR_DENIED, sign_head(f, "host2/web", 10, 2));
+    assert_err(ERR_DENIED, sign_head(f, "host2/web", 9, 1));
+    keeper_fixture_restart(f);
+    assert_err(ERR_DENIED, sign_head(f, "host2/web", 9, 1));
+    assert_ok(sign_head(f, "host2/web", 11, 3));
+    assert_err(ERR_DENIED, sign_head(f, "host2/courier", 1, 1));
+    assert_err(ERR_DENIED, sign_head(f, "web", 1, 1));
+    f->role = ROLE_COURIER;
+    assert_err(ERR_DENIED, sign_head(f, "host2/web", 12, 1));
+    assert_ok(sign_head(f, "host2/courier", 1, 1));
+    f->role = ROLE_WEB;
 }
 
 static void test_core__refuses_wrong_roles_and_unknown_intents_and_logs_it(void **state) {
@@ -479,6 +510,7 @@ int main(void) {
         cmocka_unit_test(test_intent_secret__opens_only_for_what_it_was_sealed_for),
         cmocka_unit_test(test_intent_secret__cap_survives_a_restart),
         cmocka_unit_test(test_intent_audit__signs_the_audit_rooms_own_bytes),
+        cmocka_unit_test(test_intent_audit__a_chain_only_grows_and_each_program_has_its_own),
         cmocka_unit_test(test_core__refuses_wrong_roles_and_unknown_intents_and_logs_it),
         cmocka_unit_test(test_core__garbage_is_an_error),
         cmocka_unit_test(test_core__survives_failing_allocations),
