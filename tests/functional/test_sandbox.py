@@ -56,7 +56,8 @@ def test_landlock_is_said_in_the_log(instance, name):
 
 def test_keeper_says_so_through_the_api(instance):
     keeper = instance.api("GET", "/status", expect=200).json()["keeper"]
-    assert keeper["seccomp"] is True and keeper["landlock"] is True
+    assert keeper["landlock"] is True
+    assert keeper["seccomp"] is not bool(instances.SANITIZER), "a sanitizer needs a relaxed filter"
 
 
 def test_keeper_has_no_network(instance):
