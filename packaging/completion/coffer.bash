@@ -56,7 +56,7 @@ _coffer() {
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " audit list"*) words="--limit --dir --server --token-file --ca --json --help --version" ;;
         " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
-        " audit verify"*) words="--key --pin --dir --server --token-file --ca --json --help --version" ;;
+        " audit verify"*) words="--key --pin --allow-unsigned --dir --server --token-file --ca --json --help --version" ;;
         " jobs"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " completion"*) words="--dir --server --token-file --ca --json --help --version" ;;
     esac

@@ -17,6 +17,9 @@ typedef err_t *(*audit_sink_fn)(void *arg, bytes_t piece);
 err_t *audit_export(db_conn_t *conn, const bytes_t *public_keys, size_t key_count,
                     audit_sink_fn sink, void *arg) WARN_UNUSED;
 
+/* Heads are signed every few seconds; an entry without one for longer is suspect. */
+enum { AUDIT_UNSIGNED_MAX_S = 120 };
+
 /* An earlier head that the log must still contain: detects a cut or replaced log. */
 typedef struct {
     bytes_t node;
@@ -29,6 +32,12 @@ typedef struct {
     size_t key_count;
     const audit_pin_t *pins;
     size_t pin_count; /* at most LIMIT_AUDIT_PINS */
+    /*
+     * Every chain must be vouched for: a signed head, and nothing behind the last one that is older
+     * than AUDIT_UNSIGNED_MAX_S at the time of the export. Without it, whoever can write the export
+     * can leave the heads out and write what he likes.
+     */
+    bool demand_heads;
 } audit_verify_options_t;
 
 typedef struct {

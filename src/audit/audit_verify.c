@@ -36,6 +36,8 @@ typedef struct {
     size_t node_size; /* 0 before the first */
     int64_t seq;
     int64_t signed_seq;
+    int64_t unsigned_ms; /* time of the first entry behind the last head */
+    int64_t exported_ms;
     uint8_t hash[AUDIT_HASH_SIZE];
 } verify_t;
 
@@ -60,8 +62,20 @@ static err_t *add_key(verify_t *v, bytes_t public_key) {
 static bytes_t chain_node(const verify_t *v) { return bytes_make(v->node, v->node_size); }
 
 /* Closes the account of the chain so far. */
-static void end_chain(verify_t *v) {
-    if (v->node_size) v->report->unsigned_entries += (uint64_t)(v->seq - v->signed_seq);
+static err_t *end_chain(verify_t *v) {
+    if (!v->node_size) return NULL;
+    int64_t count = v->seq - v->signed_seq;
+    v->report->unsigned_entries += (uint64_t)count;
+    if (!v->options->demand_heads || count == 0) return NULL;
+    if (v->signed_seq == 0)
+        return err_new(ERR_VERIFY, "no signed head vouches for the %lld entries of %s",
+                       (long long)count, v->node);
+    if (v->exported_ms - v->unsigned_ms > (int64_t)AUDIT_UNSIGNED_MAX_S * 1000)
+        return err_new(ERR_VERIFY,
+                       "no signed head vouches for the %lld entries of %s behind entry %lld, "
+                       "though the first is older than %d seconds",
+                       (long long)count, v->node, (long long)v->signed_seq, AUDIT_UNSIGNED_MAX_S);
+    return NULL;
 }
 
 /* Chains follow each other in the order of their names' bytes, so that none comes twice. */
@@ -71,7 +85,7 @@ static err_t *begin_chain(verify_t *v, bytes_t node) {
     if (order < 0 || (order == 0 && node.n < v->node_size))
         return err_new(ERR_VERIFY, "chain %.*s stands out of order or comes twice", (int)node.n,
                        (const char *)node.p);
-    end_chain(v);
+    TRY(end_chain(v));
     memcpy(v->node, node.p, node.n);
     v->node_size = node.n;
     v->seq = 0;
@@ -147,6 +161,7 @@ static err_t *verify_entry(verify_t *v, bytes_t line) {
     if (memcmp(hash, computed, sizeof computed) != 0)
         return err_new(ERR_VERIFY, "entry %lld of %s was changed: its hash is another",
                        (long long)row.seq, v->node);
+    if (v->signed_seq == v->seq) v->unsigned_ms = row.unix_ms;
     v->seq = row.seq;
     memcpy(v->hash, hash, sizeof v->hash);
     v->report->entries++;
@@ -221,8 +236,7 @@ static err_t *read_end(verify_t *v, bytes_t line) {
 }
 
 static err_t *read_header(verify_t *v, bytes_t line) {
-    int64_t exported_ms = 0;
-    TRY(take_number(&line, AUDIT_LINE_HEADER, &exported_ms));
+    TRY(take_number(&line, AUDIT_LINE_HEADER, &v->exported_ms));
     TRY(end_line(&line));
     v->phase = EXPECT_BODY;
     return NULL;
@@ -273,8 +287,7 @@ static err_t *finish(verify_t *v) {
         v->report->lines++; /* the one that is missing */
         return err_new(ERR_VERIFY, "the export ends early");
     }
-    end_chain(v);
-    return NULL;
+    return end_chain(v);
 }
 
 static err_t *check_pins_met(const verify_t *v) {

@@ -159,7 +159,13 @@ static err_t *run_verify(cli_t *cli, const args_t *args) {
     CLEANUP(trust_done) trust_t trust = {0};
     audit_report_t report = {0};
     TRY(read_trust(cli, args, &trust));
-    audit_verify_options_t options = {trust.keys, trust.key_count, trust.pins, trust.pin_count};
+    audit_verify_options_t options = {
+        .public_keys = trust.keys,
+        .key_count = trust.key_count,
+        .pins = trust.pins,
+        .pin_count = trust.pin_count,
+        .demand_heads = trust.key_count && !args_flag(args, "allow-unsigned"),
+    };
     err_t *e = verify(cli, args, &options, &report);
     /* Malformed lines are a failed verification as well, whatever the parser calls them. */
     if (e && report.bad_line && err_code(e) == ERR_INVALID) e = err_recode(e, ERR_VERIFY);
@@ -175,6 +181,7 @@ static err_t *run_verify(cli_t *cli, const args_t *args) {
 static const option_t options[] = {
     {"key", "FILE", "trust this audit key alone (public/audit-key.pem); repeatable"},
     {"pin", "NODE:SEQ:HASH", "an earlier head that must be there again; repeatable"},
+    {"allow-unsigned", NULL, "accept entries that no signed head vouches for"},
     {NULL, NULL, NULL},
 };
 
@@ -187,7 +194,8 @@ const command_t CMD_AUDIT_VERIFY = {
         "FILE is an export, - standard input. Recomputes every hash, looks for gaps, checks the "
         "keeper's\nsignatures, and names the first line that does not hold (exit status 5). "
         "No server is needed.\nWithout FILE the server's log is fetched and checked. With --dir "
-        "the key is DIR/public/audit-key.pem.",
+        "the key is DIR/public/audit-key.pem. With a key, every chain must have a signed head that "
+        "is\nnot long behind.",
     .examples = "  coffer audit verify audit-2026-11.jsonl --key audit-key.pem\n"
                 "  coffer --dir /var/lib/coffer audit verify\n"
                 "  xz -dc audit.jsonl.xz | coffer audit verify - --key audit-key.pem",

@@ -55,7 +55,6 @@ const init_key_t INIT_KEYS[] = {
     {"push", "topic", "com.apple.mgmt.External.example",
      "The topic of pushes; without it the UID in the certificate's subject."},
     {"keeper", "master_key", "file", "Where the vault's master key comes from: file."},
-    {"keeper", "require_sandbox", "no", "The same as in [instance], for the key process."},
     {"keeper", "workers", "0", "Threads of the key process; 0: one a core."},
 };
 const size_t INIT_KEYS_N = sizeof INIT_KEYS / sizeof INIT_KEYS[0];

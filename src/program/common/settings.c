@@ -19,7 +19,7 @@ static const char *const scep_keys[] = {"url",        "allow_3des",         "all
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
-static const char *const keeper_keys[] = {"master_key", "require_sandbox", "workers", NULL};
+static const char *const keeper_keys[] = {"master_key", "workers", NULL};
 static const char *const profile_keys[] = {
     "ca", "keys", "validity", "key_usage", "eku", "subject", "subject_required", "names", NULL};
 

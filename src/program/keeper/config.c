@@ -38,7 +38,6 @@ static err_t *read_ours(bytes_t text, const char *path, keeper_config_t *config)
     const char *master = NULL;
     int64_t workers = 0;
     TRY(conf_get_string(conf, "keeper", "master_key", "file", &master));
-    TRY(conf_get_bool(conf, "keeper", "require_sandbox", false, &config->require_sandbox));
     TRY(conf_get_int(conf, "keeper", "workers", 0, WORKERS_MAX, 0, &workers));
     TRY(cert_profiles_load(conf, &config->profiles));
     TRY(conf_check_used(conf));
@@ -51,6 +50,7 @@ static err_t *read_ours(bytes_t text, const char *path, keeper_config_t *config)
 static err_t *read_shared(bytes_t text, const char *path, keeper_config_t *config) {
     CLEANUP(conf_free) conf_t *conf = NULL;
     TRY(conf_parse(text, path, &conf));
+    TRY(conf_get_bool(conf, "instance", "require_sandbox", true, &config->require_sandbox));
     TRY(conf_get_bool(conf, "scep", "allow_3des", true, &config->allow_des3));
     return conf_get_bool(conf, "scep", "allow_des", false, &config->allow_des);
 }

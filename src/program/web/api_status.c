@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "crypto/digest.h"
 #include "http/query.h"
+#include "program/common/head.h"
 #include "program/web/api.h"
 #include "store/certs.h"
 #include "store/jobs.h"
@@ -157,6 +158,8 @@ err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply)
     struct stat st;
     (void)request;
     buf_init(&key, 4096);
+    TRY(head_sign(web->db, &web->audit,
+                  web->keeper)); /* so that an auditor finds nothing unsigned */
     TRY(keeper_public(web->keeper, KEEPER_PUBLIC_AUDIT_KEY, &key));
     TRY(file_path(web->settings.dir, "store", &directory));
     CLEANUP(fd_close) int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -243,6 +243,30 @@ static void test_audit__a_foreign_or_forged_head_is_found(void **state) {
     log_done(&f);
 }
 
+/* Who can write the export can leave the heads out and write what he likes. */
+static void test_audit__heads_can_be_demanded(void **state) {
+    (void)state;
+    log_fixture_t f;
+    log_open(&f);
+    bytes_t key = buf_bytes(&f.public_key);
+    const audit_verify_options_t demand = {
+        .public_keys = &key, .key_count = 1, .demand_heads = true};
+    audit_report_t report;
+    err_t *e = audit_verify_bytes(buf_bytes(&f.text), &demand, &report);
+    assert_non_null(e); /* the courier's chain has none */
+    assert_non_null(strstr(report.bad_reason, "vouches for the 3 entries of host1/courier"));
+    err_free(e);
+    assert_ok(fixture_script(f.base.db, "DELETE FROM audit_entry WHERE node = 'host1/courier'"));
+    assert_ok(db_read(f.base.db, export_fn, &f));
+    assert_ok(audit_verify_bytes(buf_bytes(&f.text), &demand, &report));
+    assert_int_equal(report.unsigned_entries, 2); /* a moment old */
+    clk_fake_advance(&f.base.clk, (AUDIT_UNSIGNED_MAX_S + 1) * 1000);
+    assert_ok(db_read(f.base.db, export_fn, &f));
+    assert_err(ERR_VERIFY, audit_verify_bytes(buf_bytes(&f.text), &demand, &report));
+    assert_ok(audit_verify_bytes(buf_bytes(&f.text), NULL, &report));
+    log_done(&f);
+}
+
 static void test_audit__pins_detect_a_rollback(void **state) {
     (void)state;
     log_fixture_t f;
@@ -391,6 +415,7 @@ int main(void) {
         cmocka_unit_test(test_audit__deleted_and_reordered_entries_are_found),
         cmocka_unit_test(test_audit__a_truncated_export_is_found),
         cmocka_unit_test(test_audit__a_foreign_or_forged_head_is_found),
+        cmocka_unit_test(test_audit__heads_can_be_demanded),
         cmocka_unit_test(test_audit__pins_detect_a_rollback),
         cmocka_unit_test(test_audit__an_undone_deed_leaves_the_chain_whole),
         cmocka_unit_test(test_audit__limits_hold_and_the_largest_entry_verifies),
