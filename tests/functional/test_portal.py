@@ -1,5 +1,6 @@
 """The enrolment portal, as a browser without JavaScript and as curl use it."""
 
+import json
 import base64
 import concurrent.futures
 import html
@@ -26,7 +27,9 @@ class Browser:
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
         body = None
-        if fields is not None:
+        if isinstance(fields, bytes):
+            body = fields
+        elif fields is not None:
             body = urllib.parse.urlencode(fields)
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         response = self.instance.http(method, path, body, sent)
@@ -169,6 +172,9 @@ def test_admin_session_needs_the_csrf_token(instance):
         answer = browser.go("POST", "/api/v1/tokens", None, headers)
         assert answer.status == 403, answer
         assert "CSRF" in answer.text()
+    token = json.loads(browser.go("GET", "/api/v1/session").text())["csrf"]
+    body = b'{"name": "from the console", "role": "auditor"}'
+    assert browser.go("POST", "/api/v1/tokens", body, {"X-CSRF-Token": token}).status == 201
 
 
 def test_disabled_person(instance, factory):

@@ -52,12 +52,12 @@ COMMANDS = [
     ("InstalledApplicationList", {}),
     ("InstalledApplicationList", {"ManagedAppsOnly": True, "Items": ["Identifier", "Name"]}),
     ("DeviceLock", {"Message": "Lost", "PhoneNumber": "+49 30 123456"}),
-    ("EraseDevice", {"PreserveDataPlan": True}),
     ("ClearPasscode", {}),
     ("RestartDevice", {}),
     ("RemoveProfile", {"Identifier": "org.example.gone"}),
     ("Settings", {"Settings": [{"Item": "DeviceName", "DeviceName": "Ward 3"}]}),
 ]
+ERASE = ("EraseDevice", {"PreserveDataPlan": True})  # the last: the device forgets us
 
 
 def test_what_a_new_device_is_asked(instance, factory, person):
@@ -90,6 +90,12 @@ def test_all_commands(instance, device):
     assert [c["Command"] for c in removed] == [
         {"RequestType": "RemoveProfile", "Identifier": identifier}]
     instance.api("DELETE", f"/profiles/{identifier}", expect=204)
+    instance.queue(device.udid, ERASE[0], **ERASE[1])
+    instance.queue(device.udid, "DeviceInformation", expect=202)
+    erased = device.session()
+    assert [c["Command"]["RequestType"] for c in erased] == ["EraseDevice"]
+    assert schema.check_command(erased[0]) == []
+    assert instance.api("GET", f"/devices/{device.udid}").json()["state"] == "removed"
 
 
 @pytest.mark.parametrize("kind, parameters", [

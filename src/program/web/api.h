@@ -21,6 +21,7 @@ err_t *api_param(http_request_t *request, const char *name, const char **ret_tex
 /* A query parameter that is 1, true or yes. */
 err_t *api_flag(const http_request_t *request, const char *name, bool *ret_flag) WARN_UNUSED;
 
+err_t *api_session(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_status(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_jobs(void *ctx, http_request_t *request, http_reply_t *reply);
 
@@ -60,7 +61,8 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
     { method, "/api/v1" path, body, WEB_ON_HTTPS, HTTP_AUTH_SESSION_OR_TOKEN, handler, need, true }
 /* The part of WEB_ROUTES that is the API. */
 #define WEB_API_ROUTES                                                                             \
-    WEB_API_ROUTE("GET", "/status", 0, api_status, WEB_NEED_READ),                                 \
+    WEB_API_ROUTE("GET", "/session", 0, api_session, WEB_NEED_NOTHING),                            \
+        WEB_API_ROUTE("GET", "/status", 0, api_status, WEB_NEED_READ),                             \
         WEB_API_ROUTE("GET", "/jobs", 0, api_jobs, WEB_NEED_READ),                                 \
         WEB_API_ROUTE("GET", "/people", 0, api_people_list, WEB_NEED_READ),                        \
         WEB_API_ROUTE("POST", "/people", LIMIT_HTTP_BODY_FORM, api_people_add, WEB_NEED_ADMIN),    \

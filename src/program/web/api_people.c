@@ -164,3 +164,15 @@ err_t *api_tokens_remove(void *ctx, http_request_t *request, http_reply_t *reply
     TRY(directory_remove_token(web->directory, web_caller(request)->actor, bytes_str(name)));
     return http_reply_empty(reply, 204);
 }
+
+/* Who is asking. A session needs the token for every request that changes something. */
+err_t *api_session(void *ctx, http_request_t *request, http_reply_t *reply) {
+    const web_caller_t *caller = web_caller(request);
+    CLEANUP(jso_free) json_t *out = NULL;
+    (void)ctx;
+    TRY(jso_object(&out));
+    TRY(jso_set_str(out, "actor", caller->actor));
+    TRY(jso_set_str(out, "role", caller->role));
+    TRY(jso_set_str(out, "csrf", caller->csrf[0] ? caller->csrf : NULL));
+    return api_send(reply, 200, out);
+}
