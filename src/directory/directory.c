@@ -18,6 +18,8 @@ err_t *directory_new(const directory_options_t *options, directory_t **ret_direc
     CLEANUP(directory_free) directory_t *directory = mem_zalloc(sizeof *directory);
     if (!directory) return err_nomem();
     directory->o = *options;
+    if (directory->o.waiting == 0 || directory->o.waiting > LIMIT_LOGINS_WAITING)
+        directory->o.waiting = LIMIT_LOGINS_WAITING;
     directory->cost = options->cheap_passwords ? &PASSWORD_COST_TEST : &PASSWORD_COST;
     (void)pthread_mutex_init(&directory->strangers_lock, NULL);
     (void)pthread_mutex_init(&directory->gate_lock, NULL);
@@ -41,7 +43,7 @@ void directory_free(directory_t *directory) {
 err_t *directory_enter(directory_t *directory) {
     err_t *e = NULL;
     (void)pthread_mutex_lock(&directory->gate_lock);
-    if (directory->waiting >= LIMIT_LOGINS_WAITING) {
+    if (directory->waiting >= directory->o.waiting) {
         e = err_new(ERR_BUSY, "too many log-ins at once: try again in a few seconds");
     } else {
         directory->waiting++;

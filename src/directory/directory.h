@@ -22,6 +22,7 @@ typedef struct {
     const clk_t *clk;
     const rnd_t *rnd;
     bool cheap_passwords; /* tests only: Argon2id with its smallest cost */
+    unsigned waiting;     /* log-ins that may wait, for each holds a request worker; 0: the limit */
 } directory_options_t;
 
 err_t *directory_new(const directory_options_t *options, directory_t **ret_directory) WARN_UNUSED;

@@ -3,6 +3,8 @@
  */
 #include "format/plist_json.h"
 
+#include <math.h>
+
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -51,6 +53,11 @@ static err_t *number_json(const plist_t *node, json_t **ret_json) {
     return made(json_real(real), ret_json);
 }
 
+/* RFC 8259 section 6 has no NaN and no infinity; a device may send either. */
+static err_t *real_json(double real, json_t **ret_json) {
+    return isfinite(real) ? made(json_real(real), ret_json) : made(json_null(), ret_json);
+}
+
 err_t *plist_to_json(const plist_t *node, json_t **ret_json) {
     bytes_t text = BYTES_NONE;
     char when[TEXT_TIME_SIZE];
@@ -67,7 +74,7 @@ err_t *plist_to_json(const plist_t *node, json_t **ret_json) {
         TRY(plist_data(node, LIMIT_PLIST_BYTES, &text));
         return data_json(text, ret_json);
     case PLIST_INTEGER: return number_json(node, ret_json);
-    case PLIST_REAL: TRY(plist_real(node, &real)); return made(json_real(real), ret_json);
+    case PLIST_REAL: TRY(plist_real(node, &real)); return real_json(real, ret_json);
     case PLIST_BOOLEAN: TRY(plist_bool(node, &flag)); return made(json_boolean(flag), ret_json);
     case PLIST_DATE:
         TRY(plist_date(node, &date));

@@ -124,8 +124,14 @@ static err_t *start_services(program_t *p) {
     TRY(rpc_client_new(-1, &web->courier_rpc));
     TRY(keeper_new(web->keeper_rpc, &web->keeper));
     TRY(control_start(p->control, &(control_callbacks_t){web, on_wire, on_gone}));
-    TRY(directory_new(&(directory_options_t){web->db, &web->audit, clk, rnd, s->cheap_passwords},
-                      &web->directory));
+    directory_options_t directory = {.db = web->db,
+                                     .audit = &web->audit,
+                                     .clk = clk,
+                                     .rnd = rnd,
+                                     .cheap_passwords = s->cheap_passwords,
+                                     /* most workers stay free for devices */
+                                     .waiting = s->workers > 8 ? (unsigned)s->workers / 8 : 1};
+    TRY(directory_new(&directory, &web->directory));
     pki_options_t pki = {.db = web->db,
                          .keeper = web->keeper,
                          .audit = &web->audit,
