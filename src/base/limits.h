@@ -14,6 +14,9 @@ enum {
     LIMIT_HTTP_BODY_FORM = 16 * 1024,      /* bytes of a portal form */
     LIMIT_HTTP_HEADERS = 64,               /* header lines of one request */
     LIMIT_HTTP_CONNECTIONS = 8192,         /* open at once on one listener */
+    LIMIT_HTTP_PER_ADDRESS = 1024,         /* of them of one peer address, default */
+    LIMIT_HTTP_RATE_ADDRESSES = 16 * 1024, /* peer addresses whose rate is remembered */
+    LIMIT_HTTP_HEAD_S = 120, /* seconds for a request's headers, from connection or last reply */
     LIMIT_HTTP_CONNECTION_MEMORY = 16 * 1024, /* bytes for a connection's request line, headers */
     LIMIT_HTTP_IDLE_S = 75,                   /* seconds before an idle connection is closed */
     LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,   /* bytes of a reply */
@@ -68,13 +71,14 @@ enum {
     LIMIT_FRAME_ERROR = 1024,       /* bytes of an error's text in a reply */
 
     /* People and log-in */
-    LIMIT_EMAIL = 254,             /* bytes, RFC 5321 section 4.5.3.1.3 less the brackets */
-    LIMIT_NAME = 200,              /* bytes of a person's, profile's or organisation's name */
-    LIMIT_PASSWORD_MIN = 10,       /* bytes */
-    LIMIT_PASSWORD_MAX = 1024,     /* bytes */
-    LIMIT_LOGINS_CONCURRENT = 2,   /* Argon2id computations at once (64 MiB each) */
-    LIMIT_LOGINS_WAITING = 32,     /* further ones that may wait; past that "busy" */
-    LIMIT_LOGIN_FAILURES = 5,      /* per person and address before the delay begins */
+    LIMIT_EMAIL = 254,           /* bytes, RFC 5321 section 4.5.3.1.3 less the brackets */
+    LIMIT_NAME = 200,            /* bytes of a person's, profile's or organisation's name */
+    LIMIT_PASSWORD_MIN = 10,     /* bytes */
+    LIMIT_PASSWORD_MAX = 1024,   /* bytes */
+    LIMIT_LOGINS_CONCURRENT = 2, /* Argon2id computations at once (64 MiB each) */
+    LIMIT_LOGINS_WAITING = 6, /* further ones that may wait, each holding a worker; else "busy" */
+    LIMIT_LOGIN_FAILURES = 5, /* of one account, from wherever, before the delay begins:
+                                 a stranger can delay a person's log-in */
     LIMIT_LOGIN_DELAY_MAX_S = 900, /* seconds; doubles from 1 */
 
     /* Devices */

@@ -20,7 +20,9 @@ static void config_defaults(http_server_config_t *c) {
     if (!c->workers) c->workers = WORKERS;
     if (!c->queue) c->queue = QUEUE;
     if (!c->connections) c->connections = LIMIT_HTTP_CONNECTIONS;
+    if (!c->per_address) c->per_address = LIMIT_HTTP_PER_ADDRESS;
     if (!c->idle_s) c->idle_s = LIMIT_HTTP_IDLE_S;
+    if (!c->head_s) c->head_s = LIMIT_HTTP_HEAD_S;
     c->listeners = NULL;
     c->listeners_n = 0;
 }
@@ -52,6 +54,7 @@ static err_t *server_open(http_server_t *server, const http_server_config_t *con
     TRY(id_prefix(server));
     TRY(pool_start(&server->pool, server->config.workers, server->config.queue));
     server->pool_runs = true;
+    TRY(reaper_start(server));
     for (size_t i = 0; i < config->listeners_n; i++)
         TRY(listener_start(&server->listeners[i], &config->listeners[i]));
     return NULL;
@@ -65,6 +68,7 @@ err_t *http_server_start(const http_server_config_t *config, http_server_t **ret
     server->config = *config;
     config_defaults(&server->config);
     pthread_mutex_init(&server->lock, NULL);
+    reaper_init(&server->reaper);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -117,6 +121,7 @@ void http_server_stop(http_server_t *server, int64_t grace_ms) {
     /* Replies that stand still go out; who is only half through a request is cut off. */
     if (grace_ms > 0) await_idle(server, grace_ms < LAST_WORDS_MS ? grace_ms : LAST_WORDS_MS);
     for (size_t i = 0; i < server->listeners_n; i++) listener_done(&server->listeners[i]);
+    reaper_stop(&server->reaper);
 }
 
 void http_server_free(http_server_t *server) {
@@ -126,6 +131,7 @@ void http_server_free(http_server_t *server) {
         pthread_cond_destroy(&server->pool.work);
         pthread_mutex_destroy(&server->pool.lock);
     }
+    reaper_done(&server->reaper);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
     mem_free(server->listeners);

@@ -66,8 +66,14 @@ typedef struct {
     unsigned queue;          /* requests that may wait for a worker; 0: 1024 */
     unsigned pollers;        /* event threads of each listener; 0: 2, TLS 4 */
     unsigned connections;    /* open at once on one listener; 0: LIMIT_HTTP_CONNECTIONS */
-    unsigned per_address;    /* connections of one peer address; 0: no limit */
+    unsigned per_address;    /* connections of one peer address; 0: LIMIT_HTTP_PER_ADDRESS */
     unsigned idle_s;         /* 0: LIMIT_HTTP_IDLE_S */
+    /*
+     * Seconds from the beginning of a connection, or the end of its last reply, until the headers
+     * of a request must be complete; more than idle_s, or it cuts idle connections. 0:
+     * LIMIT_HTTP_HEAD_S.
+     */
+    unsigned head_s;
 } http_server_config_t;
 
 typedef struct {

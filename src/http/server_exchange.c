@@ -51,12 +51,12 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *connecti
 void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
                   enum MHD_RequestTerminationCode why) {
     (void)cls;
-    (void)connection;
     (void)why;
     exchange_t *x = *state;
     if (!x) return;
     *state = NULL;
     http_server_t *server = x->listener->server;
+    reaper_await_headers(server, connection);
     atomic_fetch_sub(&server->body_bytes, x->counted);
     if (x->response) MHD_destroy_response(x->response);
     http_reply_done(&x->reply);
@@ -268,6 +268,7 @@ static uint64_t announced(const exchange_t *x) {
 
 static enum MHD_Result on_headers(exchange_t *x, const char *method) {
     bool found = false;
+    reaper_headers_are_complete(x->connection);
     err_t *e = take_request(x, method);
     x->stage = STAGE_BODY;
     int lines = MHD_get_connection_values(x->connection, MHD_HEADER_KIND, NULL, NULL);

@@ -1,6 +1,7 @@
 /*
  * Inside the server: what server.c (lifecycle), server_listener.c (sockets, libmicrohttpd),
- * server_exchange.c (one request from first line to reply) and server_pool.c (workers) share.
+ * server_exchange.c (one request from first line to reply), server_pool.c (workers) and
+ * server_reaper.c (connections too slow) share.
  */
 #ifndef COFFER_HTTP_SERVER_INTERNAL_H
 #define COFFER_HTTP_SERVER_INTERNAL_H
@@ -28,6 +29,19 @@ typedef struct {
     unsigned threads_n;
 } pool_t;
 
+/* A connection as the reaper sees it. */
+typedef struct held held_t;
+
+/* Shuts connections that take too long over a request's headers. One lock. */
+typedef struct {
+    pthread_mutex_t lock; /* guards first and stop */
+    pthread_cond_t wake;
+    held_t *first;
+    bool stop;
+    bool runs;
+    pthread_t thread;
+} reaper_t;
+
 typedef struct {
     http_server_t *server;
     struct MHD_Daemon *daemon;
@@ -49,6 +63,7 @@ struct http_server {
     size_t listeners_n;
     pool_t pool;
     bool pool_runs;
+    reaper_t reaper;
     bool stopped;
     char id_prefix[9];
     _Atomic uint64_t requests;
@@ -103,6 +118,18 @@ bool pool_push(pool_t *pool, exchange_t *x);
 /* Refuses what waits, awaits what runs, joins the threads. */
 void pool_stop(pool_t *pool);
 void pool_counts(pool_t *pool, unsigned *ret_waiting, unsigned *ret_running);
+
+/* libmicrohttpd's callback at a connection's beginning and end; cls is the listener_t. */
+void connection_notify(void *cls, struct MHD_Connection *connection, void **context,
+                       enum MHD_ConnectionNotificationCode code);
+/* The deadline of a connection ends, or begins anew. On its event thread. */
+void reaper_headers_are_complete(struct MHD_Connection *connection);
+void reaper_await_headers(const http_server_t *server, struct MHD_Connection *connection);
+void reaper_init(reaper_t *reaper);
+err_t *reaper_start(http_server_t *server) WARN_UNUSED;
+/* After the listeners are gone; idempotent. */
+void reaper_stop(reaper_t *reaper);
+void reaper_done(reaper_t *reaper);
 
 err_t *listener_open(listener_t *listener, const http_listener_t *config) WARN_UNUSED;
 err_t *listener_start(listener_t *listener, const http_listener_t *config) WARN_UNUSED;

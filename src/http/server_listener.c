@@ -122,7 +122,8 @@ err_t *listener_start(listener_t *l, const http_listener_t *config) {
         c->per_address, MHD_OPTION_CONNECTION_TIMEOUT, c->idle_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_CONNECTION_MEMORY,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_end, l, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_end, l, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_notify, l, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     mem_wipe(l->key_pem, l->key_size);
     if (!l->daemon && config->tls)
         return err_new(ERR_USAGE, "cannot start TLS on %s: do key and certificate fit?",

@@ -3,12 +3,14 @@
  */
 #include "http/server.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,7 +108,7 @@ static void after(void *ctx, const http_request_t *request, const http_reply_t *
 
 /* ---- fixture ---- */
 
-static err_t *start(fixture_t *f, unsigned workers, unsigned queue) {
+static err_t *start_with(fixture_t *f, http_server_config_t config) {
     const http_listener_t listeners[] = {
         {.address = "127.0.0.1"},
         {.address = "127.0.0.1",
@@ -118,19 +120,21 @@ static err_t *start(fixture_t *f, unsigned workers, unsigned queue) {
          .request_client_cert = true,
          .client_ca_pem = buf_bytes(&certs.ca_pem)},
     };
-    const http_server_config_t config = {.listeners = listeners,
-                                         .listeners_n = 2,
-                                         .routes = routes,
-                                         .routes_n = sizeof routes / sizeof routes[0],
-                                         .ctx = f,
-                                         .before = before,
-                                         .after = after,
-                                         .workers = workers,
-                                         .queue = queue};
+    config.listeners = listeners;
+    config.listeners_n = 2;
+    config.routes = routes;
+    config.routes_n = sizeof routes / sizeof routes[0];
+    config.ctx = f;
+    config.before = before;
+    config.after = after;
     TRY(http_server_start(&config, &f->server));
     f->plain = http_server_port(f->server, 0);
     f->tls = http_server_port(f->server, 1);
     return NULL;
+}
+
+static err_t *start(fixture_t *f, unsigned workers, unsigned queue) {
+    return start_with(f, (http_server_config_t){.workers = workers, .queue = queue});
 }
 
 static int setup(void **state) {
@@ -430,6 +434,63 @@ static void test_server__half_a_handshake_is_idle(void **state) {
     close(fd);
 }
 
+/* Whether the peer hangs up on a client that sends a byte every 100 ms, for 6 s at most. */
+static bool dripping_is_cut(uint16_t port, const char *first) {
+    static const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    char byte = 0;
+    int fd = help_connect(port);
+    bool cut = false;
+    help_send(fd, first);
+    for (int i = 0; i < 60 && !cut; i++) {
+        nanosleep(&pause, NULL); /* the drip itself */
+        help_send(fd, "x");
+        cut = recv(fd, &byte, 1, MSG_DONTWAIT) == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    }
+    close(fd);
+    return cut;
+}
+
+static void test_server__headers_have_a_deadline(void **state) {
+    (void)state;
+    fixture_t f = {.server = NULL};
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, 100000);
+    assert_ok(start_with(&f, (http_server_config_t){.workers = 2, .head_s = 1}));
+    assert_true(dripping_is_cut(f.plain, "GET /show?"));
+    assert_true(dripping_is_cut(f.plain, "GET /show HTTP/1.1\r\nX: "));
+    assert_true(dripping_is_cut(f.tls, "\x16\x03\x01\x02"));
+    /* The second request of a connection as well; a body may take longer. */
+    static const struct timespec pause = {.tv_sec = 1, .tv_nsec = 500 * 1000 * 1000};
+    int fd = help_connect(f.plain);
+    help_send(fd, "POST /show HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na");
+    nanosleep(&pause, NULL); /* beyond the deadline of headers */
+    help_send(fd, "b");
+    help_read(fd, &out, "body=2\n");
+    assert_true(help_has(&out, "body=2\n"));
+    help_send(fd, "GET /show HT");
+    help_read(fd, &out, NULL); /* until it is cut */
+    assert_false(help_has(&out, "HTTP/1.1 400"));
+    close(fd);
+    http_server_free(f.server);
+}
+
+static void test_server__one_address_does_not_take_all_connections(void **state) {
+    (void)state;
+    fixture_t f = {.server = NULL};
+    int fds[4];
+    char byte = 0;
+    assert_ok(start_with(&f, (http_server_config_t){.workers = 2, .per_address = 3}));
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = help_connect(f.plain);
+        help_send(fds[i], "G");
+    }
+    assert_true(recv(fds[3], &byte, 1, 0) <= 0);
+    assert_int_equal(recv(fds[0], &byte, 1, MSG_DONTWAIT), -1); /* still open */
+    assert_true(errno == EAGAIN || errno == EWOULDBLOCK);
+    for (size_t i = 0; i < 4; i++) close(fds[i]);
+    http_server_free(f.server);
+}
+
 typedef struct {
     unsigned ok;
 } tally_t;
@@ -619,6 +680,8 @@ int main(void) {
         WITH_SERVER(test_server__sends_files),
         WITH_SERVER(test_server__tls_and_client_certificate),
         WITH_SERVER(test_server__half_a_handshake_is_idle),
+        cmocka_unit_test(test_server__headers_have_a_deadline),
+        cmocka_unit_test(test_server__one_address_does_not_take_all_connections),
         cmocka_unit_test(test_server__two_hundred_at_once),
         WITH_SERVER(test_server__stops_gracefully),
         WITH_SERVER(test_server__stops_at_once),
