@@ -22,7 +22,7 @@ err_t *cert_cache_new(size_t slots, cert_cache_t **ret_cache) {
     size_t room = 1;
     while (room < slots) room *= 2;
     cert_cache_t *cache = mem_zalloc(sizeof *cache);
-    cert_t **array = cache ? mem_array(room, sizeof *array) : NULL;
+    cert_t **array = cache ? mem_array(room, sizeof(cert_t *)) : NULL;
     if (!array) {
         mem_free(cache);
         return err_nomem();

@@ -83,8 +83,7 @@ err_t *plist_real_write(double value, buf_t *out) {
     locale_t before = uselocale(c);
     for (int digits = 15; digits <= 17; digits++) {
         (void)snprintf(text, sizeof text, "%.*g", digits, value);
-        double back = strtod(text, NULL);
-        if (memcmp(&back, &value, sizeof back) == 0) break;
+        if (strtod(text, NULL) == value) break;
     }
     (void)uselocale(before);
     freelocale(c);

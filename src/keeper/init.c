@@ -52,7 +52,7 @@ static void work_done(work_t *w) {
 DEFINE_CLEANUP_VALUE(work_t, work_done)
 
 /* Fills in subject, serial and dates, and issues under the root (or self-signed). */
-static err_t *issue(work_t *w, const char *role, int64_t validity_s, cert_spec_t *spec,
+static err_t *issue(work_t *w, const char *role, int64_t validity_s, const cert_spec_t *rest,
                     cert_t **ret_cert) {
     const keeper_init_t *init = w->init;
     char common[COMMON_NAME_MAX + 1];
@@ -62,12 +62,13 @@ static err_t *issue(work_t *w, const char *role, int64_t validity_s, cert_spec_t
     uint8_t serial[CERT_SERIAL_SIZE];
     TRY(cert_serial_random(init->rnd, serial));
     int64_t now = clk_unix(init->clk);
-    spec->subject = subject;
-    spec->subject_n = 2;
-    spec->serial = BYTES_ARRAY(serial);
-    spec->not_before = now - BACKDATE_S;
-    spec->not_after = now + validity_s;
-    TRY_WRAP(cert_issue(spec, w->root, w->root_key, ret_cert), "%s", role);
+    cert_spec_t spec = *rest;
+    spec.subject = subject;
+    spec.subject_n = 2;
+    spec.serial = BYTES_ARRAY(serial);
+    spec.not_before = now - BACKDATE_S;
+    spec.not_after = now + validity_s;
+    TRY_WRAP(cert_issue(&spec, w->root, w->root_key, ret_cert), "%s", role);
     return NULL;
 }
 

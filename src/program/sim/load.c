@@ -111,7 +111,7 @@ int64_t load_percentile(const int64_t *sorted, size_t n, double share) {
 static err_t *prepare(load_t *load) {
     const load_plan_t *plan = load->plan;
     load->slots = mem_array(plan->concurrency, sizeof *load->slots);
-    load->idle = mem_array(plan->concurrency, sizeof *load->idle);
+    load->idle = mem_array(plan->concurrency, sizeof(dialogue_t *));
     load->times = mem_array(plan->dialogues + 1, sizeof *load->times);
     if (!load->slots || !load->idle || !load->times) return err_nomem();
     for (size_t i = 0; i < plan->concurrency; i++) load->idle[load->idle_n++] = &load->slots[i];

@@ -277,8 +277,9 @@ static void test_audit__pins_detect_a_rollback(void **state) {
     assert_bad(buf_bytes(&f.text), &options, 12, "rewritten");
     buf_t raw;
     buf_init(&raw, 64);
-    const char *last = (const char *)f.text.p + line_start(buf_bytes(&f.text), 12);
-    const char *hex = strstr(last, "\"hash\":\"") + 8;
+    const char *text;
+    assert_ok(buf_cstr(&f.text, &text));
+    const char *hex = strstr(text + line_start(buf_bytes(&f.text), 12), "\"hash\":\"") + 8;
     assert_ok(text_unhex(bytes_make(hex, 64), &raw));
     memcpy(hash, raw.p, sizeof hash);
     buf_done(&raw);

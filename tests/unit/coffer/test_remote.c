@@ -75,7 +75,7 @@ static void test_remote__splits_urls(void **state) {
 /* A request that must fail before it reaches a server. */
 static err_t *call(args_given_t *given, size_t n) {
     args_t args = {.group = "", .given_n = n};
-    memcpy(args.given, given, n * sizeof *given);
+    for (size_t i = 0; i < n; i++) args.given[i] = given[i];
     cli_t cli = {.args = &args, .clk = clk_real(), .rnd = rnd_real(), .out = stdout, .err = stderr};
     err_t *e = remote_call(&cli, "GET", "/status", NULL, NULL);
     remote_free(cli.remote);

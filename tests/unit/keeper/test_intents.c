@@ -459,11 +459,11 @@ static void test_core__refuses_wrong_roles_and_unknown_intents_and_logs_it(void 
 static void test_core__garbage_is_an_error(void **state) {
     keeper_fixture_t *f = *state;
     static const uint8_t garbage[] = {0, 0, 0, 5, 'h', 'e', 'l', 'l', 'o', 0xff, 0xff, 0xff, 0xff};
-    for (uint16_t intent = KEEPER_STATUS; intent <= KEEPER_LOG; intent++) {
+    for (int intent = KEEPER_STATUS; intent <= KEEPER_LOG; intent++) {
         for (size_t n = 0; n <= sizeof garbage; n++) {
             CLEANUP(buf_done) buf_t out;
             buf_init(&out, 65536);
-            err_t *e = keeper_fixture_ask(f, intent, bytes_make(garbage, n), &out);
+            err_t *e = keeper_fixture_ask(f, (uint16_t)intent, bytes_make(garbage, n), &out);
             if (intent == KEEPER_STATUS && n == 0) assert_null(e);
             else if (!e) assert_true(intent == KEEPER_LOG || intent == KEEPER_PUBLIC);
             err_free(e);

@@ -192,7 +192,7 @@ static void test_keeper_process__kill_loses_nothing_that_was_answered(void **sta
         pthread_t threads[THREADS];
         for (int i = 0; i < THREADS; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, issue_until_killed, &answered), 0);
-        while (atomic_load(&answered.count) < (size_t)(20 + 13 * round)) (void)usleep(500);
+        while (atomic_load(&answered.count) < 20 + 13 * (size_t)round) (void)usleep(500);
         assert_int_equal(kill(r->pid, SIGKILL), 0);
         for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
         assert_int_equal(WTERMSIG(reap(r)), SIGKILL);

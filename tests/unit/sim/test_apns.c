@@ -168,6 +168,12 @@ static void serve(const world_t *w, const char *script, int out) {
     _exit(e ? 1 : 0);
 }
 
+static unsigned port_after(const char *line, const char *text) {
+    const char *at = strstr(line, text);
+    assert_non_null(at);
+    return (unsigned)strtoul(at + strlen(text), NULL, 10);
+}
+
 static void start(world_t *w, const char *script) {
     int ends[2];
     char line[300] = "";
@@ -180,10 +186,8 @@ static void start(world_t *w, const char *script) {
     assert_non_null(in);
     assert_non_null(fgets(line, sizeof line, in));
     (void)fclose(in); /* the child says nothing that matters any more */
-    const char *at = strstr(line, "https://127.0.0.1:");
-    assert_non_null(at);
-    assert_int_equal(
-        sscanf(at, "https://127.0.0.1:%u, devices at 127.0.0.1:%u", &w->port, &w->device_port), 2);
+    w->port = port_after(line, "https://127.0.0.1:");
+    w->device_port = port_after(line, "devices at 127.0.0.1:");
 }
 
 static void stop(world_t *w) {
