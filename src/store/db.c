@@ -1,7 +1,8 @@
 /*
- * The façade's common part: the writer thread with its group commit, the pool of readers, hooks,
- * scripts. See db.h. Any process but the keeper; one writer thread a process, readers on the
- * caller's thread.
+ * The façade's common part: group commit, the pool of readers, hooks, scripts. See db.h. Any
+ * process but the keeper. There is no writer thread: of those who want to write one leads, runs
+ * what is queued in one transaction on its own thread, and hands the lead on; so a lone writer
+ * costs no change of threads, and many share one flush.
  */
 #include "store/db.h"
 
@@ -21,6 +22,8 @@ struct request {
     db_fn fn;
     void *arg;
     err_t *error;
+    pthread_t thread; /* whose it is */
+    bool lead;        /* woken to lead, not because it is done */
     sem_t done; /* a condition's waiter would wake only to queue for the lock its waker holds */
     request_t *next;
 };
@@ -30,18 +33,16 @@ struct db {
     db_options_t options;
     const clk_t *clk;
     pthread_mutex_t lock; /* guards what follows, but for `writer` and `group` */
-    pthread_cond_t work;  /* the queue is no longer empty, or closing */
     request_t *queue;     /* first in, first out */
     request_t **queue_end;
     size_t waiting;
-    bool closing;
-    bool thread_started;
-    pthread_t thread;
+    bool led;         /* somebody leads */
+    pthread_t leader; /* who, if led */
     pthread_cond_t reader_free;
     db_conn_t *readers; /* idle */
     unsigned readers_open;
 
-    db_conn_t *writer; /* used by the writer thread alone */
+    db_conn_t *writer; /* used by the leader alone */
     request_t *group[LIMIT_DB_BATCH];
 };
 
@@ -89,7 +90,7 @@ err_t *db_after_commit(db_conn_t *conn, void (*fn)(void *arg), void *arg) {
     return NULL;
 }
 
-/* ---- the writer ------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------- */
 
 /* Runs one request in a savepoint of its own. */
 static err_t *run_request(db_conn_t *conn, const request_t *request) {
@@ -178,40 +179,57 @@ static size_t run_group(db_t *db) {
     return count;
 }
 
-static void *writer_main(void *arg) {
-    db_t *db = arg;
+/* Runs one group and hands the lead to the first of those who came meanwhile, if anybody did. */
+static void lead(db_t *db, const request_t *self) {
+    size_t count = run_group(db);
+    /* A request is gone from its owner's stack once it is told: look at nothing of it afterwards.
+     */
+    for (size_t i = 0; i < count; i++)
+        if (db->group[i] != self) (void)sem_post(&db->group[i]->done);
     (void)pthread_mutex_lock(&db->lock);
-    for (;;) {
-        while (!db->queue && !db->closing) (void)pthread_cond_wait(&db->work, &db->lock);
-        if (!db->queue) break;
-        (void)pthread_mutex_unlock(&db->lock);
-        size_t count = run_group(db);
-        for (size_t i = 0; i < count; i++) (void)sem_post(&db->group[i]->done);
-        (void)pthread_mutex_lock(&db->lock);
+    request_t *next = db->queue;
+    if (next) {
+        next->lead = true;
+        db->leader = next->thread;
+    } else {
+        db->led = false;
     }
     (void)pthread_mutex_unlock(&db->lock);
-    return NULL;
+    if (next) (void)sem_post(&next->done);
+}
+
+/* Queues the request; *ret_lead: nobody leads, so the caller does. */
+static err_t *enqueue(db_t *db, request_t *request, bool *ret_lead) {
+    (void)pthread_mutex_lock(&db->lock);
+    err_t *e = NULL;
+    if (db->led && pthread_equal(request->thread, db->leader))
+        e = err_new(ERR_INTERNAL, "db_write inside db_write");
+    else if (db->waiting >= LIMIT_DB_QUEUE)
+        e = err_new(ERR_BUSY, "%d writes are waiting already", LIMIT_DB_QUEUE);
+    if (!e) {
+        *db->queue_end = request;
+        db->queue_end = &request->next;
+        db->waiting++;
+        *ret_lead = !db->led;
+        if (!db->led) db->leader = request->thread;
+        db->led = true;
+    }
+    (void)pthread_mutex_unlock(&db->lock);
+    return e;
 }
 
 err_t *db_write(db_t *db, db_fn fn, void *arg) {
-    if (pthread_equal(pthread_self(), db->thread))
-        return err_new(ERR_INTERNAL, "db_write inside db_write");
-    request_t request = {.fn = fn, .arg = arg};
-    (void)pthread_mutex_lock(&db->lock);
-    if (db->waiting >= LIMIT_DB_QUEUE) {
-        (void)pthread_mutex_unlock(&db->lock);
-        return err_new(ERR_BUSY, "%d writes are waiting already", LIMIT_DB_QUEUE);
-    }
+    request_t request = {.fn = fn, .arg = arg, .thread = pthread_self()};
+    bool leading = false;
     (void)sem_init(&request.done, 0, 0);
-    *db->queue_end = &request;
-    db->queue_end = &request.next;
-    bool first = db->waiting++ == 0;
-    (void)pthread_mutex_unlock(&db->lock);
-    /* The writer finds the request without this call as well, if it looked meanwhile. */
-    if (first) (void)pthread_cond_signal(&db->work);
-    while (sem_wait(&request.done) != 0) continue; /* a signal handler ran */
+    err_t *e = enqueue(db, &request, &leading);
+    if (!e && !leading) {
+        while (sem_wait(&request.done) != 0) continue; /* a signal handler ran */
+        leading = request.lead;
+    }
+    if (leading) lead(db, &request); /* the first in the queue: so it is in this group */
     (void)sem_destroy(&request.done);
-    return request.error;
+    return e ? e : request.error;
 }
 
 /* ---- readers ---------------------------------------------------------------------------- */
@@ -262,13 +280,6 @@ err_t *db_read(db_t *db, db_fn fn, void *arg) {
 
 void db_close(db_t *db) {
     if (!db) return;
-    if (db->thread_started) {
-        (void)pthread_mutex_lock(&db->lock);
-        db->closing = true;
-        (void)pthread_cond_signal(&db->work);
-        (void)pthread_mutex_unlock(&db->lock);
-        (void)pthread_join(db->thread, NULL);
-    }
     while (db->readers) {
         db_conn_t *next = db->readers->next;
         conn_free(db->readers);
@@ -276,7 +287,6 @@ void db_close(db_t *db) {
     }
     conn_free(db->writer); /* last: it folds the write-ahead log into the file */
     (void)pthread_cond_destroy(&db->reader_free);
-    (void)pthread_cond_destroy(&db->work);
     (void)pthread_mutex_destroy(&db->lock);
     mem_free(db->path);
     mem_free(db);
@@ -286,7 +296,6 @@ err_t *db_open(const char *path, const db_options_t *options, const clk_t *clk, 
     CLEANUP(db_close) db_t *db = mem_zalloc(sizeof *db);
     if (!db) return err_nomem();
     (void)pthread_mutex_init(&db->lock, NULL);
-    (void)pthread_cond_init(&db->work, NULL);
     (void)pthread_cond_init(&db->reader_free, NULL);
     db->queue_end = &db->queue;
     db->clk = clk;
@@ -296,9 +305,6 @@ err_t *db_open(const char *path, const db_options_t *options, const clk_t *clk, 
     db->path = mem_strdup(path);
     if (!db->path) return err_nomem();
     TRY(conn_new(db, true, &db->writer));
-    int failed = pthread_create(&db->thread, NULL, writer_main, db);
-    if (failed) return err_errno(failed, "cannot start the database writer");
-    db->thread_started = true;
     *ret_db = STEAL(db);
     return NULL;
 }

@@ -4,8 +4,8 @@
  * group commit, hooks), db_sqlite.c speaks to SQLite.
  *
  * Durability: db_write returns success only after the COMMIT that holds its work is on disk.
- * Writes of one process go through one writer thread, which runs many of them in one
- * transaction, each in a savepoint of its own. Reads run on a small pool of read-only
+ * Writes of one process go through one connection: one of the callers leads and runs many of them
+ * in one transaction, each in a savepoint of its own. Reads run on a small pool of read-only
  * connections, each in a read transaction, and never wait for writers.
  *
  * Threads: db_write and db_read may be called from any thread; open the database after fork.
@@ -38,7 +38,7 @@ typedef struct {
 typedef err_t *(*db_fn)(db_conn_t *conn, void *arg);
 
 /*
- * Opens (and makes, 0600) the database and starts the writer thread. `options` may be NULL.
+ * Opens (and makes, 0600) the database. `options` may be NULL.
  * `clk` is borrowed. ERR_IO, ERR_INVALID (not a database), ERR_FULL, ERR_BUSY.
  */
 err_t *db_open(const char *path, const db_options_t *options, const clk_t *clk,
@@ -47,8 +47,8 @@ err_t *db_open(const char *path, const db_options_t *options, const clk_t *clk,
 void db_close(db_t *db);
 
 /*
- * Queues fn for the writer thread and waits until its group is on disk. fn runs once, on the
- * writer thread, and must not wait for anything (no network, no keeper, no db_write).
+ * Queues fn and waits until its group is on disk. fn runs once, on the thread of whichever caller
+ * leads the group, and must not wait for anything (no network, no keeper, no db_write).
  * fn's own error comes back as it is. ERR_BUSY: LIMIT_DB_QUEUE writes wait already, or another
  * process kept the database longer than busy_ms. ERR_FULL, ERR_IO: nothing of the group was kept.
  */
@@ -60,9 +60,9 @@ err_t *db_write(db_t *db, db_fn fn, void *arg) WARN_UNUSED;
 err_t *db_read(db_t *db, db_fn fn, void *arg) WARN_UNUSED;
 
 /*
- * Has fn(arg) called on the writer thread once the group is on disk, before db_write returns;
- * the same fn and arg only once a group. Dropped if this db_fn call or the group fails. fn must
- * be short and must not use the database. ERR_INTERNAL in db_read.
+ * Has fn(arg) called, on the leading caller's thread, once the group is on disk, before db_write
+ * returns; the same fn and arg only once a group. Dropped if this db_fn call or the group fails. fn
+ * must be short and must not use the database. ERR_INTERNAL in db_read.
  */
 err_t *db_after_commit(db_conn_t *conn, void (*fn)(void *arg), void *arg) WARN_UNUSED;
 
