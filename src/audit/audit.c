@@ -1,6 +1,6 @@
 /*
  * The chain: canonical bytes, hashes, appending, heads. See audit.h and docs/formats/audit.md.
- * Appending runs on the database's writer thread; nothing is remembered between entries, so a
+ * Appending runs inside a db_write; nothing is remembered between entries, so a
  * savepoint that is rolled back takes its entries with it and leaves the chain whole.
  */
 #include "audit/audit.h"

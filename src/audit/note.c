@@ -1,5 +1,5 @@
 /*
- * Audit entries with a flat list of details: see note.h. On the writer thread.
+ * Audit entries with a flat list of details: see note.h. Inside a db_write.
  */
 #include "audit/note.h"
 

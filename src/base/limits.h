@@ -112,13 +112,15 @@ enum {
     LIMIT_DB_STATEMENTS = 512, /* prepared statements kept by one connection */
 
     /* Keeper */
-    LIMIT_KEEPER_OBJECT = 400,          /* bytes of a log entry's object, cut beyond */
-    LIMIT_KEEPER_OUTCOME = 200,         /* bytes of a log entry's outcome, cut beyond */
-    LIMIT_KEEPER_OWNER = 256,           /* bytes of whom a certificate is for */
-    LIMIT_KEEPER_NAMES = 16 * 1024,     /* bytes of the subjectAltNames asked for */
-    LIMIT_KEEPER_KIND = 64,             /* bytes of a secret's kind */
-    LIMIT_KEEPER_SECRET = 64 * 1024,    /* bytes of a secret to seal (unlock tokens are largest) */
-    LIMIT_KEEPER_RELEASES = 10,         /* secrets released to one device in 24 hours */
+    LIMIT_KEEPER_OBJECT = 400,       /* bytes of a log entry's object, cut beyond */
+    LIMIT_KEEPER_OUTCOME = 200,      /* bytes of a log entry's outcome, cut beyond */
+    LIMIT_KEEPER_OWNER = 256,        /* bytes of whom a certificate is for */
+    LIMIT_KEEPER_NAMES = 16 * 1024,  /* bytes of the subjectAltNames asked for */
+    LIMIT_KEEPER_KIND = 64,          /* bytes of a secret's kind */
+    LIMIT_KEEPER_SECRET = 64 * 1024, /* bytes of a secret to seal (unlock tokens are largest) */
+    LIMIT_KEEPER_RELEASES = 10,      /* commands of one device given a secret in 24 hours, a kind */
+    LIMIT_KEEPER_REDELIVERIES = 4,   /* times that, counting commands delivered again */
+    LIMIT_KEEPER_RELEASES_ALL = 5000,   /* releases to all devices in 24 hours, a kind */
     LIMIT_KEEPER_NONCE = 64,            /* bytes of a SCEP senderNonce; 16 by the standard */
     LIMIT_KEEPER_FAIL_TEXT = 512,       /* bytes of a failInfoText */
     LIMIT_KEEPER_LOG_PAGE = 128 * 1024, /* bytes of one answer to KEEPER_LOG */

@@ -1,5 +1,5 @@
 /*
- * Results into the device's row: see result.h. On the writer thread; pure but for its rows.
+ * Results into the device's row: see result.h. Inside a db_write; pure but for its rows.
  */
 #include "device/result.h"
 

@@ -4,6 +4,7 @@
  */
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "keeper/intent.h"
 
 #define HEAD_DOMAIN "coffer/v1/audit-head"
@@ -46,7 +47,10 @@ err_t *intent_sign_audit_head(const keeper_core_t *core, const intent_call_t *ca
     TRY(wire_get_i64(&r, &unix_ms));
     TRY(wire_done(&r));
     if (seq < 1 || unix_ms < 0) return err_new(ERR_INVALID, "no such audit head");
-    intent_about(answer, "node=%s seq=%lld", node, (long long)seq);
+    /* the hash too: what was signed can be compared with an export later */
+    CLEANUP(mem_free) char *hex = NULL;
+    TRY(text_hex_new(hash, &hex));
+    intent_about(answer, "node=%s seq=%lld hash=%s", node, (long long)seq, hex);
     TRY(check_node(node, call->role));
     CLEANUP(buf_done) buf_t message, signature;
     buf_init(&message, MESSAGE_MAX);

@@ -43,6 +43,7 @@ static const char *const migrations[] = {
     " command TEXT NOT NULL,"
     " ms INTEGER NOT NULL);"
     "CREATE INDEX release_by_device ON release(device, ms);"
+    "CREATE INDEX release_by_kind ON release(kind, ms);"
     "CREATE TABLE head (" /* of each audit chain: the last one signed */
     " node TEXT PRIMARY KEY,"
     " seq INTEGER NOT NULL,"

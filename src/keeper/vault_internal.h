@@ -15,6 +15,20 @@ typedef struct {
     uint8_t hash[VAULT_HASH_SIZE];
 } vault_tip_t;
 
+/*
+ * What anybody can have the keeper do as often as he likes, without being known, must not fill the
+ * disk: the first of a kind is an entry, those that follow within VAULT_TALLY_MS are one together.
+ */
+typedef struct {
+    const char *role; /* static; NULL: free */
+    const char *intent;
+    int64_t until_ms;  /* of the wall clock */
+    uint64_t count;    /* not in the log yet */
+    uint64_t last_seq; /* of the entry that they are like */
+} vault_tally_t;
+
+enum { VAULT_TALLIES = 8 };
+
 /* One log entry as it is hashed and stored. */
 typedef struct {
     uint64_t seq;
@@ -32,9 +46,10 @@ struct vault {
     /* The writer's connection; before vault_start it is the main thread's. */
     sql_t *writer;
     sql_stmt_t *begin, *commit, *rollback;
-    sql_stmt_t *insert_log, *insert_issued, *insert_release, *count_releases, *forget_releases,
-        *move_head;
-    vault_tip_t tip; /* committed */
+    sql_stmt_t *insert_log, *insert_issued, *insert_release, *count_releases, *count_all_releases,
+        *forget_releases, *move_head;
+    vault_tip_t tip;                      /* committed */
+    vault_tally_t tallies[VAULT_TALLIES]; /* the writer's; as they are after the last commit */
 
     pthread_t thread;
     bool started;

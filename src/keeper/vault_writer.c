@@ -4,6 +4,7 @@
  * little so that they share a later fsync.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -11,6 +12,7 @@
 
 enum {
     VAULT_LINGER_MS = 50,         /* entries without a waiter gather for so long */
+    VAULT_TALLY_MS = 60 * 1000,   /* entries alike are counted together for so long */
     VAULT_RETRY_MS = 500,         /* pause after a failed commit of such entries */
     DAY_MS = 24 * 60 * 60 * 1000, /* the period of a release cap */
     ENTRY_MAX = 4096,             /* bytes of one entry's hashed form */
@@ -32,9 +34,11 @@ err_t *vault_writer_prepare(vault_t *vault) {
     TRY(sql_prepare(sql, "INSERT INTO release (device, kind, command, ms) VALUES (?, ?, ?, ?)",
                     &vault->insert_release));
     TRY(sql_prepare(sql,
-                    "SELECT count(DISTINCT command) FROM release WHERE device = ? AND kind = ?"
-                    " AND ms > ? AND command <> ?",
+                    "SELECT count(DISTINCT CASE WHEN command <> ? THEN command END), count(*)"
+                    " FROM release WHERE device = ? AND kind = ? AND ms > ?",
                     &vault->count_releases));
+    TRY(sql_prepare(sql, "SELECT count(*) FROM release WHERE kind = ? AND ms > ?",
+                    &vault->count_all_releases));
     TRY(sql_prepare(sql,
                     "INSERT INTO head (node, seq, hash, ms) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, hash = excluded.hash,"
@@ -66,6 +70,7 @@ typedef struct {
     vault_tip_t tip;
     uint64_t certificates;
     int64_t now_ms;
+    vault_tally_t tallies[VAULT_TALLIES];
     buf_t scratch;
 } batch_t;
 
@@ -84,27 +89,46 @@ static err_t *write_issued(vault_t *vault, const vault_issued_t *issued, batch_t
     return NULL;
 }
 
+/* How many releases of this kind there were since then: to other commands of this device, to this
+ * device at all, and to all devices. */
+static err_t *count_releases(vault_t *vault, const vault_release_t *release, int64_t since,
+                             int64_t ret_counts[3]) {
+    sql_stmt_t *one = vault->count_releases, *all = vault->count_all_releases;
+    bool row = false;
+    sql_bind_str(one, 1, release->command);
+    sql_bind_str(one, 2, release->device);
+    sql_bind_str(one, 3, release->kind);
+    sql_bind_i64(one, 4, since);
+    err_t *e = sql_step(one, &row);
+    ret_counts[0] = e || !row ? 0 : sql_i64(one, 0);
+    ret_counts[1] = e || !row ? 0 : sql_i64(one, 1);
+    sql_end(one);
+    if (e) return e;
+    sql_bind_str(all, 1, release->kind);
+    sql_bind_i64(all, 2, since);
+    e = sql_step(all, &row);
+    ret_counts[2] = e || !row ? 0 : sql_i64(all, 0);
+    sql_end(all);
+    return e;
+}
+
 /*
- * The cap is checked here, in the one thread that records releases, so no race gets past it. Each
- * kind has its own: a device that asks for its bootstrap token must not use up its lock's PIN. A
- * command that is delivered again counts once.
+ * The caps are checked here, in the one thread that records releases, so no race gets past them.
+ * Each kind has its own: a device that asks for its bootstrap token must not use up its lock's PIN.
+ * A command that is delivered again counts once, within reason: which command it is, the caller
+ * says. The cap over all devices bounds what a fallen caller gets before somebody looks.
  */
 static err_t *write_release(vault_t *vault, const vault_release_t *release, batch_t *batch,
                             err_t **ret_refused) {
-    int64_t since = batch->now_ms - DAY_MS;
-    sql_bind_str(vault->count_releases, 1, release->device);
-    sql_bind_str(vault->count_releases, 2, release->kind);
-    sql_bind_i64(vault->count_releases, 3, since);
-    sql_bind_str(vault->count_releases, 4, release->command);
-    bool row = false;
-    err_t *e = sql_step(vault->count_releases, &row);
-    int64_t count = e || !row ? 0 : sql_i64(vault->count_releases, 0);
-    sql_end(vault->count_releases);
-    if (e) return e;
-    if (count >= (int64_t)release->cap) {
+    int64_t since = batch->now_ms - DAY_MS, counts[3] = {0};
+    TRY(count_releases(vault, release, since, counts));
+    if (counts[0] >= (int64_t)release->cap ||
+        counts[1] >= (int64_t)release->cap * LIMIT_KEEPER_REDELIVERIES ||
+        counts[2] >= LIMIT_KEEPER_RELEASES_ALL) {
         *ret_refused =
-            err_new(ERR_BUSY, "%lld secrets of this kind were released to this device in 24 hours",
-                    (long long)count);
+            err_new(ERR_BUSY, "%lld secrets of this kind were released to %s in 24 hours",
+                    (long long)(counts[2] >= LIMIT_KEEPER_RELEASES_ALL ? counts[2] : counts[1]),
+                    counts[2] >= LIMIT_KEEPER_RELEASES_ALL ? "devices" : "this device");
         return NULL;
     }
     sql_bind_str(vault->forget_releases, 1, release->device);
@@ -140,14 +164,15 @@ static err_t *write_head(vault_t *vault, const vault_head_t *head, batch_t *batc
     return NULL;
 }
 
-static err_t *write_log(vault_t *vault, const vault_op_t *op, batch_t *batch) {
+static err_t *write_entry(vault_t *vault, const char *role, const char *intent, const char *object,
+                          const char *outcome, batch_t *batch) {
     vault_entry_t entry = {
         .seq = batch->tip.seq + 1,
         .ms = batch->now_ms,
-        .role = bytes_str(op->role),
-        .intent = bytes_str(op->intent),
-        .object = bytes_str(op->object),
-        .outcome = bytes_str(op->refused ? err_message(op->refused) : op->outcome),
+        .role = bytes_str(role),
+        .intent = bytes_str(intent),
+        .object = bytes_str(object),
+        .outcome = bytes_str(outcome),
         .previous = batch->tip.hash,
     };
     uint8_t hash[VAULT_HASH_SIZE];
@@ -155,16 +180,67 @@ static err_t *write_log(vault_t *vault, const vault_op_t *op, batch_t *batch) {
     sql_stmt_t *stmt = vault->insert_log;
     sql_bind_i64(stmt, 1, (int64_t)entry.seq);
     sql_bind_i64(stmt, 2, entry.ms);
-    sql_bind_str(stmt, 3, op->role);
-    sql_bind_str(stmt, 4, op->intent);
-    sql_bind_str(stmt, 5, op->object);
-    sql_bind_str(stmt, 6, op->refused ? err_message(op->refused) : op->outcome);
+    sql_bind_str(stmt, 3, role);
+    sql_bind_str(stmt, 4, intent);
+    sql_bind_str(stmt, 5, object);
+    sql_bind_str(stmt, 6, outcome);
     sql_bind_bytes(stmt, 7, bytes_make(entry.previous, VAULT_HASH_SIZE));
     sql_bind_bytes(stmt, 8, BYTES_ARRAY(hash));
     TRY(sql_run(stmt));
     batch->tip.seq = entry.seq;
     memcpy(batch->tip.hash, hash, sizeof hash);
     return NULL;
+}
+
+/* ---- entries alike ---- */
+
+/* One entry for those counted, once their time is over or with `all`. */
+static err_t *write_tallies(vault_t *vault, bool all, batch_t *batch) {
+    for (size_t i = 0; i < VAULT_TALLIES; i++) {
+        vault_tally_t *tally = &batch->tallies[i];
+        if (!tally->role || (!all && batch->now_ms < tally->until_ms)) continue;
+        char object[LIMIT_KEEPER_OBJECT + 1];
+        (void)snprintf(object, sizeof object, "%llu more like entry %llu",
+                       (unsigned long long)tally->count, (unsigned long long)tally->last_seq);
+        if (tally->count)
+            TRY(write_entry(vault, tally->role, tally->intent, object, "counted", batch));
+        *tally = (vault_tally_t){0};
+    }
+    return NULL;
+}
+
+/* The tally that counts this operation, or NULL when it gets an entry (and begins one, if it can).
+ */
+static vault_tally_t *find_tally(const vault_op_t *op, batch_t *batch) {
+    vault_tally_t *unused = NULL;
+    for (size_t i = 0; i < VAULT_TALLIES; i++) {
+        vault_tally_t *tally = &batch->tallies[i];
+        if (!tally->role) unused = tally;
+        else if (strcmp(tally->role, op->role) == 0 && strcmp(tally->intent, op->intent) == 0)
+            return tally;
+    }
+    if (unused)
+        *unused = (vault_tally_t){.role = op->role,
+                                  .intent = op->intent,
+                                  .until_ms = batch->now_ms + VAULT_TALLY_MS,
+                                  .last_seq = batch->tip.seq + 1};
+    return NULL;
+}
+
+static err_t *write_log(vault_t *vault, const vault_op_t *op, batch_t *batch) {
+    vault_tally_t *tally = op->tally ? find_tally(op, batch) : NULL;
+    if (tally) {
+        tally->count++;
+        return NULL;
+    }
+    return write_entry(vault, op->role, op->intent, op->object,
+                       op->refused ? err_message(op->refused) : op->outcome, batch);
+}
+
+static bool has_counted(const vault_t *vault) {
+    for (size_t i = 0; i < VAULT_TALLIES; i++)
+        if (vault->tallies[i].count) return true;
+    return false;
 }
 
 static err_t *write_op(vault_t *vault, vault_op_t *op, batch_t *batch) {
@@ -176,11 +252,14 @@ static err_t *write_op(vault_t *vault, vault_op_t *op, batch_t *batch) {
     return write_log(vault, op, batch);
 }
 
-static err_t *write_batch(vault_t *vault, vault_op_t *ops) {
+/* `last`: nothing comes after; what was counted is written now. */
+static err_t *write_batch(vault_t *vault, vault_op_t *ops, bool last) {
     batch_t batch = {.tip = vault->tip, .now_ms = clk_unix_ms(vault->clk)};
+    memcpy(batch.tallies, vault->tallies, sizeof batch.tallies);
     buf_init(&batch.scratch, ENTRY_MAX);
     err_t *e = sql_run(vault->begin);
     if (e) return e;
+    e = write_tallies(vault, last, &batch);
     for (vault_op_t *op = ops; op && !e; op = op->next) e = write_op(vault, op, &batch);
     if (!e) e = sql_run(vault->commit);
     buf_done(&batch.scratch);
@@ -189,6 +268,7 @@ static err_t *write_batch(vault_t *vault, vault_op_t *ops) {
         return err_wrap(e, "the keeper could not record it");
     }
     vault->tip = batch.tip;
+    memcpy(vault->tallies, batch.tallies, sizeof batch.tallies);
     atomic_fetch_add(&vault->certificates, batch.certificates);
     atomic_store(&vault->entries, batch.tip.seq);
     return NULL;
@@ -208,15 +288,22 @@ static struct timespec in_ms(int64_t ms) {
     return at;
 }
 
-/* Blocks until there is something to commit; takes at most LIMIT_DB_BATCH. NULL: stop. */
-static vault_op_t *take_batch(vault_t *vault, bool failing) {
+/*
+ * Blocks until there is something to commit; takes at most LIMIT_DB_BATCH. NULL: *ret_last
+ * tells that nothing comes any more, or else what was counted waits to be written.
+ */
+static vault_op_t *take_batch(vault_t *vault, bool failing, bool *ret_last) {
     (void)pthread_mutex_lock(&vault->queue_lock);
-    while (!vault->first && !vault->stopping)
-        (void)pthread_cond_wait(&vault->queue_filled, &vault->queue_lock);
-    struct timespec until = in_ms(failing ? VAULT_RETRY_MS : VAULT_LINGER_MS);
+    bool counted = has_counted(vault);
+    struct timespec until = in_ms(VAULT_TALLY_MS);
     int rc = 0;
-    while (!vault->waiters && !vault->stopping && (failing || vault->queued < LIMIT_DB_BATCH) &&
-           rc != ETIMEDOUT)
+    while (!vault->first && !vault->stopping && rc != ETIMEDOUT)
+        rc = counted ? pthread_cond_timedwait(&vault->queue_filled, &vault->queue_lock, &until)
+                     : pthread_cond_wait(&vault->queue_filled, &vault->queue_lock);
+    until = in_ms(failing ? VAULT_RETRY_MS : VAULT_LINGER_MS);
+    rc = 0;
+    while (vault->first && !vault->waiters && !vault->stopping &&
+           (failing || vault->queued < LIMIT_DB_BATCH) && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&vault->queue_filled, &vault->queue_lock, &until);
     vault_op_t *ops = vault->first, *end = ops;
     size_t taken = 0;
@@ -232,6 +319,7 @@ static vault_op_t *take_batch(vault_t *vault, bool failing) {
         end->next = NULL;
         vault->queued -= taken;
     }
+    *ret_last = !ops && vault->stopping;
     (void)pthread_mutex_unlock(&vault->queue_lock);
     return ops;
 }
@@ -285,16 +373,17 @@ static bool is_stopping(vault_t *vault) {
 
 static void *writer_main(void *arg) {
     vault_t *vault = arg;
-    bool failing = false;
+    bool failing = false, last = false;
     for (;;) {
-        vault_op_t *ops = take_batch(vault, failing);
-        if (!ops) return NULL; /* only when stopping */
-        err_t *e = write_batch(vault, ops);
+        vault_op_t *ops = take_batch(vault, failing, &last);
+        if (last && !has_counted(vault)) return NULL;
+        err_t *e = write_batch(vault, ops, last);
         failing = e != NULL;
         atomic_store(&vault->failing, failing);
         if (e) fail_all(vault, ops, e, is_stopping(vault));
         else answer_all(ops);
         err_free(e);
+        if (last) return NULL;
     }
 }
 

@@ -1,7 +1,7 @@
 /*
  * coffer-courier: outbound work from the durable job table; MDM pushes so far. Holds the push
  * certificate. Reads no requests from outside. Started by cofferd. Threads: the main thread sends
- * and receives; the store's writer, the keeper client's reader, the control channel's, and one
+ * and receives; the keeper client's reader, the control channel's, and one
  * that hears coffer-web's wake-ups.
  */
 #include <getopt.h>

@@ -1,7 +1,7 @@
 /*
  * coffer-web: HTTPS for devices, people and programs. Holds the TLS key and nothing else that is
  * secret: certificates and signatures come from the keeper. Started by cofferd. Threads: HTTP
- * event threads, request workers, the store's writer, the keeper client's reader, the control
+ * event threads, request workers, the keeper client's reader, the control
  * channel's, housekeeping; the main thread waits for signals.
  */
 #include <errno.h>
@@ -163,6 +163,7 @@ static err_t *start_services(program_t *p) {
                                  .job_added = on_job,
                                  .job_ctx = web};
     TRY(devices_new(&devices, &web->devices));
+    TRY(http_rate_new(clk, rnd, (unsigned)s->rate, (unsigned)s->burst, &web->rate));
     return sessions_new(clk, rnd, SESSION_IDLE_S, SESSION_LIFE_S, SESSIONS_MAX, &web->sessions);
 }
 
@@ -198,7 +199,8 @@ static err_t *start_http(program_t *p) {
                                    .before = web_before,
                                    .after = web_after,
                                    .json_prefix = "/api/",
-                                   .workers = (unsigned)s->workers};
+                                   .workers = (unsigned)s->workers,
+                                   .per_address = (unsigned)s->per_address};
     TRY(http_server_start(&config, &web->server));
     for (size_t i = 0; i < n; i++)
         log_line(&web->log, LOG_INFO, "listening on %s port %u (%s)", listeners[i].address,
@@ -216,6 +218,7 @@ static void stop(program_t *p) {
     housekeeping_stop(p->housekeeping);
     http_server_free(web->server);
     sessions_free(web->sessions);
+    http_rate_free(web->rate);
     devices_free(web->devices);
     pki_free(web->pki);
     directory_free(web->directory);
