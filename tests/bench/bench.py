@@ -37,10 +37,11 @@ QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
 ONLY = os.environ.get("BENCH_ONLY", "scep,mdm,memory,micro").split(",")
 ROUNDS = 3
 DEVICES = int(os.environ.get("BENCH_DEVICES") or (1200 if QUICK else 10000))
-PEER_REQUESTS = 60 if QUICK else 400      # a round
+PEER_REQUESTS = 60 if QUICK else 400     # a round
 OLD_RESULTS = 100000 if QUICK else 1000000
 IDLE_CONNECTIONS = 1000 if QUICK else 5000
-CONNECTIONS = 16
+CONNECTIONS = 16                         # SCEP: requests at once
+MDM_CONNECTIONS = 32                     # MDM: devices at once
 WARM_UP = 50
 
 table = []
@@ -95,6 +96,18 @@ def measured_enrolments(port, jobs, pids, cafile=None, check=must_succeed):
     return len(jobs) / m.seconds, m.cpu / len(jobs), latencies
 
 
+def shares(instance, before, operations):
+    """How the CPU of an operation is divided among the processes."""
+    used = {name: (meter.cpu_us([pid]) - before[pid]) / operations
+            for pid, name in meter.coffer(instance).items()}
+    return ", ".join(f"{name.removeprefix('coffer-')} {us:.0f}" for name, us in
+                     sorted(used.items(), key=lambda item: -item[1]) if us >= 1)
+
+
+def cpu_so_far(instance):
+    return {pid: meter.cpu_us([pid]) for pid in meter.coffer(instance)}
+
+
 def measured_peer(server, jobs):
     """The same for the peer, which refuses some requests when many come at once: they don't
     count as enrolments, but nobody measures less work for them either."""
@@ -134,11 +147,10 @@ def bench_scep(workshop, instance, directory):
     others = workshop.enrolments(other.ca, target,
                                  range(DEVICES, DEVICES + ROUNDS * PEER_REQUESTS),
                                  lambda n: peer.SECRET)
-    pids, part = list(meter.coffer(instance)), DEVICES // (2 * ROUNDS)
+    pids, part = list(meter.coffer(instance)), (DEVICES - WARM_UP) // (2 * ROUNDS)
     results = {"http": [], "https": [], "peer": [], "rsa": []}
-    warm = jobs[2 * ROUNDS * part:] + jobs[:WARM_UP]
-    measured_enrolments(instance.http_port, warm, pids)
-    jobs = jobs[WARM_UP:2 * ROUNDS * part]
+    measured_enrolments(instance.http_port, jobs[2 * ROUNDS * part:], pids)
+    before = cpu_so_far(instance)
     for i in range(ROUNDS):
         say(f"SCEP, round {i + 1} of {ROUNDS}")
         results["rsa"].append(meter.rsa_private_us())
@@ -152,10 +164,10 @@ def bench_scep(workshop, instance, directory):
     if issued != DEVICES + 1:
         raise load.Failed(f"{issued} of {DEVICES + 1} certificates are in the database")
     other.stop()
-    report_scep(results)
+    report_scep(results, shares(instance, before, 2 * ROUNDS * part))
 
 
-def report_scep(results):
+def report_scep(results, processes):
     def column(name, i):
         return [r[i] for r in results[name]]
 
@@ -179,6 +191,7 @@ def report_scep(results):
         row(f"{label}: of 3 RSA-2048 operations", f"{spread(ratios, 2)} x", "<= 1.5 x",
             median(ratios) <= 1.5)
         say(f"{label}: {rate:.0f}/s, {cpu:.0f} us, {cpu / (3 * rsa):.2f} x")
+    row("SCEP enrolments: CPU by process", f"{processes} us")
 
 
 # ---- MDM ----
@@ -193,7 +206,6 @@ def copy_of(instance, directory):
     instance.stop()
     directory.mkdir()
     shutil.copytree(instance.directory, directory / "d")
-    (directory / "d" / "api-token").touch()
     twin = instances.Instance(directory)
     twin.configure({"instance": {"url": twin.url}, "web": {
         "listen": f"127.0.0.1:{twin.port}", "http_listen": f"127.0.0.1:{twin.http_port}",
@@ -210,27 +222,29 @@ def bench_mdm(workshop, instance, directory):
     rows.add_results(full, OLD_RESULTS)
     results = {"empty": [], "full": []}
     both = {"empty": instance.start(), "full": full.start()}
-    generators = {k: load.Load(i.port, CONNECTIONS, i.root) for k, i in both.items()}
+    generators = {k: load.Load(i.port, MDM_CONNECTIONS, i.root) for k, i in both.items()}
     part = DEVICES // ROUNDS
     for generator in generators.values():  # every device has called once since the start
         generator.run([job[:1] for job in jobs[:ROUNDS * part]], must_go_on)
+    before = cpu_so_far(both["empty"])
     for i in range(ROUNDS):
         say(f"MDM, round {i + 1} of {ROUNDS}")
         for name in ("empty", "full") if i % 2 == 0 else ("full", "empty"):
             with meter.Meter(meter.coffer(both[name])) as m:
                 latencies = generators[name].run(jobs[i * part:(i + 1) * part], must_go_on)
             results[name].append((part / m.seconds, m.cpu / part, latencies))
+    processes = shares(both["empty"], before, ROUNDS * part)
     for name, i in both.items():
         generators[name].close()
         done = rows.count(i, "SELECT COUNT(*) FROM command WHERE state = 'acknowledged'")
         expected = ROUNDS * part + (OLD_RESULTS if name == "full" else 0)
         if done != expected:
             raise load.Failed(f"{done} commands are acknowledged, not {expected}")
-    report_mdm(results)
+    report_mdm(results, processes)
     full.stop()
 
 
-def report_mdm(results):
+def report_mdm(results, processes):
     cpu = {}
     for name, what in (("empty", f"MDM cycles, {DEVICES} devices"),
                        ("full", f"MDM cycles, {OLD_RESULTS} old results")):
@@ -238,11 +252,12 @@ def report_mdm(results):
         latencies = [x for r in results[name] for x in r[2]]
         cpu[name] = median(each)
         row(what, f"{spread(rate)} /s")
-        row(f"{what}: latency, {CONNECTIONS} at once",
+        row(f"{what}: latency, {MDM_CONNECTIONS} at once",
             f"p50 {load.percentile(latencies, .5) * 1e3:.1f} ms, "
             f"p99 {load.percentile(latencies, .99) * 1e3:.1f} ms")
         row(f"{what}: CPU of all processes", f"{spread(each)} us", "<= 250 us", cpu[name] <= 250)
         say(f"{what}: {median(rate):.0f}/s, {cpu[name]:.0f} us of CPU")
+    row("MDM cycles: CPU by process", f"{processes} us")
     change = cpu["full"] / cpu["empty"] - 1
     row("MDM cycles: CPU change by old results", f"{change * 100:+.0f} %", "+-20 %",
         abs(change) <= 0.2)
@@ -300,12 +315,10 @@ def bench_micro():
                                 2, 8, WORK)[-1]) for _ in range(ROUNDS)]
     row("keeper alone: SCEP enrolments", f"{spread([float(d.group(1)) for d in done])} /s, "
         f"{median([float(d.group(2)) for d in done]):.0f} us of CPU each")
-    crypto = BUILD / "tests" / "unit" / "crypto" / "bench_crypto"
-    if crypto.exists():
-        for line in run_lines(crypto):
-            found = re.match(r"(.*?\S) {2,}(\S.*)", line)
-            if found:
-                row(f"crypto: {found.group(1)}", found.group(2))
+    for line in run_lines(unit / "crypto" / "bench_crypto"):
+        found = re.match(r"(.*?\S) {2,}(\S.*)", line)
+        if found:
+            row(f"crypto: {found.group(1)}", found.group(2))
 
 
 # ---- all ----

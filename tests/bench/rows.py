@@ -29,6 +29,7 @@ def opened(instance):
     db = sqlite3.connect(instance.directory / "store" / "store.db", timeout=60,
                          isolation_level=None)
     try:
+        db.execute("PRAGMA cache_size = -262144")
         db.execute("BEGIN IMMEDIATE")
         yield db
         db.execute("COMMIT")
