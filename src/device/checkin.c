@@ -45,7 +45,24 @@ static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_se
     return NULL;
 }
 
-static err_t *pin(db_conn_t *conn, checkin_t *x, const char *person, const char **ret_id) {
+/*
+ * Who a device is was said in phase 2, under the factory's signature; without an enrolment its own
+ * word must do.
+ */
+typedef struct {
+    const char *person, *serial, *product;
+} owner_t;
+
+static owner_t owner_of(const mdm_checkin_t *m, const db_enrolment_t *enrolment) {
+    owner_t owner = {"", m->serial_number, m->product};
+    if (!enrolment) return owner;
+    owner.person = enrolment->person_id;
+    if (enrolment->serial_number[0]) owner.serial = enrolment->serial_number;
+    if (enrolment->product[0]) owner.product = enrolment->product;
+    return owner;
+}
+
+static err_t *pin(db_conn_t *conn, checkin_t *x, const owner_t *owner, const char **ret_id) {
     const mdm_checkin_t *m = x->message;
     char uuid[TEXT_UUID_SIZE];
     int64_t now = devices_now(x->devices);
@@ -53,12 +70,12 @@ static err_t *pin(db_conn_t *conn, checkin_t *x, const char *person, const char 
     const db_device_t row = {.id = uuid,
                              .enrolment_key = m->key,
                              .udid = m->udid,
-                             .serial_number = m->serial_number,
-                             .product = m->product,
+                             .serial_number = owner->serial,
+                             .product = owner->product,
                              .os_version = m->os_version,
                              .build = m->build,
                              .name = m->name,
-                             .person_id = person,
+                             .person_id = owner->person,
                              .state = "authenticated",
                              .identity = bytes_make(cert_sha256(x->cert), DEVICE_HASH),
                              .topic = m->topic,
@@ -99,6 +116,11 @@ static err_t *retire_former(db_conn_t *conn, const checkin_t *x, const char *enr
     return enrolment ? db_certificates_retire_others(conn, enrolment, keep, now) : NULL;
 }
 
+/* For the audit: what a device says now, if it is not what its factory certificate vouched for. */
+static const char *unlike(const char *said, const char *known) {
+    return said[0] && strcmp(said, known) != 0 ? said : NULL;
+}
+
 static err_t *authenticate(db_conn_t *conn, void *arg) {
     checkin_t *x = arg;
     mdm_sender_t sender;
@@ -118,15 +140,17 @@ static err_t *authenticate(db_conn_t *conn, void *arg) {
                           x->request->peer, NULL);
     }
     TRY(retire_former(conn, x, enrolled ? enrolment.id : NULL));
-    TRY(pin(conn, x, enrolled ? enrolment.person_id : "", &id));
+    owner_t owner = owner_of(x->message, enrolled ? &enrolment : NULL);
+    TRY(pin(conn, x, &owner, &id));
     if (!sender.found) TRY(forget_secrets(conn, x, id));
     TRY(db_commands_cancel_all(conn, id, devices_now(x->devices), &cancelled));
     x->accepted = true;
-    return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
-                      "device.authenticate", actor, "id", id, "identity", sender.row.serial,
-                      "serial", x->message->serial_number, "person",
-                      enrolled ? enrolment.person_id : NULL, "commands",
-                      cancelled ? "cancelled" : NULL, "peer", x->request->peer, NULL);
+    return audit_note(
+        x->devices->o.audit, conn, device_actor(x->message->key, actor), "device.authenticate",
+        actor, "id", id, "identity", sender.row.serial, "serial", owner.serial, "said_serial",
+        unlike(x->message->serial_number, owner.serial), "said_product",
+        unlike(x->message->product, owner.product), "person", enrolled ? enrolment.person_id : NULL,
+        "commands", cancelled ? "cancelled" : NULL, "peer", x->request->peer, NULL);
 }
 
 /* ---- CheckOut ---- */

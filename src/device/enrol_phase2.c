@@ -35,6 +35,7 @@ static err_t *identify(db_conn_t *conn, void *arg) {
     TRY(db_enrolments_by_challenge(conn, x->arena, BYTES_ARRAY(x->hash), &x->enrolment, &found));
     if (!found) return err_new(ERR_DENIED, "the challenge is not known here");
     TRY(enrol_check_expiry(x->devices, &x->enrolment));
+    TRY(enrol_check_person(conn, x->arena, &x->enrolment));
     TRY(db_enrolments_identify(conn, x->enrolment.id, a->udid, a->serial, a->product, a->version,
                                devices_now(x->devices), &changed));
     if (!changed) return why_not(x);

@@ -24,6 +24,7 @@ typedef struct {
     const char *name;
     unsigned roles; /* 1 << role_t */
     record_t record;
+    enum { TALLY_NEVER, TALLY_FAILURES, TALLY_ALL } tally; /* what the log may count together */
     intent_fn handle;
 } rule_t;
 
@@ -34,19 +35,20 @@ enum {
 };
 
 static const rule_t rules[] = {
-    {KEEPER_STATUS, "status", ANYONE, RECORD_NOT, intent_status},
-    {KEEPER_PUBLIC, "public", ANYONE, RECORD_BESIDE, intent_public},
-    {KEEPER_SCEP_OPEN, "scep-open", WEB, RECORD_BESIDE, intent_scep_open},
-    {KEEPER_SCEP_ISSUE, "scep-issue", WEB, RECORD_FIRST, intent_scep_issue},
-    {KEEPER_SCEP_REPEAT, "scep-repeat", WEB, RECORD_FIRST, intent_scep_repeat},
-    {KEEPER_SCEP_REFUSE, "scep-refuse", WEB, RECORD_BESIDE, intent_scep_refuse},
-    {KEEPER_ISSUE, "issue", WEB, RECORD_FIRST, intent_issue},
-    {KEEPER_SIGN_PROFILE, "sign-profile", WEB, RECORD_FIRST, intent_sign_profile},
-    {KEEPER_SEAL_PROFILE, "seal-profile", WEB, RECORD_BESIDE, intent_seal_profile},
-    {KEEPER_SEAL_SECRET, "seal-secret", WEB, RECORD_BESIDE, intent_seal_secret},
-    {KEEPER_FILL_SECRET, "fill-secret", WEB, RECORD_FIRST, intent_fill_secret},
-    {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_FIRST, intent_sign_audit_head},
-    {KEEPER_LOG, "log", WEB, RECORD_BESIDE, intent_log},
+    {KEEPER_STATUS, "status", ANYONE, RECORD_NOT, TALLY_NEVER, intent_status},
+    {KEEPER_PUBLIC, "public", ANYONE, RECORD_BESIDE, TALLY_NEVER, intent_public},
+    {KEEPER_SCEP_OPEN, "scep-open", WEB, RECORD_BESIDE, TALLY_FAILURES, intent_scep_open},
+    {KEEPER_SCEP_ISSUE, "scep-issue", WEB, RECORD_FIRST, TALLY_NEVER, intent_scep_issue},
+    {KEEPER_SCEP_REPEAT, "scep-repeat", WEB, RECORD_FIRST, TALLY_NEVER, intent_scep_repeat},
+    {KEEPER_SCEP_REFUSE, "scep-refuse", WEB, RECORD_BESIDE, TALLY_ALL, intent_scep_refuse},
+    {KEEPER_ISSUE, "issue", WEB, RECORD_FIRST, TALLY_NEVER, intent_issue},
+    {KEEPER_SIGN_PROFILE, "sign-profile", WEB, RECORD_FIRST, TALLY_NEVER, intent_sign_profile},
+    {KEEPER_SEAL_PROFILE, "seal-profile", WEB, RECORD_BESIDE, TALLY_NEVER, intent_seal_profile},
+    {KEEPER_SEAL_SECRET, "seal-secret", WEB, RECORD_BESIDE, TALLY_NEVER, intent_seal_secret},
+    {KEEPER_FILL_SECRET, "fill-secret", WEB, RECORD_FIRST, TALLY_NEVER, intent_fill_secret},
+    {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_FIRST, TALLY_NEVER,
+     intent_sign_audit_head},
+    {KEEPER_LOG, "log", WEB, RECORD_BESIDE, TALLY_NEVER, intent_log},
 };
 
 static const rule_t *rule_find(uint16_t intent) {
@@ -158,6 +160,7 @@ void keeper_core_handle(const keeper_core_t *core, role_t role, uint16_t intent,
     err_t *e = run(core, rule, &request, call);
     if (e) vault_op_done(&call->op); /* no rows for what did not happen */
     set_outcome(&call->op, e);
+    if (rule) call->op.tally = rule->tally == TALLY_ALL || (e && rule->tally == TALLY_FAILURES);
     if (!e && rule->record == RECORD_NOT) {
         finish.fn(finish.arg, NULL, buf_bytes(&call->body));
         call_free(call);

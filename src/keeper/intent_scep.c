@@ -12,7 +12,8 @@
 static err_t *uniform(err_t *e) {
     if (e && err_code(e) == ERR_NOMEM) return e;
     err_free(e);
-    return err_new(ERR_VERIFY, "the SCEP envelope does not hold a certification request for us");
+    return err_new(ERR_VERIFY, "the SCEP envelope does not hold a certification request for us (or "
+                               "its cipher is off here: [scep] allow_3des, allow_des)");
 }
 
 static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *plain,

@@ -102,6 +102,7 @@ struct vault_op {
     vault_issued_t issued;
     vault_release_t release;
     vault_head_t head;
+    bool tally;     /* the log counts it, see vault_writer.c, when there was one like it just now */
     bool waits;     /* somebody waits for the commit; else it may take VAULT_LINGER_MS longer, and
                        is tried again when a commit fails */
     err_t *refused; /* the writer's: a rule of the record (cap, head) refused it */

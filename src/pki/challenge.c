@@ -58,6 +58,8 @@ static err_t *challenge_write(db_conn_t *conn, void *arg) {
 err_t *pki_challenge_new(pki_t *pki, const pki_challenge_t *spec, buf_t *ret_challenge) {
     CLEANUP(buf_done) buf_t out;
     buf_init_secret(&out, LIMIT_SCEP_CHALLENGE);
+    TRY(pki_names_validate(bytes_str(spec->names)));
+    TRY(pki_subject_validate(bytes_str(spec->subject)));
     challenge_job_t job = {.pki = pki, .spec = spec, .out = &out};
     TRY(db_write(pki->o.db, challenge_write, &job));
     return buf_add(ret_challenge, buf_bytes(&out));

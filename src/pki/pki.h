@@ -55,7 +55,10 @@ typedef struct {
 /* A new one-time challenge (about 160 bits of base64url) inside the caller's db_write. */
 err_t *pki_challenge_add(pki_t *pki, db_conn_t *conn, const pki_challenge_t *spec,
                          buf_t *ret_challenge) WARN_UNUSED;
-/* The same with a db_write of its own, audited. */
+/*
+ * The same with a db_write of its own, audited. ERR_INVALID for a subject or names that no request
+ * could meet (pki_subject_validate, pki_names_validate).
+ */
 err_t *pki_challenge_new(pki_t *pki, const pki_challenge_t *spec, buf_t *ret_challenge) WARN_UNUSED;
 
 /*

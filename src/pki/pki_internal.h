@@ -47,4 +47,16 @@ void pki_release(pki_t *pki, const uint8_t hash[PKI_HASH]);
  */
 err_t *pki_names_check(const csr_t *csr, const char *expected) WARN_UNUSED;
 
+/*
+ * Whether a text lists names that can be certified: kinds email, dns, uri, upn, ip, each value of
+ * its kind's form. ERR_INVALID says which and what is right; ERR_LIMIT past LIMIT_SAN_ENTRIES.
+ */
+err_t *pki_names_validate(bytes_t text) WARN_UNUSED;
+/*
+ * Whether a text could be a request's subject as csr_subject writes it (RFC 4514): TYPE=value,
+ * separated by commas (plus signs within one RDN), special characters escaped by a backslash.
+ * "" is fine. ERR_INVALID, ERR_LIMIT.
+ */
+err_t *pki_subject_validate(bytes_t text) WARN_UNUSED;
+
 #endif

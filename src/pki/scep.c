@@ -13,6 +13,7 @@
 #include "pki/pki_internal.h"
 #include "pki/scep_request.h"
 #include "store/enrolments.h"
+#include "store/people.h"
 
 #define TYPE_PKI_MESSAGE "application/x-pki-message"
 
@@ -107,6 +108,11 @@ static err_t *find_challenge(db_conn_t *conn, void *arg) {
     TRY(db_enrolments_by_id(conn, x->arena, x->challenge.enrolment_id, &x->enrolment,
                             &enrolment_found));
     if (!enrolment_found) return err_new(ERR_DENIED, "the enrolment is gone");
+    db_person_t person;
+    bool person_found = false;
+    TRY(db_people_by_id(conn, x->arena, x->enrolment.person_id, &person, &person_found));
+    if (!person_found || person.disabled)
+        return err_new(ERR_DENIED, "the account that this enrolment belongs to is disabled");
     return NULL;
 }
 
@@ -218,10 +224,37 @@ static err_t *handle_request(exchange_t *x, buf_t *out) {
     return e;
 }
 
+static bool only_sha1_is_wrong(const pki_t *pki, bytes_t message) {
+    CLEANUP(scep_request_done) scep_request_t request = {0};
+    if (pki->o.allow_sha1) return false;
+    err_t *e = scep_request_parse(message, true, &request);
+    bool parsed = !e && request.sha1;
+    err_free(e);
+    return parsed;
+}
+
+/*
+ * What is wrong with a message before any key of ours touched it is the client's to know, so it is
+ * said in the outer sentence, which alone reaches him. What comes later stays uniform.
+ */
+static err_t *parse(pki_t *pki, bytes_t message, const char *peer, scep_request_t *ret_request) {
+    char text[512];
+    CLEANUP(err_free) err_t *e = scep_request_parse(message, pki->o.allow_sha1, ret_request);
+    if (!e) return NULL;
+    if (err_code(e) == ERR_NOMEM) return STEAL(e);
+    if (err_code(e) == ERR_VERIFY && only_sha1_is_wrong(pki, message))
+        return err_new(
+            ERR_VERIFY,
+            "SCEP request from %s: it is signed with SHA-1, which is off here: coffer.conf "
+            "[scep] allow_sha1 = yes lets old clients in",
+            peer);
+    return err_new(err_code(e), "SCEP request from %s: %s", peer, err_text(e, text, sizeof text));
+}
+
 static err_t *pki_operation(pki_t *pki, bytes_t message, const char *peer, buf_t *out) {
     CLEANUP(exchange_done) exchange_t x = {.pki = pki, .peer = peer};
     TRY(arena_new(ARENA_MAX, &x.arena));
-    TRY(scep_request_parse(message, pki->o.allow_sha1, &x.request));
+    TRY(parse(pki, message, peer, &x.request));
     x.reply = (keeper_scep_reply_t){
         .transaction_id = x.request.transaction_id,
         .sender_nonce = x.request.sender_nonce,
@@ -229,7 +262,8 @@ static err_t *pki_operation(pki_t *pki, bytes_t message, const char *peer, buf_t
         .cipher = CMS_AES256_CBC,
         .sha1 = x.request.sha1,
     };
-    return handle_request(&x, out);
+    TRY_WRAP(handle_request(&x, out), "SCEP request from %s", peer);
+    return NULL;
 }
 
 err_t *scep_handle(pki_t *pki, bytes_t operation, bytes_t message, const char *peer,
@@ -243,7 +277,7 @@ err_t *scep_handle(pki_t *pki, bytes_t operation, bytes_t message, const char *p
         TRY(buf_add(&answer.body, cert_der(pki->device_ca)));
     } else if (bytes_eq_str(operation, "PKIOperation")) {
         answer.content_type = TYPE_PKI_MESSAGE;
-        TRY_WRAP(pki_operation(pki, message, peer, &answer.body), "SCEP request from %s", peer);
+        TRY(pki_operation(pki, message, peer, &answer.body));
     } else {
         return err_new(ERR_INVALID, "RFC 8894 section 4.1: unknown SCEP operation; GetCACaps, "
                                     "GetCACert and PKIOperation are served");

@@ -73,12 +73,14 @@ err_t *db_devices_by_identity(db_conn_t *conn, arena_t *arena, bytes_t fingerpri
                     ret_row, ret_found, DB_BYTES(fingerprint));
 }
 
-/* What a person may type, the indexed and unambiguous first. */
+/*
+ * What a person may type: the id, which we gave; else anything a device says of itself. All of that
+ * at once, so that no device comes before another by calling itself as that one is called.
+ */
 static const char *const find_by[] = {
     "SELECT " COLUMNS " FROM device WHERE id = $1 LIMIT 2",
-    "SELECT " COLUMNS " FROM device WHERE enrolment_key = $1 LIMIT 2",
-    "SELECT " COLUMNS " FROM device WHERE serial_number = $1 LIMIT 2",
-    "SELECT " COLUMNS " FROM device WHERE udid = $1 OR name = $1 LIMIT 2",
+    "SELECT " COLUMNS " FROM device WHERE enrolment_key = $1 OR udid = $1 OR serial_number = $1"
+    " OR name = $1 LIMIT 2",
 };
 
 err_t *db_devices_find(db_conn_t *conn, arena_t *arena, const char *text, db_device_t *ret_row,
@@ -87,7 +89,9 @@ err_t *db_devices_find(db_conn_t *conn, arena_t *arena, const char *text, db_dev
         db_device_t *rows = NULL;
         size_t count = 0;
         TRY(row_list(conn, arena, &device_type, find_by[i], &rows, &count, DB_STR(text)));
-        if (count > 1) return err_new(ERR_EXISTS, "several devices are called %.100s", text);
+        if (count > 1)
+            return err_new(ERR_EXISTS, "several devices are called %.100s: name one by its id",
+                           text);
         if (count == 0) continue;
         *ret_row = rows[0];
         *ret_found = true;

@@ -44,7 +44,10 @@ err_t *db_devices_by_key(db_conn_t *conn, arena_t *arena, const char *enrolment_
                          db_device_t *ret_row, bool *ret_found) WARN_UNUSED;
 err_t *db_devices_by_identity(db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
                               db_device_t *ret_row, bool *ret_found) WARN_UNUSED;
-/* By id, UDID, serial number or (if unique) name, as a person types it. ERR_EXISTS if ambiguous. */
+/*
+ * By id, or by UDID, serial number or name, as a person types it. ERR_EXISTS when several devices
+ * answer to it.
+ */
 err_t *db_devices_find(db_conn_t *conn, arena_t *arena, const char *text, db_device_t *ret_row,
                        bool *ret_found) WARN_UNUSED;
 /* In order of id after `after` (may be ""); `state` "" means all. */

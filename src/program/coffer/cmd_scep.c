@@ -44,8 +44,13 @@ const command_t CMD_SCEP_CHALLENGE = {
     .name = "challenge",
     .operands = "",
     .summary = "Make a one-time challenge for any SCEP client",
-    .notes = "It is good for one certificate under one profile, and is printed alone on a line.\n"
-             "The SCEP server is at the instance's URL with /scep behind it.",
+    .notes =
+        "It is good for one certificate under one profile, and is printed alone on a line.\n"
+        "The SCEP server is at the instance's URL with /scep behind it. Very old clients sign "
+        "with\n"
+        "SHA-1 and encrypt with single DES, which is refused unless coffer.conf says\n"
+        "allow_sha1 = yes and allow_des = yes in [scep] (allow_3des is on): Debian's scepclient\n"
+        "needs both.",
     .examples = "  coffer scep challenge --subject CN=router1 --lifetime 15m",
     .options = challenge_options,
     .run = run_challenge,

@@ -10,12 +10,15 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+/* Of one peer address, see [scep] rate and burst. */
+enum { RATE = 10, RATE_MAX = 100000, BURST = 100, BURST_MAX = 1000000 };
+
 static const char *const instance_keys[] = {"organisation", "url", "require_sandbox", NULL};
-static const char *const web_keys[] = {"listen",  "http_listen",     "mtls_listen", "mtls_url",
-                                       "workers", "cheap_passwords", NULL};
+static const char *const web_keys[] = {"listen",  "http_listen", "mtls_listen",     "mtls_url",
+                                       "workers", "per_address", "cheap_passwords", NULL};
 static const char *const enrol_keys[] = {"identity_profile", "factory_ca", "profile_cipher", NULL};
-static const char *const scep_keys[] = {"url",        "allow_3des",         "allow_des",
-                                        "allow_sha1", "challenge_lifetime", NULL};
+static const char *const scep_keys[] = {
+    "url", "allow_3des", "allow_des", "allow_sha1", "challenge_lifetime", "rate", "burst", NULL};
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
@@ -78,6 +81,8 @@ static err_t *load_web(settings_t *s) {
     TRY(listen_key(c, "mtls_listen", "", &s->mtls_listen));
     TRY(conf_get_string(c, "web", "mtls_url", "", &s->mtls_url));
     TRY(conf_get_int(c, "web", "workers", 1, 256, 32, &s->workers));
+    TRY(conf_get_int(c, "web", "per_address", 1, LIMIT_HTTP_CONNECTIONS, LIMIT_HTTP_PER_ADDRESS,
+                     &s->per_address));
     TRY(conf_get_bool(c, "web", "cheap_passwords", false, &s->cheap_passwords));
     if (!s->listen.address[0]) return err_new(ERR_INVALID, "coffer.conf: [web] listen is empty");
     return NULL;
@@ -98,6 +103,32 @@ static err_t *load_enrol(settings_t *s) {
     TRY(conf_get_duration(c, "scep", "challenge_lifetime", 60, (int64_t)30 * 86400,
                           LIMIT_CHALLENGE_TTL_S, &s->challenge_ttl_s));
     return NULL;
+}
+
+/* tls-server is the one of the built-in profiles that the root certifies. */
+static err_t *load_root_profiles(settings_t *s) {
+    static const char *const cas[] = {"device", "root", NULL};
+    enum { ROOT = 1 };
+    const size_t max = sizeof s->root_profiles / sizeof s->root_profiles[0];
+    const char *section = NULL, *name = NULL;
+    size_t cursor = 0, ca = 0;
+    bool server = false;
+    while (conf_next_named(s->conf, "certificate-profile", &cursor, &section, &name)) {
+        bool is_server = strcmp(name, "tls-server") == 0;
+        server = server || is_server;
+        TRY(conf_get_choice(s->conf, section, "ca", cas, is_server ? ROOT : 0, &ca));
+        if (ca != ROOT) continue;
+        if (s->root_profiles_n == max - 1)
+            return err_new(ERR_LIMIT, "coffer.conf: more than %zu certificate profiles", max - 1);
+        s->root_profiles[s->root_profiles_n++] = name;
+    }
+    if (!server) s->root_profiles[s->root_profiles_n++] = "tls-server";
+    return NULL;
+}
+
+static err_t *load_limits(settings_t *s) {
+    TRY(conf_get_int(s->conf, "scep", "rate", 0, RATE_MAX, RATE, &s->rate));
+    return conf_get_int(s->conf, "scep", "burst", 1, BURST_MAX, BURST, &s->burst);
 }
 
 static err_t *load_mdm(settings_t *s) {
@@ -133,6 +164,8 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
     TRY(conf_check_known(s.conf, known, sizeof known / sizeof known[0]));
     TRY(load_web(&s));
     TRY(load_enrol(&s));
+    TRY(load_root_profiles(&s));
+    TRY(load_limits(&s));
     TRY(load_mdm(&s));
     *ret_settings = s;
     s = (settings_t){0};

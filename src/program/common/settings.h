@@ -30,6 +30,7 @@ typedef struct {
     settings_listen_t mtls_listen; /* HTTPS that asks for client certificates, for MDM */
     const char *mtls_url;          /* how devices reach mtls_listen, or "" */
     int64_t workers;               /* threads that handle requests */
+    int64_t per_address;           /* connections of one peer address on one listener */
     bool cheap_passwords;          /* tests only */
 
     /* [enrol] */
@@ -42,6 +43,10 @@ typedef struct {
     bool scep_des3;
     bool scep_sha1;
     int64_t challenge_ttl_s;
+    int64_t rate;  /* requests a second of one peer address that cost a key; 0: no limit */
+    int64_t burst; /* of them at once */
+    const char *root_profiles[64]; /* certificate profiles that a SCEP client can't have */
+    size_t root_profiles_n;
 
     /* [mdm] */
     bool sign_message;

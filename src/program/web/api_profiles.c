@@ -111,6 +111,11 @@ static err_t *check_certificate_profile(const web_t *web, bytes_t profile) {
     static const char *const builtin[] = {"device-identity", "scep-client", "tls-server"};
     size_t cursor = 0;
     const char *section = NULL, *name = NULL;
+    for (size_t i = 0; i < web->settings.root_profiles_n; i++)
+        if (bytes_eq_str(profile, web->settings.root_profiles[i]))
+            return err_new(ERR_INVALID,
+                           "certificates of profile %s are the root's: not to be had by SCEP",
+                           web->settings.root_profiles[i]);
     for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++)
         if (bytes_eq_str(profile, builtin[i])) return NULL;
     while (conf_next_named(web->settings.conf, "certificate-profile", &cursor, &section, &name))

@@ -33,6 +33,7 @@ err_t *route_ota(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     CLEANUP(device_answer_done) device_answer_t answer;
     device_answer_init(&answer);
+    TRY(http_rate_take(web->rate, request->peer));
     err_t *e = devices_enrol_ota(web->devices, request->body, request->peer, &answer);
     if (e) return never_401(e);
     return send_answer(&answer, reply);

@@ -41,6 +41,8 @@ static err_t *page_begin(web_t *web, buf_t *out) {
 static err_t *page_send(buf_t *page, unsigned status, http_reply_t *reply) {
     TRY(buf_add_str(page, "</main></body></html>\n"));
     TRY(http_reply_body(reply, status, "text/html; charset=utf-8", page));
+    /* Not no-referrer: the forms' Origin would be "null", see refuse_foreign_form. */
+    TRY(http_reply_set_header(reply, "Referrer-Policy", "same-origin"));
     return http_reply_set_header(reply, "Content-Security-Policy", PORTAL_CSP);
 }
 
@@ -127,11 +129,33 @@ static err_t *begin_session(web_t *web, const db_person_t *person, bool tls, htt
     return e;
 }
 
+/*
+ * A form on somebody else's page must not sign a person in as another (log-in CSRF), nor out:
+ * SameSite cookies don't help where there is no session yet. Browsers tell where a request comes
+ * from (W3C Fetch Metadata; older ones by Origin, RFC 6454 section 7); curl tells nothing.
+ */
+static err_t *refuse_foreign_form(const web_t *web, const http_request_t *request) {
+    bytes_t site, origin, host;
+    const bytes_t https = BYTES_LIT("https://");
+    if (http_request_header(request, "Sec-Fetch-Site", &site)) {
+        if (bytes_eq_str(site, "same-origin") || bytes_eq_str(site, "none")) return NULL;
+        return err_new(ERR_DENIED, "this form was sent from another site");
+    }
+    if (!http_request_header(request, "Origin", &origin)) return NULL;
+    if (bytes_eq_str(origin, web->settings.url)) return NULL;
+    if (http_request_header(request, "Host", &host) && bytes_starts(origin, https) &&
+        bytes_eq(bytes_from(origin, https.n), host))
+        return NULL;
+    return err_new(ERR_DENIED, "this form was sent from another site");
+}
+
 err_t *route_portal_login(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     http_form_t form;
     db_person_t person;
     bytes_t email, password;
+    TRY(refuse_foreign_form(web, request));
+    TRY(http_rate_take(web->rate, request->peer));
     TRY(http_form_parse(request->arena, request->body, &form));
     TRY(http_form_need(&form, "email", &email));
     TRY(http_form_need(&form, "password", &password));
@@ -151,6 +175,7 @@ err_t *route_portal_logout(void *ctx, http_request_t *request, http_reply_t *rep
     web_t *web = ctx;
     bytes_t cookies, token;
     bool found = false;
+    TRY(refuse_foreign_form(web, request));
     if (http_request_header(request, "Cookie", &cookies)) {
         TRY(http_cookie_get(cookies, WEB_COOKIE, &token, &found));
         if (found) session_drop(web->sessions, token);
@@ -190,6 +215,7 @@ static err_t *person_by_basic(web_t *web, http_request_t *request, db_person_t *
     if (!*ret_found) return NULL;
     TRY(http_auth_basic(authorization, &name, &password, ret_found));
     if (!*ret_found) return NULL;
+    TRY(http_rate_take(web->rate, request->peer));
     return directory_log_in(web->directory, request->arena, buf_bytes(&name), buf_bytes(&password),
                             request->peer, ret_person);
 }

@@ -20,6 +20,8 @@ static err_t *answer(web_t *web, http_request_t *request, bytes_t operation, byt
                      http_reply_t *reply) {
     CLEANUP(scep_answer_done) scep_answer_t out;
     scep_answer_init(&out);
+    /* Before any private key moves. */
+    if (bytes_eq_str(operation, "PKIOperation")) TRY(http_rate_take(web->rate, request->peer));
     TRY(scep_handle(web->pki, operation, message, request->peer, &out));
     return http_reply_body(reply, 200, out.content_type, &out.body);
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "device/device.h"
 #include "directory/directory.h"
+#include "http/rate.h"
 #include "http/server.h"
 #include "http/session.h"
 #include "ipc/client.h"
@@ -45,6 +46,7 @@ typedef struct {
     devices_t *devices;
     cert_list_t factory_cas;
     sessions_t *sessions;
+    http_rate_t *rate; /* of what costs a private key or a password's hash, by address */
     http_server_t *server;
     _Atomic uint64_t replies[6]; /* by status class, for the metrics */
     _Atomic uint64_t scep_issued;
@@ -64,7 +66,8 @@ static inline const web_caller_t *web_caller(const http_request_t *request) {
     return request->user;
 }
 
-#define WEB_COOKIE "coffer_session"
+/* The prefix has browsers refuse it from anywhere but this host, over TLS (RFC 6265bis). */
+#define WEB_COOKIE "__Host-coffer_session"
 
 /* hooks.c */
 err_t *web_before(void *ctx, http_request_t *request, http_reply_t *reply, bool *ret_answered);

@@ -161,7 +161,8 @@ class Instance:
         self.configure({
             "web": {"listen": f"127.0.0.1:{self.port}", "http_listen": f"127.0.0.1:{self.http_port}",
                     "mtls_listen": f"127.0.0.1:{self.mtls_port}", "mtls_url": self.mtls_url,
-                    "cheap_passwords": "yes"},
+                    "cheap_passwords": "yes", "per_address": "8192"},
+            "scep": {"rate": "0"},  # all our clients have one address
             "push": {"topic": TOPIC},
         })
         self.configure(settings or {})

@@ -151,6 +151,45 @@ static void test_enrol__identity_of_another_device_is_refused(void **state) {
     mem_free(challenge);
 }
 
+static err_t *disable_person(db_conn_t *conn, void *arg) {
+    const fx_t *f = arg;
+    bool found = false;
+    return db_people_set_disabled(conn, f->person.email, true, &found);
+}
+
+static void test_enrol__ends_when_the_person_is_disabled(void **state) {
+    fx_t *f = *state;
+    fx_device_t *a = fx_device(f, "A", "UDID-A", "iPhone14,5");
+    fx_device_t *b = fx_device(f, "B", "UDID-B", "iPhone14,5");
+    fx_device_t *c = fx_device(f, "C", "UDID-C", "iPhone14,5");
+    char *first = fx_offer(f), *second = fx_offer(f), *third = fx_offer(f);
+    assert_string_equal(fx_phase2(f, b, second, NULL), "ok");
+    assert_string_equal(fx_phase2(f, c, third, NULL), "ok");
+    assert_string_equal(fx_scep(f, c), "ok");
+    assert_ok(db_write(f->db, disable_person, f));
+    assert_string_equal(fx_phase2(f, a, first, NULL), "denied");
+    assert_string_equal(fx_scep(f, b), "refused");
+    assert_string_equal(fx_phase3(f, c), "denied");
+    mem_free(first);
+    mem_free(second);
+    mem_free(third);
+}
+
+static void test_enrol__the_factorys_word_is_kept(void **state) {
+    fx_t *f = *state;
+    fx_device_t *d = fx_device(f, "A", "UDID-A", "iPhone14,5");
+    fx_enrol(f, d);
+    (void)snprintf(d->name, sizeof d->name, "Z"); /* the serial number it says it has */
+    (void)snprintf(d->product, sizeof d->product, "Mac15,1");
+    assert_string_equal(fx_authenticate(f, d, NULL), "empty");
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM device WHERE serial_number = 'A' AND"
+                                  " product = 'iPhone14,5'"),
+                     1);
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM audit_entry WHERE detail LIKE"
+                                  " '%said_serial%Z%said_product%Mac15,1%'"),
+                     1);
+}
+
 static void test_enrol__garbage_is_invalid(void **state) {
     fx_t *f = *state;
     CLEANUP(device_answer_done) device_answer_t answer;
@@ -180,6 +219,8 @@ int main(void) {
         TEST(test_enrol__scep_challenge_is_used_once),
         TEST(test_enrol__issuer_name_alone_proves_nothing),
         TEST(test_enrol__identity_of_another_device_is_refused),
+        TEST(test_enrol__ends_when_the_person_is_disabled),
+        TEST(test_enrol__the_factorys_word_is_kept),
         TEST(test_enrol__garbage_is_invalid),
         TEST(test_enrol__is_off_without_a_factory_ca),
     };

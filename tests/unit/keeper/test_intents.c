@@ -456,6 +456,42 @@ static void test_core__refuses_wrong_roles_and_unknown_intents_and_logs_it(void 
     assert_non_null(strstr(text, "\"intent\":\"unknown\",\"object\":\"intent 999\""));
 }
 
+static void open_garbage(keeper_fixture_t *f, int times) {
+    CLEANUP(buf_done) buf_t out;
+    cms_cipher_t cipher;
+    buf_init(&out, 65536);
+    for (int i = 0; i < times; i++)
+        assert_err(ERR_VERIFY, keeper_scep_open(f->keeper, BYTES_LIT("garbage"), &out, &cipher));
+}
+
+static void test_core__counts_refused_openings_and_no_other_use(void **state) {
+    keeper_fixture_t *f = *state;
+    CLEANUP(buf_done) buf_t out, lines;
+    const char *text = NULL;
+    uint64_t certificates = 0, after = 0, last = 0;
+    buf_init(&out, 1 << 20);
+    buf_init(&lines, 1 << 20);
+    keeper_fixture_restart(f);
+    vault_counts(f->vault, &certificates, &after);
+    open_garbage(f, 50);
+    for (int i = 0; i < 3; i++) /* each use of a key for somebody is an entry */
+        assert_ok(keeper_seal_secret(f->keeper, "pin", "D7", 1, BYTES_LIT("1234"), &out));
+    keeper_fixture_restart(f); /* writes what was counted */
+    assert_ok(keeper_log(f->keeper, after, &lines, &last));
+    assert_int_equal(last, after + 5);
+    assert_ok(buf_cstr(&lines, &text));
+    assert_non_null(strstr(text, "\"intent\":\"scep-open\",\"object\":\"envelope of 7 bytes\""));
+    assert_non_null(strstr(text, "\"object\":\"49 more like entry "));
+    assert_ok(vault_log_verify(f->vault, &last));
+    open_garbage(f, 3);
+    clk_fake_advance(&f->clk, 61 * 1000);
+    assert_ok(keeper_seal_secret(f->keeper, "pin", "D7", 2, BYTES_LIT("1234"), &out));
+    open_garbage(f, 1); /* a minute later: an entry of its own again */
+    keeper_fixture_restart(f);
+    vault_counts(f->vault, &certificates, &last);
+    assert_in_range(last, after + 5 + 3, after + 5 + 4);
+}
+
 static void test_core__garbage_is_an_error(void **state) {
     keeper_fixture_t *f = *state;
     static const uint8_t garbage[] = {0, 0, 0, 5, 'h', 'e', 'l', 'l', 'o', 0xff, 0xff, 0xff, 0xff};
@@ -512,6 +548,7 @@ int main(void) {
         cmocka_unit_test(test_intent_audit__signs_the_audit_rooms_own_bytes),
         cmocka_unit_test(test_intent_audit__a_chain_only_grows_and_each_program_has_its_own),
         cmocka_unit_test(test_core__refuses_wrong_roles_and_unknown_intents_and_logs_it),
+        cmocka_unit_test(test_core__counts_refused_openings_and_no_other_use),
         cmocka_unit_test(test_core__garbage_is_an_error),
         cmocka_unit_test(test_core__survives_failing_allocations),
     };

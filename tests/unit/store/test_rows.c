@@ -318,11 +318,30 @@ static err_t *device_find_body(db_conn_t *conn, arena_t *arena) {
     assert_false(found);
     TRY(add_device(conn, arena, "d2", "U2", HASH("b"), &id));
     assert_err(ERR_EXISTS, db_devices_find(conn, arena, "phone", &got, &found));
+    /* A device that calls itself as another is called hides nothing and takes nothing over. */
+    const db_device_t liar = {.id = "d3",
+                              .enrolment_key = "U3",
+                              .udid = "U3",
+                              .serial_number = "U1",
+                              .product = "",
+                              .os_version = "",
+                              .build = "",
+                              .name = "d1",
+                              .person_id = "",
+                              .identity = HASH("c"),
+                              .topic = "",
+                              .info = "{}"};
+    TRY(db_devices_authenticate(conn, arena, &liar, &id));
+    assert_err(ERR_EXISTS, db_devices_find(conn, arena, "U1", &got, &found));
+    TRY(db_devices_find(conn, arena, "d1", &got, &found));
+    assert_true(found);
+    assert_string_equal(got.udid, "U1");
+    TRY(db_devices_set_state(conn, "d3", "enrolled"));
     TRY(db_devices_set_state(conn, "d2", "removed"));
     db_device_t *rows = NULL;
     size_t count = 0;
     TRY(db_devices_list(conn, arena, "", "", 10, &rows, &count));
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 3);
     TRY(db_devices_list(conn, arena, "removed", "", 10, &rows, &count));
     assert_int_equal(count, 1);
     assert_string_equal(rows[0].id, "d2");
