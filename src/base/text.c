@@ -219,12 +219,19 @@ static size_t utf8_at(bytes_t t, size_t at, uint32_t *ret) {
     return n;
 }
 
+/* Marks, embeddings, overrides and isolates of Unicode's UAX 9: a name with them can look like
+ * another one. */
+static bool turns_direction(uint32_t v) {
+    return v == 0x061C || v == 0x200E || v == 0x200F || (v >= 0x202A && v <= 0x202E) ||
+           (v >= 0x2066 && v <= 0x2069);
+}
+
 static bool utf8_check(bytes_t text, bool printable) {
     for (size_t i = 0; i < text.n;) {
         uint32_t v = 0;
         size_t n = utf8_at(text, i, &v);
         if (n == 0) return false;
-        if (printable && (v < 0x20 || (v >= 0x7F && v < 0xA0))) return false;
+        if (printable && (v < 0x20 || (v >= 0x7F && v < 0xA0) || turns_direction(v))) return false;
         i += n;
     }
     return true;

@@ -31,7 +31,8 @@ err_t *text_u64(bytes_t text, uint64_t max, uint64_t *ret_value) WARN_UNUSED;
 err_t *text_i64(bytes_t text, int64_t *ret_value) WARN_UNUSED;
 
 bool text_utf8_valid(bytes_t text);
-/* No control characters (C0, DEL, C1), valid UTF-8: fit for a name shown to people. */
+/* No control characters (C0, DEL, C1) and none that turn the direction of writing (Unicode UAX 9),
+ * valid UTF-8: fit for a name shown to people. */
 bool text_printable(bytes_t text);
 /* ASCII case folded comparison. */
 bool text_eq_fold(bytes_t a, bytes_t b);

@@ -28,14 +28,6 @@ static size_t shown_length(bytes_t rest) {
     uint8_t c = rest.p[0];
     size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     if (n > rest.n || !text_printable(bytes_slice(rest, 0, n))) return 0;
-    /* Characters that turn the direction of writing can disguise what stands there. */
-    static const bytes_t turns[] = {
-        BYTES_LIT("\xe2\x80\xaa"), BYTES_LIT("\xe2\x80\xab"), BYTES_LIT("\xe2\x80\xac"),
-        BYTES_LIT("\xe2\x80\xad"), BYTES_LIT("\xe2\x80\xae"), BYTES_LIT("\xe2\x81\xa6"),
-        BYTES_LIT("\xe2\x81\xa7"), BYTES_LIT("\xe2\x81\xa8"), BYTES_LIT("\xe2\x81\xa9"),
-    };
-    for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++)
-        if (bytes_starts(rest, turns[i])) return 0;
     return n;
 }
 

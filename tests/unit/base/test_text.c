@@ -1,6 +1,8 @@
 /* Text encodings: RFC 4648 vectors, limits, rejects. */
 #include "../unit.h"
 
+#include <stdio.h>
+
 #include "base/text.h"
 
 static void test_text__base64_vectors(void **state) {
@@ -85,6 +87,26 @@ static void test_text__utf8(void **state) {
     assert_false(text_printable(BYTES_LIT("\xc2\x85"))); /* C1 */
 }
 
+static void test_text__printable_names_cannot_turn_around(void **state) {
+    (void)state;
+    static const char *const turns[] = {
+        "\xd8\x9c",                     /* U+061C */
+        "\xe2\x80\x8e", "\xe2\x80\x8f", /* U+200E, F */
+        "\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac", "\xe2\x80\xad", "\xe2\x80\xae",
+        "\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9",
+    };
+    for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "a%sb", turns[i]);
+        assert_false(text_printable(bytes_str(name)));
+        assert_true(text_utf8_valid(bytes_str(name)));
+    }
+    static const char *const fine[] = {"\xd8\x9b",     "\xe2\x80\x8d", "\xe2\x80\xa6",
+                                       "\xe2\x80\xaf", "\xe2\x81\xa5", "\xd7\x90\xd7\x91"};
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++)
+        assert_true(text_printable(bytes_str(fine[i])));
+}
+
 static void test_text__split_and_trim(void **state) {
     (void)state;
     bytes_t rest = BYTES_LIT("a,,b"), field;
@@ -103,6 +125,7 @@ int main(void) {
         cmocka_unit_test(test_text__numbers),
         cmocka_unit_test(test_text__times_round_trip),
         cmocka_unit_test(test_text__utf8),
+        cmocka_unit_test(test_text__printable_names_cannot_turn_around),
         cmocka_unit_test(test_text__split_and_trim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
