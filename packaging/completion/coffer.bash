@@ -54,7 +54,7 @@ _coffer() {
         " token add"*) words="--role --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " audit list"*) words="--limit --dir --server --token-file --ca --json --help --version" ;;
+        " audit list"*) words="--limit --wide --dir --server --token-file --ca --json --help --version" ;;
         " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " audit verify"*) words="--key --pin --allow-unsigned --dir --server --token-file --ca --json --help --version" ;;
         " jobs"*) words="--dir --server --token-file --ca --json --help --version" ;;

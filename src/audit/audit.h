@@ -19,7 +19,7 @@ typedef struct {
 } audit_t;
 
 /*
- * Appends one entry to the node's chain, inside a db_write. `actor` who did it ("person:ID",
+ * Appends one entry to the node's chain, inside a db_write. `actor` who did it ("person:EMAIL",
  * "device:UDID", "system"), `action` a dotted verb ("device.lock"), `object` what to ("device:
  * UDID"; may be none), `detail_json` a JSON object as text (NULL: "{}"). ERR_LIMIT past
  * LIMIT_AUDIT_*; ERR_INVALID unless valid UTF-8. Never put a secret into an entry.

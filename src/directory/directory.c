@@ -117,8 +117,10 @@ typedef struct {
 static err_t *add_write(db_conn_t *conn, void *arg) {
     person_job_t *job = arg;
     err_t *e = db_people_add(conn, &job->row);
-    if (e && err_code(e) == ERR_EXISTS)
-        return err_wrap(e, "%s is in the directory already", job->row.email);
+    if (e && err_code(e) == ERR_EXISTS) { /* the cause speaks of tables: not for the caller */
+        err_free(e);
+        return err_new(ERR_EXISTS, "%s is in the directory already", job->row.email);
+    }
     if (e) return e;
     return audit_note(job->directory->o.audit, conn, job->actor, "person.add", job->row.email, "id",
                       job->row.id, "role", job->row.role, NULL);

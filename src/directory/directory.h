@@ -32,7 +32,7 @@ void directory_free(directory_t *directory);
 err_t *directory_check_email(arena_t *arena, bytes_t email, const char **ret_email) WARN_UNUSED;
 
 /*
- * `actor` is who asks, for the audit ("person:ID", "token:NAME", "system"). Addresses are folded
+ * `actor` is who asks, for the audit ("person:EMAIL", "token:NAME", "system"). Addresses are folded
  * to lower case and checked (one @, LIMIT_EMAIL). role: "admin" or "member". `password` none:
  * one is generated into ret_password (a secret buffer), else ret_password is left alone and may
  * be NULL. ERR_EXISTS, ERR_INVALID with what is wrong.

@@ -63,17 +63,19 @@ static err_t *record(db_conn_t *conn, void *arg) {
     TRY(db_people_by_email(conn, login->arena, login->email, &login->person, &login->found));
     if (!login->found) return NULL;
     const char *id = login->person.id;
+    CLEANUP(mem_free) char *actor = mem_printf("person:%s", login->email);
+    if (!actor) return err_nomem();
     if (login->good) {
         if (login->person.failures || login->person.retry_after_ms)
             TRY(db_people_login_ok(conn, id));
         if (login->new_hash) TRY(db_people_set_password(conn, id, login->new_hash));
-        return audit_note(audit, conn, login->email, "person.login", login->email, "peer",
-                          login->peer, NULL);
+        return audit_note(audit, conn, actor, "person.login", login->email, "peer", login->peer,
+                          NULL);
     }
     int64_t failures = login->person.failures + 1;
     TRY(db_people_login_failed(conn, id, failures, login->now_ms + delay_ms(failures)));
-    return audit_note(audit, conn, login->email, "person.login-failed", login->email, "peer",
-                      login->peer, NULL);
+    return audit_note(audit, conn, actor, "person.login-failed", login->email, "peer", login->peer,
+                      NULL);
 }
 
 static err_t *compute(login_t *login, bytes_t password, bool *ret_good) {

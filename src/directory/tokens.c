@@ -20,7 +20,12 @@ typedef struct {
 
 static err_t *add_write(db_conn_t *conn, void *arg) {
     token_job_t *job = arg;
-    TRY_WRAP(db_tokens_add(conn, &job->row), "token %s", job->row.name);
+    err_t *e = db_tokens_add(conn, &job->row);
+    if (e && err_code(e) == ERR_EXISTS) { /* the cause speaks of tables: not for the caller */
+        err_free(e);
+        return err_new(ERR_EXISTS, "there is a token called %s already", job->row.name);
+    }
+    if (e) return err_wrap(e, "token %s", job->row.name);
     return audit_note(job->directory->o.audit, conn, job->actor, "token.add", job->row.name, "role",
                       job->row.role, NULL);
 }

@@ -35,9 +35,10 @@ static err_t *compare(db_conn_t *conn, const migration_t *set, size_t count, siz
         if (db_col_i64(stmt, 0) != (int64_t)set[i].number ||
             !bytes_eq_str(db_col_text(stmt, 2), set[i].sha256))
             return err_new(ERR_DENIED,
-                           "migration %.*s of the database is not the one this program knows as "
-                           "%s; it must not change once applied",
-                           (int)name.n, (const char *)name.p, set[i].name);
+                           "another version of Coffer, from before its first release, made this "
+                           "instance (its migration %.*s is another one), and nothing leads from "
+                           "there to here: move the instance away and make a new one",
+                           (int)name.n, (const char *)name.p);
     }
     *ret_applied = i;
     return NULL;

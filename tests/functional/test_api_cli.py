@@ -176,6 +176,7 @@ def commands():
 def run(instance):
     def go(*args, expect=DONE, stdin=None):
         return instance.coffer(*args, expect=expect, stdin=stdin)
+    go.directory = instance.directory
     return go
 
 
@@ -208,7 +209,9 @@ def test_exit_statuses(run, instance, device, tmp_path):
     run("device", "lock", expect=USAGE)
     run("device", "list", "--no-such-option", expect=USAGE)
     run("device", "show", "no-such-device", expect=NOT_FOUND)
-    run("device", "erase", device.udid, expect=REFUSED)  # nobody there to confirm
+    for words in (["erase", device.udid], ["command", device.udid, "EraseDevice"]):
+        done = run("device", *words, expect=REFUSED)  # nobody there to confirm
+        assert "--yes" in done.stderr
     assert instance.api("GET", f"/devices/{device.udid}/commands?open=1").json()["commands"] == []
     run("device", "command", device.udid, "NoSuchCommand", expect=USAGE)
     done = subprocess.run([instances.program("coffer"), "--dir", tmp_path / "none", "status"],
@@ -221,6 +224,23 @@ def test_messages_help(run):
     assert "device" in done.stderr
     done = run("device", "lst", expect=USAGE)
     assert "list" in done.stderr
+
+
+def test_errors_are_json_where_asked_for(run):
+    for words in (["nope"], ["device", "lock"], ["device", "list", "--nope"]):
+        done = run(*words, "--json", expect=USAGE)
+        assert json.loads(done.stderr)["error"]["code"] == "usage", words
+        assert not done.stdout
+
+
+def test_a_full_disk_is_said_once(run):
+    for words in (["version"], ["help"], ["user", "list"], ["status"], ["user", "list", "--json"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([instances.program("coffer"), "--dir", run.directory, *words],
+                                  stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=instances.PATIENCE)
+        assert done.returncode == FAILED, words
+        assert done.stderr.count("cannot write to standard output") == 1, words
 
 
 def test_server_and_token_file(instance, auditor, tmp_path):
@@ -254,7 +274,8 @@ def test_user_commands(run, instance, tmp_path):
     shown = json.loads(run("user", "add", email, "--name", "By Hand", "--json").stdout)
     assert shown["email"] == email and len(shown["password"]) >= 12
     assert email in run("user", "list").stdout
-    run("user", "add", email, expect=FAILED)
+    again = run("user", "add", email, expect=FAILED)
+    assert again.stderr == f"coffer: {email} is in the directory already\n"
     secret = tmp_path / "password"
     secret.write_text("another good password\n")
     secret.chmod(0o600)
@@ -276,6 +297,8 @@ def test_device_commands(run, instance, device):
     listed = json.loads(run("device", "list", "--json").stdout)["devices"]
     assert device.udid in [d["udid"] for d in listed]
     assert device.serial in run("device", "list").stdout
+    done = run("device", "list", "--state", "nonsense", expect=USAGE)
+    assert all(s in done.stderr for s in ("authenticated", "enrolled", "removed"))
     for name in (device.udid, device.serial):
         assert device.serial in run("device", "show", name).stdout
     first = json.loads(run("device", "lock", device.udid, "--yes", "--message", "Lost",
@@ -318,7 +341,7 @@ def test_profile_commands(run, device, tmp_path):
     run("profile", "unassign", identifier, device.udid)
     assert [c["Command"]["RequestType"] for c in device.session()] == ["RemoveProfile"]
     run("profile", "assign", identifier, "no-such-device", expect=NOT_FOUND)
-    run("profile", "remove", identifier)
+    assert "unassigned" in run("profile", "remove", identifier).stdout
     run("profile", "show", identifier, expect=NOT_FOUND)
 
 
@@ -327,6 +350,8 @@ def test_token_commands(run, instance):
     token = json.loads(run("token", "add", name, "--role", "auditor", "--json").stdout)["token"]
     instance.api("GET", "/status", token=token, expect=200)
     assert name in run("token", "list").stdout
+    again = run("token", "add", name, "--role", "auditor", expect=FAILED)
+    assert again.stderr == f"coffer: there is a token called {name} already\n"
     run("token", "remove", name)
     instance.api("GET", "/status", token=token, expect=401)
 
@@ -347,6 +372,11 @@ def test_init_refuses_an_instance_and_cleans_up(instance, tmp_path):
                               capture_output=True, text=True, timeout=instances.PATIENCE)
 
     assert init(instance.directory).returncode in (FAILED, REFUSED)
+    (tmp_path / "other.new").mkdir()
+    (tmp_path / "other.new" / "begun").write_text("by another init")
+    done = init(tmp_path / "other")
+    assert done.returncode == FAILED and "another init" in done.stderr
+    assert (tmp_path / "other.new" / "begun").exists(), "another's work stays"
     instance.wait_healthy()
     for changes in ({"--url": "http://localhost:1"}, {"--admin": "nobody"}, {"--org": ""},
                     {"--org": "x" * 500}):
@@ -387,7 +417,11 @@ def test_audit_list(run, device):
     assert {"enrol.offer", "enrol.identify", "certificate.issue", "enrol.deliver",
             "device.authenticate"} <= actions
     assert any(device.udid in e["object"] or device.udid in e["actor"] for e in entries)
-    run("audit", "list")
+    assert all(e["actor"].startswith("person:") for e in entries if e["action"] == "person.login")
+    short = run("audit", "list").stdout.splitlines()
+    assert short[0].split("\t") == ["TIME", "WHO", "WHAT", "TO", "DETAIL"]
+    assert not any("{" in line for line in short)
+    assert run("audit", "list", "--wide").stdout.split("\n")[0].endswith("\tDETAIL\tCHAIN\tSEQ")
 
 
 def test_audit_verifies_offline(export, instance):

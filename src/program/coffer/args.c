@@ -119,12 +119,12 @@ static err_t *check(const args_grammar_t *grammar, const args_t *args) {
     if (args->help || args->version) return NULL;
     const command_t *c = args->command;
     if (!c && args->group[0])
-        return err_new(ERR_USAGE, "coffer %s needs a command: see coffer help %s", args->group,
+        return err_new(ERR_USAGE, "%s needs a command: see coffer help %s", args->group,
                        args->group);
     if (!c) return err_new(ERR_USAGE, "what shall be done? see coffer help");
     if (args->operands_n < c->min)
-        return err_new(ERR_USAGE, "coffer %s%s%s needs %s", c->group, c->group[0] ? " " : "",
-                       c->name, c->operands);
+        return err_new(ERR_USAGE, "%s%s%s needs %s", c->group, c->group[0] ? " " : "", c->name,
+                       c->operands);
     return NULL;
 }
 

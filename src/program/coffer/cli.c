@@ -4,6 +4,7 @@
 #include "program/coffer/cli.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int cli_exit_status(const err_t *e) {
     if (!e) return CLI_DONE;
@@ -40,6 +41,22 @@ err_t *cli_say(cli_t *cli, const char *format, ...) {
     int n = vfprintf(cli->out, format, list);
     va_end(list);
     return n < 0 ? err_new(ERR_IO, "cannot write to standard output") : NULL;
+}
+
+/* POSIX shells, section 2.2.2: within single quotes all but the quote itself stands for itself. */
+err_t *cli_quote(const char *word, char **ret_quoted) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "@%+=:,./_-";
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, CLI_OUTPUT_MAX);
+    bool bare = word[0] != '\0' && strspn(word, plain) == strlen(word);
+    if (!bare) TRY(buf_add_byte(&out, '\''));
+    for (const char *p = word; *p; p++) {
+        if (*p == '\'') TRY(buf_add_str(&out, "'\\''"));
+        else TRY(buf_add_byte(&out, (uint8_t)*p));
+    }
+    if (!bare) TRY(buf_add_byte(&out, '\''));
+    return buf_steal_str(&out, ret_quoted);
 }
 
 const char *cli_dir(const cli_t *cli) {

@@ -47,6 +47,8 @@ int cli_exit_status(const err_t *e);
 err_t *cli_print(cli_t *cli, const buf_t *text) WARN_UNUSED;
 /* A line for people; nothing with --json. */
 err_t *cli_say(cli_t *cli, const char *format, ...) WARN_UNUSED PRINTF_LIKE(2, 3);
+/* One word of a shell's command line, as it must be typed; a new string (mem_free). */
+err_t *cli_quote(const char *word, char **ret_quoted) WARN_UNUSED;
 /* The instance: --dir, else COFFER_DIR, else NULL. */
 const char *cli_dir(const cli_t *cli);
 

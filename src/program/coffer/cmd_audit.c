@@ -13,11 +13,61 @@
 #include "program/coffer/output.h"
 #include "program/coffer/remote.h"
 
+enum { ID_SHOWN = 27, DETAIL_SHOWN = 40, DETAIL_MAX = 64 * 1024 };
+
+/* Replaces the string by its beginning, "..." and `tail` of its end, if it has more than `max`
+ * bytes. Cuts between characters. */
+static err_t *clip(json_t *entry, const char *member, size_t max, size_t tail) {
+    const char *text = json_string_value(json_object_get(entry, member));
+    size_t n = text ? strlen(text) : 0, head = max - tail - 3;
+    if (n <= max) return NULL;
+    size_t end = n - tail;
+    while (head > 0 && ((uint8_t)text[head] & 0xc0) == 0x80) head--;
+    while (end < n && ((uint8_t)text[end] & 0xc0) == 0x80) end++;
+    CLEANUP(mem_free) char *shown = mem_printf("%.*s...%s", (int)head, text, text + end);
+    if (!shown) return err_nomem();
+    return jso_set_str(entry, member, shown);
+}
+
+/* The members of "detail" as `name=value`, one after the other. */
+static err_t *flatten_detail(json_t *entry) {
+    CLEANUP(buf_done) buf_t text;
+    const char *name = NULL, *shown = NULL;
+    json_t *value = NULL;
+    json_t *detail = json_object_get(entry, "detail");
+    buf_init(&text, DETAIL_MAX);
+    json_object_foreach(detail, name, value) {
+        TRY(buf_printf(&text, "%s%s=", text.n ? " " : "", name));
+        TRY(output_value(value, false, &text));
+    }
+    TRY(buf_cstr(&text, &shown));
+    return jso_set_str(entry, "detail", shown);
+}
+
+/* Makes entries of the answer fit for people; a terminal's lines are kept short. */
+static err_t *shorten(const cli_t *cli, const json_t *json) {
+    size_t index = 0;
+    json_t *entry = NULL;
+    json_array_foreach(json_object_get(json, "entries"), index, entry) {
+        TRY(flatten_detail(entry));
+        if (!cli->terminal) continue;
+        TRY(clip(entry, "actor", ID_SHOWN, ID_SHOWN / 2));
+        TRY(clip(entry, "object", ID_SHOWN, ID_SHOWN / 2));
+        TRY(clip(entry, "detail", DETAIL_SHOWN, 0));
+    }
+    return NULL;
+}
+
 static err_t *run_list(cli_t *cli, const args_t *args) {
-    static const column_t columns[] = {
+    static const column_t wide[] = {
         {"time", "TIME"},     {"actor", "WHO"},  {"action", "WHAT"}, {"object", "TO"},
         {"detail", "DETAIL"}, {"node", "CHAIN"}, {"seq", "SEQ"},     {NULL, NULL},
     };
+    static const column_t narrow[] = {
+        {"time", "TIME"}, {"actor", "WHO"},     {"action", "WHAT"},
+        {"object", "TO"}, {"detail", "DETAIL"}, {NULL, NULL},
+    };
+    bool all = args_flag(args, "wide");
     CLEANUP(jso_free) json_t *json = NULL;
     CLEANUP(mem_free) char *path = NULL;
     long limit = 0;
@@ -25,11 +75,13 @@ static err_t *run_list(cli_t *cli, const args_t *args) {
     path = mem_printf("/audit?limit=%ld", limit);
     if (!path) return err_nomem();
     TRY(remote_call(cli, "GET", path, NULL, &json));
-    return output_list(cli, json, "entries", columns, "The log is empty.");
+    if (json && !cli->json && !all) TRY(shorten(cli, json));
+    return output_list(cli, json, "entries", all ? wide : narrow, "The log is empty.");
 }
 
 static const option_t list_options[] = {
     {"limit", "N", "so many of the newest entries; default 100, at most 1000"},
+    {"wide", NULL, "nothing shortened, and each entry's chain and number in it"},
     {NULL, NULL, NULL},
 };
 
@@ -38,7 +90,7 @@ const command_t CMD_AUDIT_LIST = {
     .name = "list",
     .operands = "",
     .summary = "The newest entries of the audit log",
-    .examples = "  coffer audit list --limit 20",
+    .examples = "  coffer audit list --limit 20\n  coffer audit list --wide",
     .options = list_options,
     .run = run_list,
 };
@@ -59,8 +111,10 @@ static err_t *run_export(cli_t *cli, const args_t *args) {
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "file", output));
     TRY(jso_set_int(json, "bytes", (int64_t)text.n));
+    CLEANUP(mem_free) char *quoted = NULL;
+    TRY(cli_quote(output, &quoted));
     return output_done(cli, json, "%s: %zu bytes; check it with: coffer audit verify %s", output,
-                       text.n, output);
+                       text.n, quoted);
 }
 
 static const option_t export_options[] = {

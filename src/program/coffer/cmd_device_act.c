@@ -3,6 +3,8 @@
  * management reference names them DeviceLock, EraseDevice, ClearPasscode, RestartDevice,
  * DeviceInformation). What does harm is confirmed by typing the device's serial number or name.
  */
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -32,7 +34,9 @@ static err_t *confirm(cli_t *cli, const char *device, const char *what) {
     const char *s = serial.n && text_printable(serial) ? (const char *)serial.p : "-";
     const char *n = name.n && text_printable(name) ? (const char *)name.p : "-";
     const char *p = product.n && text_printable(product) ? (const char *)product.p : "-";
-    const char *const names[] = {s, n, NULL};
+    /* What is not shown cannot be typed: a "-" confirms nothing. */
+    bool has_s = strcmp(s, "-") != 0, has_n = strcmp(n, "-") != 0;
+    const char *const names[] = {has_s ? s : has_n ? n : device, has_n ? n : NULL, NULL};
     CLEANUP(mem_free)
     char *question = mem_printf(
         "%s \"%s\" (%s, serial number %s)?\nType its serial number or name to go on: ", what, n, p,

@@ -54,6 +54,8 @@ static err_t *show(cli_t *cli, const init_make_t *init, const char *url, bytes_t
         TRY(jso_set_string(json, "password", password));
         return output_json(cli, json);
     }
+    CLEANUP(mem_free) char *dir = NULL;
+    TRY(cli_quote(init->dir, &dir));
     return cli_say(cli,
                    "The instance of %s is in %s\n\n"
                    "  URL       %s/\n"
@@ -67,7 +69,7 @@ static err_t *show(cli_t *cli, const init_make_t *init, const char *url, bytes_t
                    "     and where the push certificate is ([push]), then start it again\n"
                    "  5. add people:         coffer --dir %s user add EMAIL\n",
                    init->organisation, init->dir, url, init->admin, (int)password.n,
-                   (const char *)password.p, init->dir, init->dir, init->dir, init->dir, init->dir);
+                   (const char *)password.p, dir, dir, init->dir, init->dir, dir);
 }
 
 /* An IPv6 address stands in a URL with brackets, in a certificate without. */

@@ -25,9 +25,10 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
              "%s", file);
     TRY(jso_parse_object(buf_bytes(&answer), &json));
     TRY(jso_get_string(json, "identifier", LIMIT_NAME * 2, true, &identifier));
-    return output_done(cli, json, "Stored %.*s; next: coffer profile assign %.*s DEVICE",
-                       (int)identifier.n, (const char *)identifier.p, (int)identifier.n,
-                       (const char *)identifier.p);
+    CLEANUP(mem_free) char *quoted = NULL;
+    TRY(cli_quote((const char *)identifier.p, &quoted));
+    return output_done(cli, json, "Stored %s; next: coffer profile assign %s DEVICE",
+                       (const char *)identifier.p, quoted);
 }
 
 const command_t CMD_PROFILE_ADD = {
@@ -94,7 +95,9 @@ static err_t *run_remove(cli_t *cli, const args_t *args) {
     CLEANUP(mem_free) char *path = NULL;
     TRY(remote_path(&path, "/profiles/%", args->operands[0]));
     TRY(remote_call(cli, "DELETE", path, NULL, NULL));
-    return output_done(cli, NULL, "Removed %s", args->operands[0]);
+    return output_done(cli, NULL,
+                       "Removed %s. Devices that have it keep it, unless it was unassigned first",
+                       args->operands[0]);
 }
 
 const command_t CMD_PROFILE_REMOVE = {
@@ -102,7 +105,7 @@ const command_t CMD_PROFILE_REMOVE = {
     .name = "remove",
     .operands = "IDENTIFIER",
     .summary = "Forget a configuration profile and its assignments",
-    .notes = "To take it off devices too, unassign it first.",
+    .notes = "Devices that have it keep it. To take it off them too, unassign it first.",
     .examples = "  coffer profile unassign org.example.wifi --all\n"
                 "  coffer profile remove org.example.wifi",
     .min = 1,

@@ -102,9 +102,17 @@ static err_t *fill_store(const init_make_t *init, const settings_t *settings, bu
 
 /* ---- the directory ---- */
 
-static err_t *make_directories(const char *dir) {
+/* *made is set once `dir` is this process's own, also if what follows fails. */
+static err_t *make_directories(const char *dir, bool *made) {
     static const char *const names[] = {"store", "run", "log", "push", "tls", "public"};
-    if (mkdir(dir, 0700) != 0) return err_errno(errno, "cannot make %s", dir);
+    if (mkdir(dir, 0700) != 0) {
+        if (errno == EEXIST)
+            return err_new(ERR_EXISTS,
+                           "%s exists: another init runs, or one was interrupted; then remove it",
+                           dir);
+        return err_errno(errno, "cannot make %s", dir);
+    }
+    *made = true;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         CLEANUP(mem_free) char *path = NULL;
         TRY(file_path(dir, names[i], &path));
@@ -153,21 +161,23 @@ static err_t *sync_path(const char *path) {
     return NULL;
 }
 
-static err_t *commit(const char *from, const char *to) {
+/* *made is cleared once `from` is gone: another init may make its own. */
+static err_t *commit(const char *from, const char *to, bool *made) {
     CLEANUP(mem_free) char *parent = mem_strdup(to);
     if (!parent) return err_nomem();
     TRY(sync_path(from));
     /* Unlike rename, this does not replace an empty directory that appeared meanwhile. */
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0)
         return err_errno(errno, "cannot rename %s to %s", from, to);
+    *made = false;
     char *slash = strrchr(parent, '/');
     if (slash) slash[slash == parent] = '\0';
     return sync_path(slash ? parent : ".");
 }
 
-static err_t *build(const init_make_t *init, const char *dir, buf_t *ret_password) {
+static err_t *build(const init_make_t *init, const char *dir, bool *made, buf_t *ret_password) {
     CLEANUP(settings_done) settings_t settings = {0};
-    TRY(make_directories(dir));
+    TRY(make_directories(dir, made));
     TRY(write_conf(init, dir, &settings));
     TRY_WRAP(run_keeper(init, dir), "making the keys");
     return fill_store(init, &settings, ret_password);
@@ -191,12 +201,9 @@ err_t *init_make(const init_make_t *init, buf_t *ret_password) {
     from = mem_printf("%s.new", to);
     if (!from) return err_nomem();
     if (lstat(to, &st) == 0) return err_new(ERR_EXISTS, "%s exists already", to);
-    if (lstat(from, &st) == 0)
-        return err_new(ERR_EXISTS,
-                       "%s exists: another init runs, or one was interrupted; then remove it",
-                       from);
-    err_t *e = build(init, from, ret_password);
-    if (!e) e = commit(from, to);
-    if (e) (void)nftw(from, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS);
+    bool made = false;
+    err_t *e = build(init, from, &made, ret_password);
+    if (!e) e = commit(from, to, &made);
+    if (e && made) (void)nftw(from, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS);
     return e;
 }

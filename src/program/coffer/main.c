@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,18 +25,27 @@ static err_t *help(cli_t *cli) {
     return cli_print(cli, &text);
 }
 
-static err_t *run(cli_t *cli) {
-    if (cli->args->version)
-        return fputs("coffer " COFFER_VERSION "\n", cli->out) < 0
-                   ? err_new(ERR_IO, "cannot write to standard output")
-                   : NULL;
-    if (cli->args->help) return help(cli);
+static err_t *run_command(cli_t *cli) {
     TRY(crypto_init());
     jso_init();
-    err_t *e = cli->args->command->run(cli, cli->args);
+    return cli->args->command->run(cli, cli->args);
+}
+
+static err_t *run(cli_t *cli) {
+    err_t *e = NULL;
+    if (cli->args->version) (void)fputs("coffer " COFFER_VERSION "\n", cli->out);
+    else if (cli->args->help) e = help(cli);
+    else e = run_command(cli);
     if (!e && (fflush(cli->out) != 0 || ferror(cli->out)))
         e = err_new(ERR_IO, "cannot write to standard output");
     return e;
+}
+
+/* As asked for by a command line that could not be read. */
+static bool wants_json(int argc, char *const *argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0) return true;
+    return false;
 }
 
 /* {"error": {"code", "message"}} like the API's, for programs. */
@@ -75,7 +85,7 @@ int main(int argc, char **argv) {
     tzset();
     err_t *e = args_parse(&CLI_GRAMMAR, argc, argv, &args);
     cli_t cli = {.args = &args, .clk = clk_real(), .rnd = rnd_real(), .out = stdout, .err = stderr};
-    cli.json = args_flag(&args, "json");
+    cli.json = e ? wants_json(argc, argv) : args_flag(&args, "json");
     cli.terminal = isatty(STDOUT_FILENO) == 1;
     cli.interactive = isatty(STDIN_FILENO) == 1;
     if (!e) e = run(&cli);

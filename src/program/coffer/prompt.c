@@ -79,5 +79,5 @@ err_t *prompt_confirm(cli_t *cli, const char *question, const char *const *names
     bytes_t typed = text_trim(buf_bytes(&answer));
     for (; *names; names++)
         if (typed.n && bytes_eq_str(typed, *names)) return NULL;
-    return err_new(ERR_DENIED, "not confirmed: nothing was done");
+    return err_new(ERR_DENIED, "not confirmed: nothing was done. --yes does not ask");
 }

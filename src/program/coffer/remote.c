@@ -198,9 +198,11 @@ static err_t *unreachable(const remote_t *remote, err_t *e) {
         return err_wrap(e, "cannot work with %s", remote->where);
     (void)err_text(e, why, sizeof why);
     err_free(e);
+    CLEANUP(mem_free) char *dir = NULL;
+    TRY(cli_quote(remote->dir, &dir));
     return err_new(ERR_UNAVAILABLE,
                    "cannot reach %s (%s). If it does not run, start it: cofferd --dir %s",
-                   remote->where, why, remote->dir);
+                   remote->where, why, dir);
 }
 
 static err_t *do_request(cli_t *cli, const char *method, const char *path, const char *type,

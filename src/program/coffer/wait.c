@@ -115,9 +115,11 @@ err_t *wait_queue(cli_t *cli, const wait_command_t *command) {
                            command->request_type, command->device);
     if (uuid.n == 0) return err_new(ERR_INVALID, "the server's answer names no command");
     if (seconds) return wait_result(cli, command->device, (const char *)uuid.p, seconds);
+    CLEANUP(mem_free) char *device = NULL;
+    TRY(cli_quote(command->device, &device));
     return output_done(cli, json,
                        "Queued %s for %s: %s\nIts answer, when the device has "
                        "called: coffer device result %s %s",
-                       command->request_type, command->device, (const char *)uuid.p,
-                       command->device, (const char *)uuid.p);
+                       command->request_type, command->device, (const char *)uuid.p, device,
+                       (const char *)uuid.p);
 }

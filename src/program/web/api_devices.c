@@ -1,6 +1,8 @@
 /*
  * /api/v1/devices: the list, one device, and a push.
  */
+#include <string.h>
+
 #include "base/limits.h"
 #include "http/query.h"
 #include "program/web/api.h"
@@ -40,6 +42,14 @@ static err_t *read_devices(db_conn_t *conn, void *arg) {
                            &job->count);
 }
 
+/* "" is all of them. A misspelt state would list nothing, and be believed. */
+static err_t *check_state(const char *state) {
+    static const char *const states[] = {"", "authenticated", "enrolled", "removed"};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(state, states[i]) == 0) return NULL;
+    return err_new(ERR_USAGE, "a device's state is authenticated, enrolled or removed");
+}
+
 err_t *api_devices_list(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     devices_job_t job = {.arena = request->arena};
@@ -51,6 +61,7 @@ err_t *api_devices_list(void *ctx, http_request_t *request, http_reply_t *reply)
     TRY(api_page(request, &job.after, &job.limit));
     TRY(http_query_get(request->raw_query, "state", HTTP_PLUS_KEPT, &state, &found));
     TRY(buf_cstr(&state, &job.state));
+    TRY(check_state(job.state));
     TRY(db_read(web->db, read_devices, &job));
     TRY(jso_object(&out));
     TRY(jso_set_array(out, "devices", &list));

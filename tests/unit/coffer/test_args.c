@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "program/coffer/cli.h"
 
 enum { WORDS_MAX = 160 };
@@ -77,6 +78,7 @@ static void test_args__mistakes_are_explained(void **state) {
     (void)state;
     refused("", "coffer help");
     refused("device", "coffer help device");
+    refused("device", "device needs a command: see coffer help device");
     refused("devcie list", "did you mean \"device\"");
     refused("device lokc X", "did you mean \"device lock\"");
     refused("zzz", "see coffer help");
@@ -169,6 +171,24 @@ static void test_cli__exit_status(void **state) {
     }
 }
 
+static void test_cli__quotes_what_a_shell_would_take_apart(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"C39VX0SIM001", "C39VX0SIM001"},
+        {"a@example.org", "a@example.org"},
+        {"Alice's iPhone", "'Alice'\\''s iPhone'"},
+        {"x; rm -rf $HOME", "'x; rm -rf $HOME'"},
+        {"*", "'*'"},
+        {"~", "'~'"},
+        {"", "''"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP(mem_free) char *quoted = NULL;
+        assert_ok(cli_quote(cases[i][0], &quoted));
+        assert_string_equal(quoted, cases[i][1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_args__global_options_stand_anywhere),
@@ -180,6 +200,7 @@ int main(void) {
         cmocka_unit_test(test_args__numbers),
         cmocka_unit_test(test_args__every_command_has_help_with_its_options),
         cmocka_unit_test(test_cli__exit_status),
+        cmocka_unit_test(test_cli__quotes_what_a_shell_would_take_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

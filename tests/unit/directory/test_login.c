@@ -57,6 +57,29 @@ static void test_login__right_password_in_any_case_of_address(void **state) {
     assert_ok(log_in(*state, " ADMIN@example.ORG ", "correct horse"));
 }
 
+static void test_login__is_audited_under_the_person(void **state) {
+    room_t *room = *state;
+    assert_ok(log_in(room, "admin@example.org", "correct horse"));
+    assert_err(ERR_AUTH, log_in(room, "admin@example.org", "wrong horse"));
+    assert_int_equal(fixture_number(room->f.db,
+                                    "SELECT COUNT(*) FROM audit_entry WHERE action LIKE "
+                                    "'person.login%' AND actor = 'person:admin@example.org'"),
+                     2);
+}
+
+static void test_directory__a_known_address_is_named_without_its_table(void **state) {
+    room_t *room = *state;
+    CLEANUP(err_free)
+    err_t *e =
+        directory_add_person(room->directory, "system", BYTES_LIT("admin@example.org"),
+                             BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL);
+    char text[200];
+    assert_non_null(e);
+    assert_int_equal(err_code(e), ERR_EXISTS);
+    assert_string_equal(err_text(e, text, sizeof text),
+                        "admin@example.org is in the directory already");
+}
+
 static void test_login__failures_say_the_same(void **state) {
     room_t *room = *state;
     const char *const attempts[][2] = {{"admin@example.org", "wrong horse"},
@@ -168,6 +191,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_login__right_password_in_any_case_of_address, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_login__is_audited_under_the_person, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_directory__a_known_address_is_named_without_its_table,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__failures_say_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__throttles_and_forgets_after_success, setup,
                                         teardown),

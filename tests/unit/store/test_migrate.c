@@ -65,7 +65,10 @@ static void test_migrate__a_changed_migration_is_refused(void **state) {
     assert_ok(migrate_run_set(f.db, two, 1, &applied));
     migration_t changed[] = {two[0], two[1]};
     changed[0].sha256 = "cc";
-    assert_err(ERR_DENIED, migrate_run_set(f.db, changed, 2, &applied));
+    CLEANUP(err_free) err_t *e = migrate_run_set(f.db, changed, 2, &applied);
+    assert_non_null(e);
+    assert_int_equal(err_code(e), ERR_DENIED);
+    assert_non_null(strstr(err_message(e), "make a new one")); /* the advice */
     assert_int_equal(fixture_number(f.db, "SELECT COUNT(*) FROM schema_migration"), 1);
     fixture_done(&f);
 }
