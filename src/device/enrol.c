@@ -138,12 +138,15 @@ err_t *enrol_check_expiry(const devices_t *devices, const db_enrolment_t *enrolm
                    devices->o.url);
 }
 
-err_t *enrol_check_person(db_conn_t *conn, arena_t *arena, const db_enrolment_t *enrolment) {
+err_t *enrol_check_person(db_conn_t *conn, arena_t *arena, const db_enrolment_t *enrolment,
+                          const char **ret_email) {
     db_person_t person;
     bool found = false;
     TRY(db_people_by_id(conn, arena, enrolment->person_id, &person, &found));
-    if (found && !person.disabled) return NULL;
-    return err_new(ERR_DENIED, "the account that this enrolment belongs to is disabled");
+    if (!found || person.disabled)
+        return err_new(ERR_DENIED, "the account that this enrolment belongs to is disabled");
+    if (ret_email) *ret_email = person.email;
+    return NULL;
 }
 
 /* ---- who signed ---- */

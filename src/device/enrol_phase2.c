@@ -31,19 +31,19 @@ static err_t *identify(db_conn_t *conn, void *arg) {
     const audit_t *audit = x->devices->o.audit;
     bool found = false, changed = false;
     char actor[DEVICE_ACTOR];
-    const char *subject = NULL;
+    const char *subject = NULL, *person = NULL;
     TRY(db_enrolments_by_challenge(conn, x->arena, BYTES_ARRAY(x->hash), &x->enrolment, &found));
     if (!found) return err_new(ERR_DENIED, "the challenge is not known here");
     TRY(enrol_check_expiry(x->devices, &x->enrolment));
-    TRY(enrol_check_person(conn, x->arena, &x->enrolment));
+    TRY(enrol_check_person(conn, x->arena, &x->enrolment, &person));
     TRY(db_enrolments_identify(conn, x->enrolment.id, a->udid, a->serial, a->product, a->version,
                                devices_now(x->devices), &changed));
     if (!changed) return why_not(x);
     TRY(payload_subject_text(x->devices, x->arena, x->enrolment.id, &subject));
     TRY(payload_challenge(x->devices, conn, &x->enrolment, a->udid, subject, &x->challenge));
     return audit_note(audit, conn, device_actor(a->udid, actor), "enrol.identify", x->enrolment.id,
-                      "serial", a->serial, "product", a->product, "person", x->enrolment.person_id,
-                      "peer", x->peer, NULL);
+                      "serial", a->serial, "product", a->product, "person", person, "peer", x->peer,
+                      NULL);
 }
 
 static err_t *build_profile(const identify_t *x, plist_t *profile) {

@@ -40,7 +40,7 @@ static err_t *deliver(db_conn_t *conn, void *arg) {
     TRY(db_enrolments_by_id(conn, x->arena, x->row->enrolment_id, &x->enrolment, &found));
     if (!found) return err_new(ERR_DENIED, "the enrolment is gone");
     TRY(check(x));
-    TRY(enrol_check_person(conn, x->arena, &x->enrolment));
+    TRY(enrol_check_person(conn, x->arena, &x->enrolment, NULL));
     TRY(payload_subject_text(x->devices, x->arena, x->enrolment.id, &subject));
     TRY(payload_challenge(x->devices, conn, &x->enrolment, x->attributes->udid, subject,
                           &x->challenge));

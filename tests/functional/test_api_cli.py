@@ -416,6 +416,7 @@ def test_audit_list(run, device):
     actions = {e["action"] for e in entries}
     assert {"enrol.offer", "enrol.identify", "certificate.issue", "enrol.deliver",
             "device.authenticate"} <= actions
+    assert all("@" in e["detail"]["person"] for e in entries if e["action"] == "enrol.identify")
     assert any(device.udid in e["object"] or device.udid in e["actor"] for e in entries)
     assert all(e["actor"].startswith("person:") for e in entries if e["action"] == "person.login")
     short = run("audit", "list").stdout.splitlines()
