@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--profile|--subject|--names|--lifetime|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--reason|--profile|--subject|--names|--lifetime|--last|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,11 +17,12 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user device profile scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user device profile cert scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " device") words="list show lock erase clear-passcode restart info command push queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
-        " scep") words="challenge" ;;
+        " cert") words="pending approve deny" ;;
+        " scep") words="challenge trace" ;;
         " token") words="add list remove" ;;
         " audit") words="list export verify" ;;
         " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --set --dir --server --token-file --ca --json --help --version" ;;
@@ -49,7 +50,11 @@ _coffer() {
         " profile remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile assign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " profile unassign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " cert pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " cert approve"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " cert deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
         " scep challenge"*) words="--profile --subject --names --lifetime --dir --server --token-file --ca --json --help --version" ;;
+        " scep trace"*) words="--last --dir --server --token-file --ca --json --help --version" ;;
         " token add"*) words="--role --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;

@@ -31,8 +31,7 @@ static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_se
     bool bound = enrolment && enrolment->udid[0] && m->udid[0];
     if (bound && strcmp(enrolment->udid, m->udid) != 0) return NULL;
     TRY(db_devices_by_key(conn, x->arena, m->key, &existing, &found));
-    *ret_may = !found || bound ||
-               bytes_eq(existing.identity, bytes_make(cert_sha256(x->cert), DEVICE_HASH));
+    *ret_may = !found || bound || (sender->found && strcmp(sender->device.id, existing.id) == 0);
     return NULL;
 }
 
@@ -97,6 +96,7 @@ static err_t *check_out(db_conn_t *conn, void *arg) {
     TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &sender));
     if (!mdm_auth_is(&sender, x->message->key)) return NULL;
     x->accepted = true;
+    TRY(mdm_auth_follow(x->devices, conn, &sender));
     TRY(db_devices_set_state(conn, sender.device.id, "removed"));
     TRY(db_commands_cancel_all(conn, sender.device.id, devices_now(x->devices), &cancelled));
     return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),

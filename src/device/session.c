@@ -114,6 +114,7 @@ static err_t *step(db_conn_t *conn, void *arg) {
     TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &x->sender));
     x->accepted = mdm_auth_is(&x->sender, x->result->key);
     if (!x->accepted || x->result->user_channel) return NULL;
+    TRY(mdm_auth_follow(x->devices, conn, &x->sender));
     if (strcmp(x->sender.device.state, "enrolled") != 0) return NULL; /* no TokenUpdate yet */
     int64_t now = devices_now(x->devices);
     if (now - x->sender.device.last_seen_ms >= DEVICE_TOUCH_MS)

@@ -37,6 +37,7 @@ static const rule_t rules[] = {
     {KEEPER_STATUS, "status", ANYONE, RECORD_NOT, intent_status},
     {KEEPER_PUBLIC, "public", ANYONE, RECORD_BESIDE, intent_public},
     {KEEPER_SCEP_OPEN, "scep-open", WEB, RECORD_BESIDE, intent_scep_open},
+    {KEEPER_SCEP_OPEN_ID, "scep-open-id", WEB, RECORD_BESIDE, intent_scep_open_id},
     {KEEPER_SCEP_ISSUE, "scep-issue", WEB, RECORD_FIRST, intent_scep_issue},
     {KEEPER_SCEP_REPEAT, "scep-repeat", WEB, RECORD_FIRST, intent_scep_repeat},
     {KEEPER_SCEP_REFUSE, "scep-refuse", WEB, RECORD_BESIDE, intent_scep_refuse},

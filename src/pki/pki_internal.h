@@ -45,4 +45,10 @@ void pki_release(pki_t *pki, const uint8_t hash[PKI_HASH]);
  */
 err_t *pki_names_check(const csr_t *csr, const char *expected) WARN_UNUSED;
 
+/* "email", "dns", ...; static. */
+const char *pki_san_kind_name(san_kind_t kind);
+
+/* Whether the device CA signed it, remembered; no dates, records or revocation. ERR_VERIFY. */
+err_t *pki_check_signature(pki_t *pki, const cert_t *cert) WARN_UNUSED;
+
 #endif

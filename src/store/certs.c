@@ -57,7 +57,9 @@ err_t *db_scep_transactions_add(db_conn_t *conn, bytes_t transaction_id, bytes_t
     return db_exec(conn,
                    "INSERT INTO scep_transaction"
                    " (transaction_id, spki_sha256, fingerprint, created_ms)"
-                   " VALUES ($1, $2, $3, $4)",
+                   " VALUES ($1, $2, $3, $4) ON CONFLICT (transaction_id, spki_sha256)"
+                   " DO UPDATE SET fingerprint = excluded.fingerprint,"
+                   " created_ms = excluded.created_ms",
                    DB_BYTES(transaction_id), DB_BYTES(spki_sha256), DB_BYTES(fingerprint),
                    DB_I64(now_ms));
 }

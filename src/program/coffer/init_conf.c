@@ -43,6 +43,10 @@ const init_key_t INIT_KEYS[] = {
      "be read by who listens. Debian's scepclient needs this and allow_sha1."},
     {"scep", "allow_sha1", "no", "Very old SCEP clients sign with nothing better."},
     {"scep", "challenge_lifetime", "1h", "How long a one-time challenge is good."},
+    {"scep", "renewal_window", "90d", "How long before its expiry a certificate may be renewed."},
+    {"scep", "renewal_grace", "0d", "How long after its expiry it still may."},
+    {"scep", "clock_skew", "1d", "How far a client's clock may be off."},
+    {"scep", "pending_lifetime", "7d", "How long a request waits for a person's approval."},
     {"mdm", "sign_message", "yes", "Devices sign their messages (Mdm-Signature); no: mutual TLS."},
     {"mdm", "access_rights", "8191", "What the server may do; 8191 is everything."},
     {"mdm", "check_out_when_removed", "yes", "A device tells when the profile is removed."},
@@ -83,7 +87,9 @@ static const char tail[] =
     "#subject = CN, O, OU, UID, serialNumber\n"
     "#subject_required = CN\n"
     "# Kinds of subjectAltName: email, dns, uri, upn, ip, none.\n"
-    "#names = email, dns, uri, upn\n";
+    "#names = email, dns, uri, upn\n"
+    "#approval = automatic\n"
+    "#old_ciphers = yes\n";
 
 static const init_key_t *find_key(const char *name) {
     const char *dot = strchr(name, '.');

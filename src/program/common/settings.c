@@ -14,14 +14,23 @@ static const char *const instance_keys[] = {"organisation", "url", "require_sand
 static const char *const web_keys[] = {"listen",  "http_listen",     "mtls_listen", "mtls_url",
                                        "workers", "cheap_passwords", NULL};
 static const char *const enrol_keys[] = {"identity_profile", "factory_ca", "profile_cipher", NULL};
-static const char *const scep_keys[] = {"url",        "allow_3des",         "allow_des",
-                                        "allow_sha1", "challenge_lifetime", NULL};
+static const char *const scep_keys[] = {"url",
+                                        "allow_3des",
+                                        "allow_des",
+                                        "allow_sha1",
+                                        "challenge_lifetime",
+                                        "renewal_window",
+                                        "renewal_grace",
+                                        "clock_skew",
+                                        "pending_lifetime",
+                                        NULL};
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
 static const char *const keeper_keys[] = {"master_key", "require_sandbox", "workers", NULL};
 static const char *const profile_keys[] = {
-    "ca", "keys", "validity", "key_usage", "eku", "subject", "subject_required", "names", NULL};
+    "ca",    "keys",     "validity",    "key_usage", "eku", "subject", "subject_required",
+    "names", "approval", "old_ciphers", NULL};
 
 static const conf_known_t known[] = {
     {"instance", instance_keys},
@@ -83,6 +92,53 @@ static err_t *load_web(settings_t *s) {
     return NULL;
 }
 
+/* A list of profiles, one a line: NAME is added if its section says so. */
+static err_t *add_line(buf_t *list, bool add, const char *name) {
+    if (!add) return NULL;
+    TRY(buf_add_str(list, name));
+    return buf_add_byte(list, '\n');
+}
+
+/* What of certificate profiles is coffer-web's to decide; the keeper reads the rest. */
+static err_t *load_certificate_profiles(settings_t *s) {
+    static const char *const approvals[] = {"automatic", "manual", NULL};
+    size_t cursor = 0;
+    const char *section = NULL, *name = NULL, *text = NULL;
+    CLEANUP(buf_done) buf_t manual, modern;
+    buf_init(&manual, LIMIT_CONFIG_BYTES);
+    buf_init(&modern, LIMIT_CONFIG_BYTES);
+    while (conf_next_named(s->conf, "certificate-profile", &cursor, &section, &name)) {
+        size_t approval = 0;
+        bool old = true;
+        TRY(conf_get_choice(s->conf, section, "approval", approvals, 0, &approval));
+        TRY(conf_get_bool(s->conf, section, "old_ciphers", true, &old));
+        TRY(add_line(&manual, approval == 1, name));
+        TRY(add_line(&modern, !old, name));
+    }
+    TRY(buf_cstr(&manual, &text));
+    if (!(s->manual_profiles = mem_strdup(text))) return err_nomem();
+    TRY(buf_cstr(&modern, &text));
+    return (s->modern_profiles = mem_strdup(text)) ? NULL : err_nomem();
+}
+
+static err_t *load_scep(settings_t *s) {
+    enum { DAY_S = 86400, YEAR_S = 365 * DAY_S };
+    conf_t *c = s->conf;
+    TRY(conf_get_string(c, "scep", "url", "", &s->scep_url));
+    TRY(conf_get_bool(c, "scep", "allow_3des", true, &s->scep_des3));
+    TRY(conf_get_bool(c, "scep", "allow_des", false, &s->scep_des));
+    TRY(conf_get_bool(c, "scep", "allow_sha1", false, &s->scep_sha1));
+    TRY(conf_get_duration(c, "scep", "challenge_lifetime", 60, (int64_t)30 * DAY_S,
+                          LIMIT_CHALLENGE_TTL_S, &s->challenge_ttl_s));
+    TRY(conf_get_duration(c, "scep", "renewal_window", 0, (int64_t)30 * YEAR_S, (int64_t)90 * DAY_S,
+                          &s->renewal_window_s));
+    TRY(conf_get_duration(c, "scep", "renewal_grace", 0, YEAR_S, 0, &s->renewal_grace_s));
+    TRY(conf_get_duration(c, "scep", "clock_skew", 60, YEAR_S, DAY_S, &s->clock_skew_s));
+    TRY(conf_get_duration(c, "scep", "pending_lifetime", 60, YEAR_S, (int64_t)7 * DAY_S,
+                          &s->pending_ttl_s));
+    return load_certificate_profiles(s);
+}
+
 static err_t *load_enrol(settings_t *s) {
     static const char *const ciphers[] = {"aes256", "aes128", "3des", NULL};
     static const cms_cipher_t values[] = {CMS_AES256_CBC, CMS_AES128_CBC, CMS_DES3_CBC};
@@ -92,14 +148,8 @@ static err_t *load_enrol(settings_t *s) {
     TRY(conf_get_list(c, "enrol", "factory_ca", NULL, &s->factory_cas));
     TRY(conf_get_choice(c, "enrol", "profile_cipher", ciphers, 0, &cipher));
     s->profile_cipher = values[cipher];
-    TRY(conf_get_string(c, "scep", "url", "", &s->scep_url));
-    TRY(conf_get_bool(c, "scep", "allow_3des", true, &s->scep_des3));
-    TRY(conf_get_bool(c, "scep", "allow_sha1", false, &s->scep_sha1));
-    TRY(conf_get_duration(c, "scep", "challenge_lifetime", 60, (int64_t)30 * 86400,
-                          LIMIT_CHALLENGE_TTL_S, &s->challenge_ttl_s));
-    return NULL;
+    return load_scep(s);
 }
-
 static err_t *load_mdm(settings_t *s) {
     conf_t *c = s->conf;
     TRY(conf_get_bool(c, "mdm", "sign_message", true, &s->sign_message));
@@ -142,6 +192,8 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
 void settings_done(settings_t *settings) {
     conf_free(settings->conf);
     mem_free(settings->dir);
+    mem_free(settings->manual_profiles);
+    mem_free(settings->modern_profiles);
     *settings = (settings_t){0};
 }
 

@@ -40,8 +40,15 @@ typedef struct {
     /* [scep] */
     const char *scep_url; /* or "": url + /scep */
     bool scep_des3;
+    bool scep_des;
     bool scep_sha1;
     int64_t challenge_ttl_s;
+    int64_t renewal_window_s; /* 0: at any time */
+    int64_t renewal_grace_s;
+    int64_t clock_skew_s;
+    int64_t pending_ttl_s;
+    char *manual_profiles; /* owned: certificate profiles with approval = manual, one a line */
+    char *modern_profiles; /* owned: those with old_ciphers = no */
 
     /* [mdm] */
     bool sign_message;

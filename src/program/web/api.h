@@ -50,6 +50,10 @@ err_t *api_profiles_assign(void *ctx, http_request_t *request, http_reply_t *rep
 err_t *api_profiles_unassign(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_scep_challenge(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_pending_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_approve(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_deny(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_trace(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -90,6 +94,11 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
                       api_profiles_unassign, WEB_NEED_ADMIN),                                      \
         WEB_API_ROUTE("POST", "/scep/challenges", LIMIT_HTTP_BODY_FORM, api_scep_challenge,        \
                       WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/scep/pending", 0, api_scep_pending_list, WEB_NEED_READ),            \
+        WEB_API_ROUTE("POST", "/scep/pending/:id/approve", 0, api_scep_approve, WEB_NEED_ADMIN),   \
+        WEB_API_ROUTE("POST", "/scep/pending/:id/deny", LIMIT_HTTP_BODY_FORM, api_scep_deny,       \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/scep/trace", 0, api_scep_trace, WEB_NEED_READ),                     \
         WEB_API_ROUTE("GET", "/audit", 0, api_audit_list, WEB_NEED_READ),                          \
         WEB_API_ROUTE("GET", "/audit/export", 0, api_audit_export, WEB_NEED_READ),                 \
         WEB_API_ROUTE("GET", "/keeper/log", 0, api_keeper_log, WEB_NEED_READ)

@@ -132,7 +132,14 @@ static err_t *start_services(program_t *p) {
                          .clk = clk,
                          .rnd = rnd,
                          .challenge_ttl_s = s->challenge_ttl_s,
+                         .pending_ttl_s = s->pending_ttl_s,
+                         .renewal_window_s = s->renewal_window_s,
+                         .renewal_grace_s = s->renewal_grace_s,
+                         .clock_skew_s = s->clock_skew_s,
+                         .manual_profiles = s->manual_profiles,
+                         .modern_profiles = s->modern_profiles,
                          .allow_des3 = s->scep_des3,
+                         .allow_des = s->scep_des,
                          .allow_sha1 = s->scep_sha1};
     TRY(pki_new(&pki, &web->pki));
     p->scep_url = s->scep_url[0] ? mem_strdup(s->scep_url) : mem_printf("%s/scep", s->url);
