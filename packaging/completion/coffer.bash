@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--reason|--profile|--subject|--names|--lifetime|--last|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--reason|--profile|--subject|--names|--lifetime|--last|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -19,9 +19,9 @@ _coffer() {
     case "$path" in
         "") words="help version init status user device profile cert scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
-        " device") words="list show lock erase clear-passcode restart info command push queue result cancel" ;;
+        " device") words="list show lock erase lost clear-passcode restart info command push queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
-        " cert") words="pending approve deny" ;;
+        " cert") words="list show revoke lists pending approve deny" ;;
         " scep") words="challenge trace" ;;
         " token") words="add list remove" ;;
         " audit") words="list export verify" ;;
@@ -29,13 +29,14 @@ _coffer() {
         " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user add"*) words="--name --role --password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
         " user list"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " user disable"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " user disable"*) words="--left --dir --server --token-file --ca --json --help --version" ;;
         " user enable"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user password"*) words="--password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
         " device list"*) words="--state --dir --server --token-file --ca --json --help --version" ;;
         " device show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device lock"*) words="--message --phone --pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;
         " device erase"*) words="--pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;
+        " device lost"*) words="--yes --dir --server --token-file --ca --json --help --version" ;;
         " device clear-passcode"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
         " device restart"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
         " device info"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
@@ -50,6 +51,10 @@ _coffer() {
         " profile remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile assign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " profile unassign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " cert list"*) words="--person --device --profile --revoked --dir --server --token-file --ca --json --help --version" ;;
+        " cert show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " cert revoke"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
+        " cert lists"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " cert approve"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;

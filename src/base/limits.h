@@ -54,6 +54,7 @@ enum {
     LIMIT_OCSP_CERTIDS = 64,        /* certificates asked for in one OCSP request */
     LIMIT_OCSP_NONCE = 128,         /* bytes, RFC 9654 section 2.1 */
     LIMIT_CRL_URL = 512,            /* bytes of a URL in certificates and lists */
+    LIMIT_OCSP_CACHE = 1024 * 1024 * 2, /* signed statuses kept in memory */
     LIMIT_CSR_BYTES = 64 * 1024,
     LIMIT_SAN_ENTRIES = 100, /* names in one certificate or request */
     LIMIT_SUBJECT_ENTRIES = 32,

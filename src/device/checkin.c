@@ -98,6 +98,9 @@ static err_t *check_out(db_conn_t *conn, void *arg) {
     x->accepted = true;
     TRY(mdm_auth_follow(x->devices, conn, &sender));
     TRY(db_devices_set_state(conn, sender.device.id, "removed"));
+    size_t revoked = 0;
+    TRY(revoke_device(x->devices->o.revoker, conn, x->arena, sender.device.identity,
+                      REVOKE_ON_CHECKOUT, device_actor(x->message->key, actor), &revoked));
     TRY(db_commands_cancel_all(conn, sender.device.id, devices_now(x->devices), &cancelled));
     return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
                       "device.checkout", actor, "commands", cancelled ? "cancelled" : NULL, "peer",

@@ -51,6 +51,14 @@ static err_t *note(db_conn_t *conn, const session_t *x, const char *action, cons
                       "command", x->result->command_uuid, "type", type, "why", why, NULL);
 }
 
+/* Its last word: what it held is gone, and nobody else may use a copy. */
+static err_t *revoke_erased(db_conn_t *conn, session_t *x) {
+    char actor[DEVICE_ACTOR];
+    size_t revoked = 0;
+    return revoke_device(x->devices->o.revoker, conn, x->arena, x->sender.device.identity,
+                         REVOKE_ON_ERASE, device_actor(x->result->key, actor), &revoked);
+}
+
 static err_t *finish(db_conn_t *conn, session_t *x, const db_command_t *command) {
     const mdm_result_t *r = x->result;
     const char *device = x->sender.device.id, *state = final_state(r->status), *chain = "";
@@ -69,6 +77,8 @@ static err_t *finish(db_conn_t *conn, session_t *x, const db_command_t *command)
     if (r->status == MDM_ACKNOWLEDGED)
         TRY(result_update_device(conn, x->arena, &x->sender.device, command->request_type,
                                  r->dict));
+    if (r->status == MDM_ACKNOWLEDGED && strcmp(command->request_type, "EraseDevice") == 0)
+        TRY(revoke_erased(conn, x));
     if (schema && !schema->deed && r->status == MDM_ACKNOWLEDGED) return NULL;
     return note(conn, x, "command.done", command->request_type, state);
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "ipc/frame.h"
 #include "keeper/intent.h"
+#include "keeper/intent_revocation.h"
 
 /* When an allowed use is recorded. A refused one always is. */
 typedef enum {
@@ -47,6 +48,10 @@ static const rule_t rules[] = {
     {KEEPER_SEAL_SECRET, "seal-secret", WEB, RECORD_BESIDE, intent_seal_secret},
     {KEEPER_FILL_SECRET, "fill-secret", WEB, RECORD_FIRST, intent_fill_secret},
     {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_BESIDE, intent_sign_audit_head},
+    {KEEPER_CRL_BEGIN, "crl-begin", WEB, RECORD_NOT, intent_crl_begin},
+    {KEEPER_CRL_ADD, "crl-add", WEB, RECORD_NOT, intent_crl_add},
+    {KEEPER_CRL_SIGN, "crl-sign", WEB, RECORD_FIRST, intent_crl_sign},
+    {KEEPER_OCSP_SIGN, "ocsp-sign", WEB, RECORD_BESIDE, intent_ocsp_sign},
     {KEEPER_LOG, "log", WEB, RECORD_BESIDE, intent_log},
 };
 

@@ -12,6 +12,7 @@
 #include "keeper/cert_profile.h"
 #include "keeper/csr_cache.h"
 #include "keeper/keyring.h"
+#include "keeper/revocation.h"
 #include "keeper/vault.h"
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     const keyring_t *keys;
     const cert_profiles_t *profiles;
     csr_cache_t *csrs; /* may be NULL */
+    revocation_t *revocation; /* may be NULL: no URLs in certificates, no lists, no OCSP */
     const clk_t *clk;
     const rnd_t *rnd;
     bool allow_des3; /* open SCEP envelopes of old clients */

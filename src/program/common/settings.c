@@ -27,6 +27,9 @@ static const char *const scep_keys[] = {"url",
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
+static const char *const revocation_keys[] = {
+    "url",         "crl_lifetime", "crl_interval", "delta_interval", "ocsp_lifetime",
+    "on_checkout", "on_erase",     "on_lost",      "on_leave",       NULL};
 static const char *const keeper_keys[] = {"master_key", "require_sandbox", "workers", NULL};
 static const char *const profile_keys[] = {
     "ca",    "keys",     "validity",    "key_usage", "eku", "subject", "subject_required",
@@ -39,6 +42,7 @@ static const conf_known_t known[] = {
     {"scep", scep_keys},
     {"mdm", mdm_keys},
     {"push", push_keys},
+    {"revocation", revocation_keys},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
 };
@@ -166,6 +170,46 @@ static err_t *load_mdm(settings_t *s) {
     return NULL;
 }
 
+/* "no", or the reason. */
+static err_t *load_policy(settings_t *s, const char *key, const char *fallback,
+                          settings_policy_t *ret_policy) {
+    const char *text = NULL;
+    settings_policy_t policy = {.revoke = true};
+    TRY(conf_get_string(s->conf, "revocation", key, fallback, &text));
+    if (bytes_eq_str(bytes_str(text), "no")) policy.revoke = false;
+    else
+        TRY_WRAP(crl_reason_parse(bytes_str(text), &policy.reason),
+                 "coffer.conf: [revocation] %s is no, or a reason", key);
+    /* A hold must be somebody's wish, since only a person can end it; the others are none. */
+    if (policy.reason == CRL_REMOVE || policy.reason == CRL_CA_COMPROMISE ||
+        policy.reason == CRL_HOLD)
+        return err_new(ERR_INVALID, "coffer.conf: [revocation] %s: %s is no policy", key, text);
+    *ret_policy = policy;
+    return NULL;
+}
+
+static err_t *load_revocation(settings_t *s) {
+    enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400 };
+    static const char section[] = "revocation";
+    conf_t *c = s->conf;
+    TRY(conf_get_string(c, section, "url", "", &s->revocation_url));
+    TRY(conf_get_duration(c, section, "crl_lifetime", HOUR_S, LIMIT_KEEPER_CRL_LIFETIME_S,
+                          (int64_t)7 * DAY_S, &s->crl_lifetime_s));
+    TRY(conf_get_duration(c, section, "crl_interval", MINUTE_S, LIMIT_KEEPER_CRL_LIFETIME_S, DAY_S,
+                          &s->crl_every_s));
+    TRY(conf_get_duration(c, section, "delta_interval", MINUTE_S, LIMIT_KEEPER_CRL_LIFETIME_S,
+                          HOUR_S, &s->delta_every_s));
+    TRY(conf_get_duration(c, section, "ocsp_lifetime", HOUR_S, LIMIT_KEEPER_OCSP_LIFETIME_S,
+                          (int64_t)4 * DAY_S, &s->ocsp_lifetime_s));
+    if (s->crl_every_s >= s->crl_lifetime_s || s->delta_every_s >= s->crl_lifetime_s)
+        return err_new(ERR_INVALID, "coffer.conf: [revocation] lists would end before the next "
+                                    "ones: make crl_lifetime longer");
+    TRY(load_policy(s, "on_checkout", "cessationOfOperation", &s->on_checkout));
+    TRY(load_policy(s, "on_erase", "cessationOfOperation", &s->on_erase));
+    TRY(load_policy(s, "on_lost", "keyCompromise", &s->on_lost));
+    return load_policy(s, "on_leave", "affiliationChanged", &s->on_leave);
+}
+
 err_t *settings_load(const char *dir, settings_t *ret_settings) {
     CLEANUP(settings_done) settings_t s = {0};
     CLEANUP(mem_free) char *path = NULL;
@@ -184,6 +228,7 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
     TRY(load_web(&s));
     TRY(load_enrol(&s));
     TRY(load_mdm(&s));
+    TRY(load_revocation(&s));
     *ret_settings = s;
     s = (settings_t){0};
     return NULL;

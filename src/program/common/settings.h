@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "crypto/cms.h"
+#include "crypto/crl.h"
 #include "format/conf.h"
 
 /* Where to listen; address "" means: not at all. */
@@ -14,6 +15,12 @@ typedef struct {
     char address[64];
     uint16_t port;
 } settings_listen_t;
+
+/* What an event does to certificates. */
+typedef struct {
+    bool revoke;
+    crl_reason_t reason;
+} settings_policy_t;
 
 typedef struct {
     conf_t *conf; /* owned; strings below are borrowed from it unless they say otherwise */
@@ -49,6 +56,11 @@ typedef struct {
     int64_t pending_ttl_s;
     char *manual_profiles; /* owned: certificate profiles with approval = manual, one a line */
     char *modern_profiles; /* owned: those with old_ciphers = no */
+
+    /* [revocation] */
+    const char *revocation_url; /* prefix in certificates, or "": the keeper finds one */
+    int64_t crl_lifetime_s, crl_every_s, delta_every_s, ocsp_lifetime_s;
+    settings_policy_t on_checkout, on_erase, on_lost, on_leave;
 
     /* [mdm] */
     bool sign_message;

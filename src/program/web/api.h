@@ -42,6 +42,13 @@ err_t *api_commands_add(void *ctx, http_request_t *request, http_reply_t *reply)
 err_t *api_commands_show(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_commands_cancel(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_certs_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_certs_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_certs_revoke(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_crls_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_devices_lost(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_people_left(void *ctx, http_request_t *request, http_reply_t *reply);
+
 err_t *api_profiles_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_profiles_put(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_profiles_show(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -84,6 +91,13 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
                       WEB_NEED_READ),                                                              \
         WEB_API_ROUTE("DELETE", "/devices/:device/commands/:uuid", 0, api_commands_cancel,         \
                       WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("POST", "/people/:email/left", 0, api_people_left, WEB_NEED_ADMIN),          \
+        WEB_API_ROUTE("POST", "/devices/:device/lost", 0, api_devices_lost, WEB_NEED_ADMIN),       \
+        WEB_API_ROUTE("GET", "/certificates", 0, api_certs_list, WEB_NEED_READ),                   \
+        WEB_API_ROUTE("GET", "/certificates/:certificate", 0, api_certs_show, WEB_NEED_READ),      \
+        WEB_API_ROUTE("POST", "/certificates/:certificate/revoke", LIMIT_HTTP_BODY_FORM,           \
+                      api_certs_revoke, WEB_NEED_ADMIN),                                           \
+        WEB_API_ROUTE("GET", "/revocation-lists", 0, api_crls_list, WEB_NEED_READ),                \
         WEB_API_ROUTE("GET", "/profiles", 0, api_profiles_list, WEB_NEED_READ),                    \
         WEB_API_ROUTE("POST", "/profiles", LIMIT_HTTP_BODY_API, api_profiles_put, WEB_NEED_ADMIN), \
         WEB_API_ROUTE("GET", "/profiles/:identifier", 0, api_profiles_show, WEB_NEED_READ),        \
