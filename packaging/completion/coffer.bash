@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--profile|--subject|--names|--lifetime|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--reason|--profile|--subject|--names|--lifetime|--last|--role|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,24 +17,26 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user device profile scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user device profile cert scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
-        " device") words="list show lock erase clear-passcode restart info command push release queue result cancel" ;;
+        " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
-        " scep") words="challenge" ;;
+        " cert") words="list show revoke lists pending approve deny" ;;
+        " scep") words="challenge trace" ;;
         " token") words="add list remove" ;;
         " audit") words="list export verify" ;;
         " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --set --dir --server --token-file --ca --json --help --version" ;;
         " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user add"*) words="--name --role --password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
         " user list"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " user disable"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " user disable"*) words="--left --dir --server --token-file --ca --json --help --version" ;;
         " user enable"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user password"*) words="--password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
         " device list"*) words="--state --dir --server --token-file --ca --json --help --version" ;;
         " device show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device lock"*) words="--message --phone --pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;
         " device erase"*) words="--pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;
+        " device lost"*) words="--yes --dir --server --token-file --ca --json --help --version" ;;
         " device clear-passcode"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
         " device restart"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
         " device info"*) words="--wait --dir --server --token-file --ca --json --help --version" ;;
@@ -50,7 +52,15 @@ _coffer() {
         " profile remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile assign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " profile unassign"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " cert list"*) words="--person --device --profile --revoked --dir --server --token-file --ca --json --help --version" ;;
+        " cert show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " cert revoke"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
+        " cert lists"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " cert pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " cert approve"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " cert deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
         " scep challenge"*) words="--profile --subject --names --lifetime --dir --server --token-file --ca --json --help --version" ;;
+        " scep trace"*) words="--last --dir --server --token-file --ca --json --help --version" ;;
         " token add"*) words="--role --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;

@@ -53,6 +53,11 @@ enum {
     LIMIT_CSR_ATTRIBUTES = 16,          /* attributes of one request */
     LIMIT_PEM_LIST = 256,               /* certificates of one PEM file */
     LIMIT_CRL_BYTES = 64 * 1024 * 1024, /* bytes; about a million entries */
+    LIMIT_OCSP_REQUEST = 16 * 1024, /* bytes; one certificate takes about 80 */
+    LIMIT_OCSP_CERTIDS = 64,        /* certificates asked for in one OCSP request */
+    LIMIT_OCSP_NONCE = 128,         /* bytes, RFC 9654 section 2.1 */
+    LIMIT_CRL_URL = 512,            /* bytes of a URL in certificates and lists */
+    LIMIT_OCSP_CACHE = 1024 * 1024 * 2, /* signed statuses kept in memory */
     LIMIT_CSR_BYTES = 64 * 1024,
     LIMIT_SAN_ENTRIES = 100, /* names in one certificate or request */
     LIMIT_SUBJECT_ENTRIES = 32,
@@ -64,6 +69,14 @@ enum {
     LIMIT_SECRET_BYTES = 64 * 1024,        /* bytes of one secret_t */
     LIMIT_SCEP_TRANSACTION_ID = 256,       /* bytes; an opaque text */
     LIMIT_SCEP_CHALLENGE = 128,            /* bytes of a challenge password */
+    LIMIT_CERT_ID_BYTES = 8 * 1024,        /* bytes of issuer and subject, or issuer and serial */
+    LIMIT_SCEP_RENEWALS = 8,               /* certificates that one certificate may be renewed to */
+    LIMIT_SCEP_CHAIN = 64,                 /* renewals looked back to find a device's pinned one */
+    LIMIT_SCEP_PENDING = 10000,            /* requests waiting for approval */
+    LIMIT_SCEP_REASON = 200,               /* bytes of a denial's reason */
+    LIMIT_SCEP_TRACE = 20000,              /* traced requests kept in all */
+    LIMIT_SCEP_TRACE_EACH = 50,            /* and of one enrolment, key or address */
+    LIMIT_SCEP_TRACE_TEXT = 300,           /* bytes of a traced text, cut beyond */
 
     /* ipc: one SOCK_SEQPACKET message */
     LIMIT_FRAME_BYTES = 384 * 1024, /* bytes; a SCEP body and room around it */
@@ -124,6 +137,11 @@ enum {
     LIMIT_KEEPER_NONCE = 64,            /* bytes of a SCEP senderNonce; 16 by the standard */
     LIMIT_KEEPER_FAIL_TEXT = 512,       /* bytes of a failInfoText */
     LIMIT_KEEPER_LOG_PAGE = 128 * 1024, /* bytes of one answer to KEEPER_LOG */
+    LIMIT_KEEPER_CRL_BUILDS = 4,        /* revocation lists in the making at once */
+    LIMIT_KEEPER_CRL_BUILD_S = 300,     /* seconds one may take */
+    LIMIT_KEEPER_OCSP_BATCH = 1000,     /* statuses signed by one request */
+    LIMIT_KEEPER_OCSP_LIFETIME_S = 14 * 86400, /* seconds a status may be good */
+    LIMIT_KEEPER_CRL_LIFETIME_S = 90 * 86400,  /* seconds a list may be good */
     LIMIT_KEEPER_ORGANISATION = 64,     /* bytes; ub-organization-name, RFC 5280 appendix A.1 */
 
     /* Audit log */

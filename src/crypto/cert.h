@@ -120,6 +120,7 @@ typedef struct {
     const char *crl_url;
     const char *ocsp_url;
     const char *ca_issuers_url;
+    bool ocsp_nocheck; /* id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1 */
     const pkey_t *key; /* the subject's; needs no private part unless self-signed */
 } cert_spec_t;
 

@@ -175,6 +175,14 @@ static err_t *add_sans(exts_t **exts, const cert_spec_t *spec) {
     return ext_add(exts, NID_subject_alt_name, names, spec->subject_n == 0);
 }
 
+static err_t *add_nocheck(exts_t **exts) {
+    ASN1_NULL *null = ASN1_NULL_new();
+    if (!null) return err_nomem();
+    err_t *e = ext_add(exts, NID_id_pkix_OCSP_noCheck, null, false);
+    ASN1_NULL_free(null);
+    return e;
+}
+
 static err_t *add_extensions(exts_t **exts, const cert_spec_t *spec, const pkey_t *key,
                              const cert_t *issuer) {
     TRY(add_basic_constraints(exts, spec));
@@ -184,6 +192,7 @@ static err_t *add_extensions(exts_t **exts, const cert_spec_t *spec, const pkey_
     if (spec->policies_n) TRY(add_policies(exts, spec));
     if (spec->crl_url) TRY(add_crl_point(exts, spec->crl_url));
     if (spec->ocsp_url || spec->ca_issuers_url) TRY(add_access(exts, spec));
+    if (spec->ocsp_nocheck) TRY(add_nocheck(exts));
     return NULL;
 }
 

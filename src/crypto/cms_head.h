@@ -21,5 +21,10 @@ typedef enum {
  * LIMIT_CMS_CERTIFICATES, LIMIT_CMS_DIGESTS, LIMIT_CMS_RECIPIENTS.
  */
 err_t *cms_head_check(bytes_t message, cms_type_t *ret_type) WARN_UNUSED;
+/*
+ * The content encryption algorithm of a message that passed cms_head_check, as the object
+ * identifier's content octets, borrowed. ERR_INVALID if there is none.
+ */
+err_t *cms_head_cipher_oid(bytes_t message, bytes_t *ret_oid) WARN_UNUSED;
 
 #endif

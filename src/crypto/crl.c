@@ -1,95 +1,45 @@
 /*
- * Revocation lists: see crl.h. RFC 5280 section 5. Built in the keeper; any thread.
+ * Reading revocation lists: see crl.h. RFC 5280 section 6.3. Building: crl_build.c. Any process,
+ * any thread.
  */
 #include "crypto/crl.h"
 
 #include <openssl/x509.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "crypto/cert_internal.h"
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
 
 DEFINE_CLEANUP(X509_CRL, X509_CRL_free)
 
-static err_t *revoked_add_reason(X509_REVOKED *revoked, crl_reason_t reason) {
-    if (reason == CRL_UNSPECIFIED) return NULL; /* RFC 5280 section 5.3.1: rather absent */
-    ASN1_ENUMERATED *value = ASN1_ENUMERATED_new();
-    if (!value) return err_nomem();
-    bool done = ASN1_ENUMERATED_set(value, (long)reason) == 1 &&
-                X509_REVOKED_add1_ext_i2d(revoked, NID_crl_reason, value, 0, 0) == 1;
-    ASN1_ENUMERATED_free(value);
-    return done ? NULL : err_openssl(ERR_INTERNAL, "CRL reason");
+static const char *const reason_names[] = {
+    [CRL_UNSPECIFIED] = "unspecified",
+    [CRL_KEY_COMPROMISE] = "keyCompromise",
+    [CRL_CA_COMPROMISE] = "cACompromise",
+    [CRL_AFFILIATION_CHANGED] = "affiliationChanged",
+    [CRL_SUPERSEDED] = "superseded",
+    [CRL_CESSATION] = "cessationOfOperation",
+    [CRL_HOLD] = "certificateHold",
+    [CRL_REMOVE] = "removeFromCRL",
+    [CRL_PRIVILEGE_WITHDRAWN] = "privilegeWithdrawn",
+};
+enum { REASONS = sizeof reason_names / sizeof reason_names[0] };
+
+const char *crl_reason_name(crl_reason_t reason) {
+    return (size_t)reason < REASONS ? reason_names[reason] : NULL;
 }
 
-static err_t *revoked_fill(X509_REVOKED *revoked, const crl_entry_t *entry) {
-    ASN1_INTEGER *serial CLEANUP(ASN1_INTEGER_free) = NULL;
-    TRY(serial_build(entry->serial, &serial));
-    ASN1_TIME *time CLEANUP(ASN1_TIME_free) = ASN1_TIME_set(NULL, (time_t)entry->time);
-    if (!time || X509_REVOKED_set_serialNumber(revoked, serial) != 1 ||
-        X509_REVOKED_set_revocationDate(revoked, time) != 1)
-        return err_openssl(ERR_INTERNAL, "CRL entry");
-    return revoked_add_reason(revoked, entry->reason);
-}
-
-static err_t *crl_add_entry(X509_CRL *crl, const crl_entry_t *entry) {
-    X509_REVOKED *revoked = X509_REVOKED_new();
-    if (!revoked) return err_nomem();
-    err_t *e = revoked_fill(revoked, entry);
-    if (!e && X509_CRL_add0_revoked(crl, revoked) == 1) return NULL;
-    X509_REVOKED_free(revoked);
-    return e ? e : err_nomem();
-}
-
-static err_t *crl_add_extensions(X509_CRL *crl, uint64_t number, const cert_t *issuer) {
-    ASN1_INTEGER *value CLEANUP(ASN1_INTEGER_free) = ASN1_INTEGER_new();
-    if (!value || ASN1_INTEGER_set_uint64(value, number) != 1) return err_nomem();
-    if (X509_CRL_add1_ext_i2d(crl, NID_crl_number, value, 0, 0) != 1)
-        return err_openssl(ERR_INTERNAL, "CRL number");
-    bytes_t skid = cert_skid(issuer);
-    if (!skid.n) return err_new(ERR_USAGE, "CRL issuer has no subject key identifier");
-    AUTHORITY_KEYID *authority = AUTHORITY_KEYID_new();
-    bool done = authority && (authority->keyid = ASN1_OCTET_STRING_new()) &&
-                ASN1_OCTET_STRING_set(authority->keyid, skid.p, (int)skid.n) == 1 &&
-                X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, authority, 0, 0) == 1;
-    AUTHORITY_KEYID_free(authority);
-    return done ? NULL : err_openssl(ERR_INTERNAL, "CRL authority key identifier");
-}
-
-static err_t *crl_set_fields(X509_CRL *crl, const crl_spec_t *spec, const cert_t *issuer) {
-    X509 *x509;
-    TRY(cert_x509_get(issuer, &x509));
-    ASN1_TIME *this_update CLEANUP(ASN1_TIME_free) = ASN1_TIME_set(NULL, (time_t)spec->this_update);
-    ASN1_TIME *next_update CLEANUP(ASN1_TIME_free) = ASN1_TIME_set(NULL, (time_t)spec->next_update);
-    if (!this_update || !next_update || X509_CRL_set_version(crl, X509_CRL_VERSION_2) != 1 ||
-        X509_CRL_set_issuer_name(crl, X509_get_subject_name(x509)) != 1 ||
-        X509_CRL_set1_lastUpdate(crl, this_update) != 1 ||
-        X509_CRL_set1_nextUpdate(crl, next_update) != 1)
-        return err_openssl(ERR_INTERNAL, "CRL fields");
-    return NULL;
-}
-
-err_t *crl_build(const crl_spec_t *spec, const cert_t *issuer, const pkey_t *issuer_key,
-                 buf_t *out) {
-    if (spec->next_update <= spec->this_update || spec->this_update < 0)
-        return err_new(ERR_USAGE, "CRL would never be valid");
-    if (!pkey_has_private(issuer_key) || !pkey_same_public(cert_key(issuer), issuer_key))
-        return err_new(ERR_USAGE, "that key is not the CRL issuer's");
-    const EVP_MD *md;
-    TRY(sign_digest(issuer_key, &md));
-    X509_CRL *crl CLEANUP(X509_CRL_free) = X509_CRL_new();
-    if (!crl) return err_nomem();
-    TRY(crl_set_fields(crl, spec, issuer));
-    for (size_t i = 0; i < spec->entries_n; i++) TRY(crl_add_entry(crl, &spec->entries[i]));
-    TRY(crl_add_extensions(crl, spec->number, issuer));
-    if (X509_CRL_sort(crl) != 1 || X509_CRL_sign(crl, pkey_evp(issuer_key), md) <= 0)
-        return err_openssl(ERR_INTERNAL, "signing the CRL");
-    unsigned char *der = NULL;
-    int n = i2d_X509_CRL(crl, &der);
-    if (n <= 0) return err_openssl(ERR_INTERNAL, "CRL can't be encoded");
-    err_t *e = buf_add(out, bytes_make(der, (size_t)n));
-    OPENSSL_free(der);
-    return e;
+err_t *crl_reason_parse(bytes_t name, crl_reason_t *ret_reason) {
+    for (size_t i = 0; i < REASONS; i++) {
+        if (!reason_names[i] || !text_eq_fold(name, bytes_str(reason_names[i]))) continue;
+        *ret_reason = (crl_reason_t)i;
+        return NULL;
+    }
+    return err_new(ERR_INVALID,
+                   "a reason is one of unspecified, keyCompromise, affiliationChanged, superseded, "
+                   "cessationOfOperation, certificateHold, removeFromCRL, privilegeWithdrawn");
 }
 
 static err_t *crl_check_current(const X509_CRL *crl, int64_t at) {

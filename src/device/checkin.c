@@ -40,8 +40,7 @@ static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_se
     if (found && bound && existing.person_id[0] && strcmp(existing.state, "removed") != 0 &&
         strcmp(existing.person_id, enrolment->person_id) != 0)
         return NULL;
-    *ret_may = !found || bound ||
-               bytes_eq(existing.identity, bytes_make(cert_sha256(x->cert), DEVICE_HASH));
+    *ret_may = !found || bound || (sender->found && strcmp(sender->device.id, existing.id) == 0);
     return NULL;
 }
 
@@ -105,15 +104,24 @@ static err_t *forget_secrets(db_conn_t *conn, const checkin_t *x, const char *id
  * One identity at a time: the device's former one, and what phase 2 gave it for the enrolment
  * alone, are none any more once this one is pinned.
  */
-static err_t *retire_former(db_conn_t *conn, const checkin_t *x, const char *enrolment) {
+static err_t *retire_former(db_conn_t *conn, const checkin_t *x) {
     bytes_t keep = bytes_make(cert_sha256(x->cert), DEVICE_HASH);
-    int64_t now = devices_now(x->devices);
+    char actor[DEVICE_ACTOR];
     db_device_t existing;
+    db_cert_brief_t *siblings = NULL;
+    size_t count = 0;
     bool found = false;
+    (void)device_actor(x->message->key, actor);
     TRY(db_devices_by_key(conn, x->arena, x->message->key, &existing, &found));
     if (found && !bytes_eq(existing.identity, keep))
-        TRY(db_certificates_retire(conn, existing.identity, now));
-    return enrolment ? db_certificates_retire_others(conn, enrolment, keep, now) : NULL;
+        TRY(device_retire(x->devices, conn, x->arena, existing.identity, actor,
+                          "another identity is pinned"));
+    TRY(db_cert_briefs_of_identity(conn, x->arena, keep, &siblings, &count));
+    for (size_t i = 0; i < count; i++)
+        if (!bytes_eq(siblings[i].fingerprint, keep))
+            TRY(device_retire(x->devices, conn, x->arena, siblings[i].fingerprint, actor,
+                              "another identity is pinned"));
+    return NULL;
 }
 
 /* For the audit: what a device says now, if it is not what its factory certificate vouched for. */
@@ -139,7 +147,7 @@ static err_t *authenticate(db_conn_t *conn, void *arg) {
                           "device.foreign", actor, "identity", sender.row.serial, "peer",
                           x->request->peer, NULL);
     }
-    TRY(retire_former(conn, x, enrolled ? enrolment.id : NULL));
+    TRY(retire_former(conn, x));
     owner_t owner = owner_of(x->message, enrolled ? &enrolment : NULL);
     TRY(pin(conn, x, &owner, &id));
     if (!sender.found) TRY(forget_secrets(conn, x, id));
@@ -163,7 +171,14 @@ static err_t *check_out(db_conn_t *conn, void *arg) {
     TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &sender));
     if (!mdm_auth_is(&sender, x->message->key)) return NULL;
     x->accepted = true;
-    TRY(device_let_go(x->devices, conn, &sender.device, &cancelled));
+    TRY(mdm_auth_follow(x->devices, conn, &sender));
+    size_t revoked = 0;
+    (void)device_actor(x->message->key, actor);
+    TRY(revoke_device(x->devices->o.revoker, conn, x->arena, sender.device.identity,
+                      REVOKE_ON_CHECKOUT, actor, &revoked));
+    TRY(device_retire(x->devices, conn, x->arena, sender.row.fingerprint, actor,
+                      "left management"));
+    TRY(device_let_go(x->devices, conn, x->arena, &sender.device, actor, &cancelled));
     return audit_note(x->devices->o.audit, conn, device_actor(x->message->key, actor),
                       "device.checkout", actor, "commands", cancelled ? "cancelled" : NULL, "peer",
                       x->request->peer, NULL);

@@ -62,6 +62,7 @@ static err_t *update(db_conn_t *conn, void *arg) {
     TRY(mdm_auth_sender(devices, conn, t->r->arena, t->r->cert, &t->sender));
     t->accepted = mdm_auth_is(&t->sender, m->key);
     if (!t->accepted) return NULL;
+    TRY(mdm_auth_follow(devices, conn, &t->sender));
     const db_device_t *device = &t->sender.device;
     bool first = strcmp(device->state, "authenticated") == 0;
     if (t->kind) TRY(store(conn, t));

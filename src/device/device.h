@@ -13,6 +13,7 @@
 #include "crypto/cert.h"
 #include "keeper/client.h"
 #include "pki/pki.h"
+#include "pki/revoke.h"
 #include "store/commands.h"
 #include "store/db.h"
 #include "store/devices.h"
@@ -24,6 +25,7 @@ typedef struct {
     db_t *db; /* borrowed, as all of these */
     keeper_t *keeper;
     pki_t *pki;
+    revoker_t *revoker; /* or NULL: nothing is revoked by policy */
     const audit_t *audit;
     const clk_t *clk;
     const rnd_t *rnd;

@@ -55,8 +55,11 @@ err_t *device_find(db_conn_t *conn, arena_t *arena, const char *text,
                    db_device_t *ret_device) WARN_UNUSED;
 /* ERR_DENIED unless the device is enrolled. */
 /* It is not managed any more: state removed, identity revoked, queue cancelled. */
-err_t *device_let_go(devices_t *devices, db_conn_t *conn, const db_device_t *device,
-                     int64_t *ret_cancelled) WARN_UNUSED;
+err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const db_device_t *device,
+                     const char *actor, int64_t *ret_cancelled) WARN_UNUSED;
+/* Revokes one identity that another took the place of; done before: stays as it was. */
+err_t *device_retire(devices_t *devices, db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
+                     const char *actor, const char *why) WARN_UNUSED;
 err_t *device_require_enrolled(const db_device_t *device) WARN_UNUSED;
 
 /* ---- queue.c ---- */

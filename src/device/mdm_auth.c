@@ -4,6 +4,8 @@
  */
 #include "device/mdm_auth.h"
 
+#include "audit/note.h"
+
 enum { SIGNATURE_MAX = 32 * 1024 }; /* bytes of DER; a device's has about 2000 */
 
 static err_t *signer_of(const devices_t *devices, const device_request_t *request,
@@ -49,8 +51,8 @@ err_t *mdm_auth_sender(const devices_t *devices, db_conn_t *conn, arena_t *arena
     sender.ours = !e && strcmp(sender.row.profile, devices->o.identity_profile) == 0;
     err_free(e);
     if (sender.ours)
-        TRY(db_devices_by_identity(conn, arena, bytes_make(cert_sha256(cert), DEVICE_HASH),
-                                   &sender.device, &sender.found));
+        TRY(pki_device_of(conn, arena, bytes_make(cert_sha256(cert), DEVICE_HASH), &sender.device,
+                          &sender.found));
     *ret_sender = sender;
     return NULL;
 }
@@ -58,4 +60,12 @@ err_t *mdm_auth_sender(const devices_t *devices, db_conn_t *conn, arena_t *arena
 bool mdm_auth_is(const mdm_sender_t *sender, const char *key) {
     return sender->ours && sender->found && strcmp(sender->device.state, "removed") != 0 &&
            strcmp(sender->device.enrolment_key, key) == 0;
+}
+
+err_t *mdm_auth_follow(const devices_t *devices, db_conn_t *conn, const mdm_sender_t *sender) {
+    char actor[DEVICE_ACTOR];
+    if (!sender->found || bytes_eq(sender->device.identity, sender->row.fingerprint)) return NULL;
+    TRY(db_devices_set_identity(conn, sender->device.id, sender->row.fingerprint));
+    return audit_note(devices->o.audit, conn, device_actor(sender->device.enrolment_key, actor),
+                      "device.renewed", actor, "identity", sender->row.serial, NULL);
 }

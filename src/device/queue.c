@@ -148,12 +148,21 @@ err_t *devices_cancel(devices_t *devices, const char *device, const char *uuid, 
     return db_write(devices->o.db, cancel, &job);
 }
 
-err_t *device_let_go(devices_t *devices, db_conn_t *conn, const db_device_t *device,
-                     int64_t *ret_cancelled) {
-    int64_t now = devices_now(devices);
+err_t *device_retire(devices_t *devices, db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
+                     const char *actor, const char *why) {
+    db_cert_brief_t cert;
+    bool found = false;
+    if (!devices->o.revoker) return db_certificates_retire(conn, fingerprint, devices_now(devices));
+    TRY(db_cert_briefs_by_fingerprint(conn, arena, fingerprint, &cert, &found));
+    if (!found || cert.revoked_ms) return NULL;
+    return revoke_certificate(devices->o.revoker, conn, &cert, CRL_SUPERSEDED, actor, why);
+}
+
+err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const db_device_t *device,
+                     const char *actor, int64_t *ret_cancelled) {
     TRY(db_devices_set_state(conn, device->id, "removed"));
-    TRY(db_certificates_retire(conn, device->identity, now));
-    return db_commands_cancel_all(conn, device->id, now, ret_cancelled);
+    TRY(device_retire(devices, conn, arena, device->identity, actor, "left management"));
+    return db_commands_cancel_all(conn, device->id, devices_now(devices), ret_cancelled);
 }
 
 static err_t *release(db_conn_t *conn, void *arg) {
@@ -162,7 +171,10 @@ static err_t *release(db_conn_t *conn, void *arg) {
     int64_t cancelled = 0;
     char object[DEVICE_ACTOR];
     TRY(device_find(conn, job->arena, job->device, &device));
-    TRY(device_let_go(job->devices, conn, &device, &cancelled));
+    size_t revoked = 0;
+    TRY(revoke_device(job->devices->o.revoker, conn, job->arena, device.identity,
+                      REVOKE_ON_CHECKOUT, job->actor, &revoked));
+    TRY(device_let_go(job->devices, conn, job->arena, &device, job->actor, &cancelled));
     return audit_note(job->devices->o.audit, conn, job->actor, "device.release",
                       device_actor(device.enrolment_key, object), "commands",
                       cancelled ? "cancelled" : NULL, NULL);

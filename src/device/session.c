@@ -52,6 +52,17 @@ static err_t *note(db_conn_t *conn, const session_t *x, const char *action, cons
                       "command", x->result->command_uuid, "type", type, "why", why, NULL);
 }
 
+/* Its last word: what it held is gone, nobody else may use a copy, and it may have a new owner. */
+static err_t *let_erased_go(db_conn_t *conn, session_t *x) {
+    char actor[DEVICE_ACTOR];
+    size_t revoked = 0;
+    int64_t cancelled = 0;
+    TRY(revoke_device(x->devices->o.revoker, conn, x->arena, x->sender.device.identity,
+                      REVOKE_ON_ERASE, device_actor(x->result->key, actor), &revoked));
+    TRY(device_retire(x->devices, conn, x->arena, x->sender.row.fingerprint, actor, "erased"));
+    return device_let_go(x->devices, conn, x->arena, &x->sender.device, actor, &cancelled);
+}
+
 static err_t *finish(db_conn_t *conn, session_t *x, const db_command_t *command) {
     const mdm_result_t *r = x->result;
     const char *device = x->sender.device.id, *state = final_state(r->status), *chain = "";
@@ -70,10 +81,8 @@ static err_t *finish(db_conn_t *conn, session_t *x, const db_command_t *command)
     if (r->status == MDM_ACKNOWLEDGED)
         TRY(result_update_device(conn, x->arena, &x->sender.device, command->request_type,
                                  r->dict));
-    if (r->status == MDM_ACKNOWLEDGED && strcmp(command->request_type, "EraseDevice") == 0) {
-        int64_t cancelled = 0; /* it forgets us with everything else, and may have a new owner */
-        TRY(device_let_go(x->devices, conn, &x->sender.device, &cancelled));
-    }
+    if (r->status == MDM_ACKNOWLEDGED && strcmp(command->request_type, "EraseDevice") == 0)
+        TRY(let_erased_go(conn, x));
     if (schema && !schema->deed && r->status == MDM_ACKNOWLEDGED) return NULL;
     return note(conn, x, "command.done", command->request_type, state);
 }
@@ -119,6 +128,7 @@ static err_t *step(db_conn_t *conn, void *arg) {
     TRY(mdm_auth_sender(x->devices, conn, x->arena, x->cert, &x->sender));
     x->accepted = mdm_auth_is(&x->sender, x->result->key);
     if (!x->accepted || x->result->user_channel) return NULL;
+    TRY(mdm_auth_follow(x->devices, conn, &x->sender));
     if (strcmp(x->sender.device.state, "enrolled") != 0) return NULL; /* no TokenUpdate yet */
     int64_t now = devices_now(x->devices);
     if (now - x->sender.device.last_seen_ms >= DEVICE_TOUCH_MS)

@@ -89,7 +89,9 @@ err_t *http_target_parse(bytes_t target, buf_t *path_out, bytes_t *ret_raw_query
     bytes_t query = bytes_from(origin, mark + 1);
     if (query.n > LIMIT_HTTP_QUERY) return err_new(ERR_LIMIT, "the query is too long");
     if (raw_path.n == 0 && origin.n != target.n) raw_path = BYTES_LIT("/");
-    if (has_encoded_slash(raw_path)) return err_new(ERR_INVALID, "the path has an encoded slash");
+    /* OCSP puts base64 into the path and encodes its slashes (RFC 6960 appendix A.1). */
+    if (has_encoded_slash(raw_path) && !bytes_starts(raw_path, BYTES_LIT("/ocsp/")))
+        return err_new(ERR_INVALID, "the path has an encoded slash");
     size_t before = path_out->n;
     TRY_WRAP(text_unpercent(raw_path, false, path_out), "the path is badly encoded");
     err_t *e = path_check(bytes_from(buf_bytes(path_out), before));

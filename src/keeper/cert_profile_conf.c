@@ -257,6 +257,14 @@ static err_t *read_subject(conf_t *conf, const char *section, cert_profile_t *pr
     return NULL;
 }
 
+/* coffer-web's part: whether a person approves, and old clients. Known here so as to be no error.
+ */
+static err_t *read_web_keys(conf_t *conf, const char *section) {
+    const char *text = NULL;
+    TRY(conf_get_string(conf, section, "approval", NULL, &text));
+    return conf_get_string(conf, section, "old_ciphers", NULL, &text);
+}
+
 static err_t *read_profile(conf_t *conf, const char *section, cert_profile_t *profile) {
     static const char *const cas[] = {"device", "root", NULL};
     size_t ca = 0;
@@ -265,6 +273,7 @@ static err_t *read_profile(conf_t *conf, const char *section, cert_profile_t *pr
     TRY(conf_get_duration(conf, section, "validity", VALIDITY_MIN_S,
                           (int64_t)VALIDITY_MAX_YEARS * YEAR_S, profile->validity_s,
                           &profile->validity_s));
+    TRY(read_web_keys(conf, section));
     TRY(read_keys(conf, section, profile));
     TRY(read_usage(conf, section, profile));
     TRY(read_ekus(conf, section, profile));

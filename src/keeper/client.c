@@ -41,6 +41,10 @@ static err_t *ask(keeper_t *keeper, keeper_intent_t intent, const buf_t *body, b
     return ask_once(keeper, intent, body, reply);
 }
 
+err_t *keeper_call(keeper_t *keeper, keeper_intent_t intent, const buf_t *body, buf_t *reply) {
+    return ask(keeper, intent, body, reply);
+}
+
 /* The whole answer is one run of bytes. */
 static err_t *read_bytes(const buf_t *reply, buf_t *ret_bytes) {
     wire_reader_t r = wire_reader(buf_bytes(reply));
@@ -103,6 +107,25 @@ err_t *keeper_scep_open(keeper_t *keeper, bytes_t envelope, buf_t *ret_csr,
     TRY(wire_get_bytes(&r, LIMIT_CSR_BYTES, &csr));
     TRY(wire_done(&r));
     TRY(buf_add(ret_csr, csr));
+    *ret_cipher = (cms_cipher_t)cipher;
+    return NULL;
+}
+
+err_t *keeper_scep_open_id(keeper_t *keeper, bytes_t envelope, keeper_id_kind_t kind, buf_t *ret_id,
+                           cms_cipher_t *ret_cipher) {
+    CLEANUP(buf_done) buf_t body, reply;
+    body_init(&body);
+    body_init(&reply);
+    TRY(wire_put_u8(&body, (uint8_t)kind));
+    TRY(wire_put_bytes(&body, envelope));
+    TRY(ask(keeper, KEEPER_SCEP_OPEN_ID, &body, &reply));
+    wire_reader_t r = wire_reader(buf_bytes(&reply));
+    uint8_t cipher;
+    bytes_t id;
+    TRY(wire_get_u8(&r, &cipher));
+    TRY(wire_get_bytes(&r, LIMIT_CERT_ID_BYTES, &id));
+    TRY(wire_done(&r));
+    TRY(buf_add(ret_id, id));
     *ret_cipher = (cms_cipher_t)cipher;
     return NULL;
 }

@@ -17,6 +17,9 @@
 
 typedef struct keeper keeper_t;
 
+/* For client_*.c: asks, and asks once more if the keeper died over it: idempotent ones only. */
+err_t *keeper_call(keeper_t *keeper, keeper_intent_t intent, const buf_t *body,
+                   buf_t *reply) WARN_UNUSED;
 /* Borrows the rpc client, which must outlive it. */
 err_t *keeper_new(rpc_client_t *rpc, keeper_t **ret_keeper) WARN_UNUSED;
 void keeper_free(keeper_t *keeper);
@@ -39,6 +42,20 @@ err_t *keeper_public(keeper_t *keeper, keeper_public_t which, buf_t *ret_der) WA
  */
 err_t *keeper_scep_open(keeper_t *keeper, bytes_t envelope, buf_t *ret_csr,
                         cms_cipher_t *ret_cipher) WARN_UNUSED;
+
+/* What CertPoll, and GetCert and GetCRL carry (RFC 8894 sections 3.3.3 to 3.3.5). */
+typedef enum {
+    KEEPER_ID_ISSUER_SUBJECT = 1,
+    KEEPER_ID_ISSUER_SERIAL = 2,
+} keeper_id_kind_t;
+
+/*
+ * Opens an envelope that names a certificate and gives the IssuerAndSubject or the
+ * IssuerAndSerialNumber inside (see crypto/cert_id.h), nothing else. Every failure is the same
+ * ERR_VERIFY. Idempotent.
+ */
+err_t *keeper_scep_open_id(keeper_t *keeper, bytes_t envelope, keeper_id_kind_t kind, buf_t *ret_id,
+                           cms_cipher_t *ret_cipher) WARN_UNUSED;
 
 /* What a CertRep repeats from its request (RFC 8894 section 3.2.1). */
 typedef struct {

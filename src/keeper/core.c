@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "ipc/frame.h"
 #include "keeper/intent.h"
+#include "keeper/intent_revocation.h"
 
 /* When an allowed use is recorded. A refused one always is. */
 typedef enum {
@@ -38,6 +39,7 @@ static const rule_t rules[] = {
     {KEEPER_STATUS, "status", ANYONE, RECORD_NOT, TALLY_NEVER, intent_status},
     {KEEPER_PUBLIC, "public", ANYONE, RECORD_BESIDE, TALLY_NEVER, intent_public},
     {KEEPER_SCEP_OPEN, "scep-open", WEB, RECORD_BESIDE, TALLY_FAILURES, intent_scep_open},
+    {KEEPER_SCEP_OPEN_ID, "scep-open-id", WEB, RECORD_BESIDE, TALLY_FAILURES, intent_scep_open_id},
     {KEEPER_SCEP_ISSUE, "scep-issue", WEB, RECORD_FIRST, TALLY_NEVER, intent_scep_issue},
     {KEEPER_SCEP_REPEAT, "scep-repeat", WEB, RECORD_FIRST, TALLY_NEVER, intent_scep_repeat},
     {KEEPER_SCEP_REFUSE, "scep-refuse", WEB, RECORD_BESIDE, TALLY_ALL, intent_scep_refuse},
@@ -48,6 +50,10 @@ static const rule_t rules[] = {
     {KEEPER_FILL_SECRET, "fill-secret", WEB, RECORD_FIRST, TALLY_NEVER, intent_fill_secret},
     {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_FIRST, TALLY_NEVER,
      intent_sign_audit_head},
+    {KEEPER_CRL_BEGIN, "crl-begin", WEB, RECORD_NOT, TALLY_NEVER, intent_crl_begin},
+    {KEEPER_CRL_ADD, "crl-add", WEB, RECORD_NOT, TALLY_NEVER, intent_crl_add},
+    {KEEPER_CRL_SIGN, "crl-sign", WEB, RECORD_FIRST, TALLY_NEVER, intent_crl_sign},
+    {KEEPER_OCSP_SIGN, "ocsp-sign", WEB, RECORD_BESIDE, TALLY_NEVER, intent_ocsp_sign},
     {KEEPER_LOG, "log", WEB, RECORD_BESIDE, TALLY_NEVER, intent_log},
 };
 

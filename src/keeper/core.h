@@ -12,13 +12,15 @@
 #include "keeper/cert_profile.h"
 #include "keeper/csr_cache.h"
 #include "keeper/keyring.h"
+#include "keeper/revocation.h"
 #include "keeper/vault.h"
 
 typedef struct {
     vault_t *vault; /* borrowed, as all of these; its writer runs */
     const keyring_t *keys;
     const cert_profiles_t *profiles;
-    csr_cache_t *csrs; /* may be NULL */
+    csr_cache_t *csrs;        /* may be NULL */
+    revocation_t *revocation; /* may be NULL: no URLs in certificates, no lists, no OCSP */
     const clk_t *clk;
     const rnd_t *rnd;
     bool allow_des3; /* open SCEP envelopes of old clients */

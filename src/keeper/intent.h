@@ -58,6 +58,8 @@ err_t *intent_public(const keeper_core_t *, const intent_call_t *, intent_answer
 err_t *intent_log(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_scep_open(const keeper_core_t *, const intent_call_t *,
                         intent_answer_t *) WARN_UNUSED;
+err_t *intent_scep_open_id(const keeper_core_t *, const intent_call_t *,
+                           intent_answer_t *) WARN_UNUSED;
 err_t *intent_scep_issue(const keeper_core_t *, const intent_call_t *,
                          intent_answer_t *) WARN_UNUSED;
 err_t *intent_scep_repeat(const keeper_core_t *, const intent_call_t *,

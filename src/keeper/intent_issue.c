@@ -22,6 +22,25 @@ static err_t *find_profile(const keeper_core_t *core, role_t role, const char *n
     return NULL;
 }
 
+/* Where relying parties learn of its revocation; of device CAs' certificates alone. */
+typedef struct {
+    char *crl, *ocsp, *ca;
+} urls_t;
+
+static void urls_done(urls_t *urls) {
+    mem_free(urls->crl);
+    mem_free(urls->ocsp);
+    mem_free(urls->ca);
+}
+DEFINE_CLEANUP_VALUE(urls_t, urls_done)
+
+static err_t *find_urls(const keeper_core_t *core, const cert_profile_t *profile, urls_t *urls) {
+    if (!core->revocation || profile->ca != CERT_PROFILE_DEVICE_CA) return NULL;
+    TRY(revocation_crl_url(core->revocation, KEY_DEVICE_CA, profile->name, false, &urls->crl));
+    TRY(revocation_ocsp_url(core->revocation, &urls->ocsp));
+    return revocation_ca_url(core->revocation, KEY_DEVICE_CA, &urls->ca);
+}
+
 static err_t *issue(const keeper_core_t *core, const cert_profile_t *profile, const csr_t *csr,
                     const san_entry_t *names, size_t names_n, cert_t **ret_cert) {
     bool root = profile->ca == CERT_PROFILE_ROOT_CA;
@@ -30,6 +49,8 @@ static err_t *issue(const keeper_core_t *core, const cert_profile_t *profile, co
     TRY(cert_serial_random(core->rnd, serial));
     const char *ekus[CERT_PROFILE_ITEMS];
     for (size_t i = 0; i < profile->ekus_n; i++) ekus[i] = profile->ekus[i];
+    CLEANUP(urls_done) urls_t urls = {0};
+    TRY(find_urls(core, profile, &urls));
     int64_t now = clk_unix(core->clk), end = now + profile->validity_s;
     cert_spec_t spec = {
         .sans = names,
@@ -40,6 +61,9 @@ static err_t *issue(const keeper_core_t *core, const cert_profile_t *profile, co
         .key_usage = profile->key_usage,
         .ekus = ekus,
         .ekus_n = profile->ekus_n,
+        .crl_url = urls.crl,
+        .ocsp_url = urls.ocsp,
+        .ca_issuers_url = urls.ca,
         .key = csr_key(csr),
     };
     if (spec.not_before < cert_not_before(ca)) spec.not_before = cert_not_before(ca);

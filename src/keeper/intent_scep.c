@@ -1,34 +1,52 @@
 /*
  * SCEP's private key operations (RFC 8894): opening a request's envelope, and CertRep. The
- * keeper opens nothing but certification requests, so it is no decryption oracle. Worker threads.
+ * keeper opens nothing but certification requests and names of certificates, so it is no
+ * decryption oracle. Worker threads.
  */
 #include "base/limits.h"
 #include "base/mem.h"
+#include "crypto/cert_id.h"
 #include "crypto/csr.h"
 #include "keeper/certrep.h"
 #include "keeper/intent.h"
 
 /* Why an envelope did not open is nobody's business (Bleichenbacher). Takes e. */
-static err_t *uniform(err_t *e) {
+static err_t *uniform(err_t *e, const char *what) {
     if (e && err_code(e) == ERR_NOMEM) return e;
     err_free(e);
-    return err_new(ERR_VERIFY, "the SCEP envelope does not hold a certification request for us (or "
-                               "its cipher is off here: [scep] allow_3des, allow_des)");
+    return err_new(ERR_VERIFY,
+                   "the SCEP envelope does not hold %s for us (or its cipher is off here: [scep] "
+                   "allow_3des, allow_des)",
+                   what);
 }
 
-static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *plain,
-                            cms_cipher_t *ret_cipher) {
+static err_t *decrypt(const keeper_core_t *core, bytes_t envelope, buf_t *plain,
+                      cms_cipher_t *ret_cipher) {
     cms_type_t type = CMS_SIGNED_DATA;
     TRY(cms_head_check(envelope, &type));
     if (type != CMS_ENVELOPED_DATA) return err_new(ERR_VERIFY, "not EnvelopedData");
     cms_decrypt_options_t options = {.allow_des3 = core->allow_des3, .allow_des = core->allow_des};
-    TRY(cms_decrypt(envelope, core->keys->device_ca, core->keys->device_ca_key, &options, plain,
-                    ret_cipher));
+    return cms_decrypt(envelope, core->keys->device_ca, core->keys->device_ca_key, &options, plain,
+                       ret_cipher);
+}
+
+static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *plain,
+                            cms_cipher_t *ret_cipher) {
+    TRY(decrypt(core, envelope, plain, ret_cipher));
     CLEANUP(csr_free) csr_t *csr = NULL;
     TRY(csr_parse_der(buf_bytes(plain), &csr));
     TRY(csr_verify(csr));
     csr_cache_put(core->csrs, STEAL(csr));
     return NULL;
+}
+
+/* A certificate's name and nothing besides: what else decrypts is not given away. */
+static err_t *open_id(const keeper_core_t *core, bytes_t envelope, keeper_id_kind_t kind,
+                      buf_t *plain, cms_cipher_t *ret_cipher) {
+    bytes_t issuer, rest;
+    TRY(decrypt(core, envelope, plain, ret_cipher));
+    return kind == KEEPER_ID_ISSUER_SUBJECT ? cert_id_subject(buf_bytes(plain), &issuer, &rest)
+                                            : cert_id_serial(buf_bytes(plain), &issuer, &rest);
 }
 
 err_t *intent_scep_open(const keeper_core_t *core, const intent_call_t *call,
@@ -42,7 +60,27 @@ err_t *intent_scep_open(const keeper_core_t *core, const intent_call_t *call,
     buf_init_secret(&plain, LIMIT_CSR_BYTES);
     cms_cipher_t cipher = CMS_AES256_CBC;
     err_t *e = open_envelope(core, envelope, &plain, &cipher);
-    if (e) return uniform(e);
+    if (e) return uniform(e, "a certification request");
+    TRY(wire_put_u8(&answer->body, (uint8_t)cipher));
+    return wire_put_bytes(&answer->body, buf_bytes(&plain));
+}
+
+err_t *intent_scep_open_id(const keeper_core_t *core, const intent_call_t *call,
+                           intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    bytes_t envelope;
+    uint8_t kind = 0;
+    TRY(wire_get_u8(&r, &kind));
+    TRY(wire_get_bytes(&r, LIMIT_HTTP_BODY_SCEP, &envelope));
+    TRY(wire_done(&r));
+    if (kind != KEEPER_ID_ISSUER_SUBJECT && kind != KEEPER_ID_ISSUER_SERIAL)
+        return err_new(ERR_INVALID, "no such way to name a certificate");
+    intent_about(answer, "envelope of %zu bytes, kind=%u", envelope.n, kind);
+    CLEANUP(buf_done) buf_t plain;
+    buf_init_secret(&plain, LIMIT_CERT_ID_BYTES);
+    cms_cipher_t cipher = CMS_AES256_CBC;
+    err_t *e = open_id(core, envelope, (keeper_id_kind_t)kind, &plain, &cipher);
+    if (e) return uniform(e, "the name of a certificate");
     TRY(wire_put_u8(&answer->body, (uint8_t)cipher));
     return wire_put_bytes(&answer->body, buf_bytes(&plain));
 }

@@ -21,6 +21,11 @@ typedef enum {
     KEEPER_FILL_SECRET = 11, /* web: the secret, into this command for this device; capped */
     KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier: sign the head of an audit chain */
     KEEPER_LOG = 13,             /* web: read the keeper's own log */
+    KEEPER_SCEP_OPEN_ID = 20,    /* web: the certificate's name inside a SCEP envelope, only that */
+    KEEPER_CRL_BEGIN = 30,       /* web: begin a revocation list */
+    KEEPER_CRL_ADD = 31,         /* web: entries for it */
+    KEEPER_CRL_SIGN = 32,        /* web: its signature, over what was made of the entries here */
+    KEEPER_OCSP_SIGN = 33,       /* web: sign certificate statuses with a CA's OCSP responder */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "pki/pki_internal.h"
 
-static const char *kind_name(san_kind_t kind) {
+const char *pki_san_kind_name(san_kind_t kind) {
     switch (kind) {
     case SAN_EMAIL: return "email";
     case SAN_DNS: return "dns";
@@ -23,7 +23,7 @@ static const char *kind_name(san_kind_t kind) {
 
 static bool expected_has(const char *expected, const san_entry_t *san) {
     bytes_t rest = bytes_str(expected), field;
-    bytes_t kind = bytes_str(kind_name(san->kind)), value = bytes_str(san->value);
+    bytes_t kind = bytes_str(pki_san_kind_name(san->kind)), value = bytes_str(san->value);
     while (text_split(&rest, ' ', &field)) {
         size_t colon = bytes_find(field, ':');
         if (bytes_eq(bytes_make(field.p, colon), kind) &&
@@ -41,7 +41,7 @@ err_t *pki_names_check(const csr_t *csr, const char *expected) {
             return err_new(
                 ERR_DENIED,
                 "the request asks for the name %s:%s, which the challenge does not allow",
-                kind_name(sans[i].kind), sans[i].value);
+                pki_san_kind_name(sans[i].kind), sans[i].value);
     return NULL;
 }
 

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "pki/pki_internal.h"
 
+enum { DAY_S = 24 * 60 * 60 };
+
 static err_t *fetch(keeper_t *keeper, keeper_public_t which, cert_t **ret_cert) {
     CLEANUP(buf_done) buf_t der;
     buf_init(&der, LIMIT_CERTIFICATE_BYTES);
@@ -20,6 +22,8 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
     if (!pki) return err_nomem();
     pki->o = *options;
     if (pki->o.challenge_ttl_s == 0) pki->o.challenge_ttl_s = LIMIT_CHALLENGE_TTL_S;
+    if (pki->o.pending_ttl_s == 0) pki->o.pending_ttl_s = 7 * DAY_S;
+    if (pki->o.clock_skew_s == 0) pki->o.clock_skew_s = DAY_S;
     (void)pthread_mutex_init(&pki->verified_lock, NULL);
     (void)pthread_mutex_init(&pki->flight_lock, NULL);
     pki->verified = mem_array(PKI_VERIFIED_SLOTS, PKI_HASH);
@@ -73,7 +77,7 @@ static void remember_verified(pki_t *pki, const uint8_t fingerprint[PKI_HASH]) {
  * The record alone would do for a store that nobody tampers with; the CA's signature is asked for
  * too, so that a row put into the database from outside makes no identity.
  */
-static err_t *check_signature(pki_t *pki, const cert_t *cert) {
+err_t *pki_check_signature(pki_t *pki, const cert_t *cert) {
     const uint8_t *fingerprint = cert_sha256(cert);
     if (verified_before(pki, fingerprint)) return NULL;
     if (!bytes_eq(cert_issuer_der(cert), cert_subject_der(pki->device_ca)) || cert_is_ca(cert))
@@ -87,7 +91,7 @@ static err_t *check_signature(pki_t *pki, const cert_t *cert) {
 
 err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cert_t *cert,
                           db_certificate_t *ret_row) {
-    TRY(check_signature(pki, cert));
+    TRY(pki_check_signature(pki, cert));
     bool found = false;
     db_certificate_t row;
     TRY(db_certificates_by_fingerprint(conn, arena, bytes_make(cert_sha256(cert), PKI_HASH), &row,

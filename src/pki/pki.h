@@ -16,6 +16,7 @@
 #include "store/certs.h"
 #include "store/challenges.h"
 #include "store/db.h"
+#include "store/devices.h"
 
 typedef struct pki pki_t;
 
@@ -25,9 +26,16 @@ typedef struct {
     const audit_t *audit;
     const clk_t *clk;
     const rnd_t *rnd;
-    int64_t challenge_ttl_s; /* default LIMIT_CHALLENGE_TTL_S */
-    bool allow_des3;         /* old SCEP clients */
-    bool allow_sha1;         /* SHA-1 as digest of a SCEP request (GetCACaps says SHA-1 too) */
+    int64_t challenge_ttl_s;     /* default LIMIT_CHALLENGE_TTL_S */
+    int64_t pending_ttl_s;       /* how long a request waits for approval; default a week */
+    int64_t renewal_window_s;    /* renewal before expiry, not sooner; 0: at any time */
+    int64_t renewal_grace_s;     /* and so long after it */
+    int64_t clock_skew_s;        /* of clients' clocks; default a day */
+    bool allow_des3;             /* old SCEP clients */
+    bool allow_des;              /* very old ones */
+    bool allow_sha1;             /* SHA-1 as digest of a SCEP request (GetCACaps says SHA-1 too) */
+    const char *manual_profiles; /* certificate profiles that need approval, one a line; or NULL */
+    const char *modern_profiles; /* those that take no DES, 3DES or SHA-1 all the same; or NULL */
 } pki_options_t;
 
 /* Asks the keeper for the CA certificates. */
@@ -68,6 +76,13 @@ err_t *pki_challenge_new(pki_t *pki, const pki_challenge_t *spec, buf_t *ret_cha
  */
 err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cert_t *cert,
                           db_certificate_t *ret_row) WARN_UNUSED;
+
+/*
+ * The device that is pinned to this certificate or to one that it was renewed from, at most
+ * LIMIT_SCEP_CHAIN renewals ago. Says nothing about the certificate's validity.
+ */
+err_t *pki_device_of(db_conn_t *conn, arena_t *arena, bytes_t fingerprint, db_device_t *ret_device,
+                     bool *ret_found) WARN_UNUSED;
 
 DEFINE_CLEANUP(pki_t, pki_free)
 

@@ -58,5 +58,10 @@ err_t *pki_names_validate(bytes_t text) WARN_UNUSED;
  * "" is fine. ERR_INVALID, ERR_LIMIT.
  */
 err_t *pki_subject_validate(bytes_t text) WARN_UNUSED;
+/* "email", "dns", ...; static. */
+const char *pki_san_kind_name(san_kind_t kind);
+
+/* Whether the device CA signed it, remembered; no dates, records or revocation. ERR_VERIFY. */
+err_t *pki_check_signature(pki_t *pki, const cert_t *cert) WARN_UNUSED;
 
 #endif

@@ -55,14 +55,6 @@ err_t *db_certificates_retire(db_conn_t *conn, bytes_t fingerprint, int64_t now_
                    DB_BYTES(fingerprint), DB_I64(now_ms));
 }
 
-err_t *db_certificates_retire_others(db_conn_t *conn, const char *enrolment_id, bytes_t keep,
-                                     int64_t now_ms) {
-    return db_exec(conn,
-                   "UPDATE certificate SET revoked_ms = $3"
-                   " WHERE enrolment_id = $1 AND fingerprint <> $2 AND revoked_ms = 0",
-                   DB_STR(enrolment_id), DB_BYTES(keep), DB_I64(now_ms));
-}
-
 err_t *db_certificates_count(db_conn_t *conn, int64_t *ret_count) {
     return row_number(conn, "SELECT COUNT(*) FROM certificate", ret_count);
 }
@@ -72,7 +64,9 @@ err_t *db_scep_transactions_add(db_conn_t *conn, bytes_t transaction_id, bytes_t
     return db_exec(conn,
                    "INSERT INTO scep_transaction"
                    " (transaction_id, spki_sha256, fingerprint, created_ms)"
-                   " VALUES ($1, $2, $3, $4)",
+                   " VALUES ($1, $2, $3, $4) ON CONFLICT (transaction_id, spki_sha256)"
+                   " DO UPDATE SET fingerprint = excluded.fingerprint,"
+                   " created_ms = excluded.created_ms",
                    DB_BYTES(transaction_id), DB_BYTES(spki_sha256), DB_BYTES(fingerprint),
                    DB_I64(now_ms));
 }

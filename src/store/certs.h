@@ -31,11 +31,12 @@ err_t *db_certificates_by_enrolment(db_conn_t *conn, arena_t *arena, const char 
                                     db_certificate_t *ret_row, bool *ret_found) WARN_UNUSED;
 /* Revokes: it is no identity any more. Done before: stays as it was. */
 err_t *db_certificates_retire(db_conn_t *conn, bytes_t fingerprint, int64_t now_ms) WARN_UNUSED;
-/* The same for all of an enrolment but the one to keep. */
-err_t *db_certificates_retire_others(db_conn_t *conn, const char *enrolment_id, bytes_t keep,
-                                     int64_t now_ms) WARN_UNUSED;
 err_t *db_certificates_count(db_conn_t *conn, int64_t *ret_count) WARN_UNUSED;
 
+/*
+ * Which certificate a transaction got. spki_sha256 is who asked: the SHA-256 of the key, or, for
+ * a request signed by a certificate of ours, of that certificate. An older one is replaced.
+ */
 err_t *db_scep_transactions_add(db_conn_t *conn, bytes_t transaction_id, bytes_t spki_sha256,
                                 bytes_t fingerprint, int64_t now_ms) WARN_UNUSED;
 /* The fingerprint of the certificate that this transaction of this key got; in the arena. */

@@ -123,6 +123,11 @@ err_t *db_devices_set_state(db_conn_t *conn, const char *id, const char *state) 
     return db_exec(conn, "UPDATE device SET state = $2 WHERE id = $1", DB_STR(id), DB_STR(state));
 }
 
+err_t *db_devices_set_identity(db_conn_t *conn, const char *id, bytes_t fingerprint) {
+    return db_exec(conn, "UPDATE device SET identity = $2 WHERE id = $1", DB_STR(id),
+                   DB_BYTES(fingerprint));
+}
+
 err_t *db_devices_set_push_state(db_conn_t *conn, const char *id, const char *push_state,
                                  int64_t token_ms) {
     return db_exec(conn, "UPDATE device SET push_state = $2 WHERE id = $1 AND token_ms <= $3",

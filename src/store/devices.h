@@ -57,6 +57,8 @@ err_t *db_devices_list(db_conn_t *conn, arena_t *arena, const char *state, const
  */
 err_t *db_devices_set_token(db_conn_t *conn, const char *id, bytes_t token, const char *magic,
                             const char *topic, int64_t now_ms) WARN_UNUSED;
+/* Pins the device to another identity certificate, by fingerprint. */
+err_t *db_devices_set_identity(db_conn_t *conn, const char *id, bytes_t fingerprint) WARN_UNUSED;
 err_t *db_devices_set_state(db_conn_t *conn, const char *id, const char *state) WARN_UNUSED;
 /* Only if the push token did not change since `token_ms` (a 410 for an old token is ignored). */
 err_t *db_devices_set_push_state(db_conn_t *conn, const char *id, const char *push_state,

@@ -101,19 +101,40 @@ static err_t *post_empty(cli_t *cli, const char *pattern, const char *email) {
     return remote_call(cli, "POST", path, NULL, NULL);
 }
 
+static err_t *run_left(cli_t *cli, const args_t *args) {
+    CLEANUP(jso_free) json_t *json = NULL;
+    CLEANUP(mem_free) char *path = NULL;
+    int64_t count = 0;
+    TRY(remote_path(&path, "/people/%/left", args->operands[0]));
+    TRY(remote_call(cli, "POST", path, NULL, &json));
+    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
+    TRY(jso_get_int(json, "revoked", 0, INT64_MAX, true, &count));
+    return output_done(cli, json, "Disabled %s and revoked %lld certificate%s", args->operands[0],
+                       (long long)count, count == 1 ? "" : "s");
+}
+
 static err_t *run_disable(cli_t *cli, const args_t *args) {
+    if (args_flag(args, "left")) return run_left(cli, args);
     TRY(post_empty(cli, "/people/%/disable", args->operands[0]));
     return output_done(cli, NULL, "Disabled %s: no log-in from now on; enrolled devices go on",
                        args->operands[0]);
 }
+
+static const option_t disable_options[] = {
+    {"left", NULL, "the person left: revoke certificates too, as [revocation] on_leave says"},
+    {NULL, NULL, NULL},
+};
 
 const command_t CMD_USER_DISABLE = {
     .group = "user",
     .name = "disable",
     .operands = "EMAIL",
     .summary = "Let a person log in no more",
-    .notes = "Sessions end at once. The person's enrolled devices stay managed.",
-    .examples = "  coffer user disable nurse@example.org",
+    .notes = "Sessions end at once. The person's enrolled devices stay managed, unless --left\n"
+             "revokes their identities.",
+    .examples = "  coffer user disable nurse@example.org\n"
+                "  coffer user disable nurse@example.org --left",
+    .options = disable_options,
     .min = 1,
     .max = 1,
     .run = run_disable,

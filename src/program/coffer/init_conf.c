@@ -48,6 +48,22 @@ const init_key_t INIT_KEYS[] = {
     {"scep", "rate", "10",
      "SCEP requests, log-ins and enrolments a second of one address; 0: no limit."},
     {"scep", "burst", "100", "How many of them may come at once."},
+    {"scep", "renewal_window", "90d", "How long before its expiry a certificate may be renewed."},
+    {"scep", "renewal_grace", "0d", "How long after its expiry it still may."},
+    {"scep", "clock_skew", "1d", "How far a client's clock may be off."},
+    {"scep", "pending_lifetime", "7d", "How long a request waits for a person's approval."},
+    {"revocation", "url", "http://coffer.example.org:8080",
+     "Where lists and OCSP are fetched: written into every certificate. Without it the URL of\n"
+     "SCEP without /scep, or the instance's."},
+    {"revocation", "crl_lifetime", "7d", "How long a revocation list is good."},
+    {"revocation", "crl_interval", "1d", "How often full lists are issued at least."},
+    {"revocation", "delta_interval", "1h", "How often delta lists are issued at least."},
+    {"revocation", "ocsp_lifetime", "4d", "How long an OCSP status is good."},
+    {"revocation", "on_checkout", "cessationOfOperation",
+     "Why certificates are revoked when a device leaves management, or no."},
+    {"revocation", "on_erase", "cessationOfOperation", "When a device was erased by command."},
+    {"revocation", "on_lost", "keyCompromise", "By coffer device lost."},
+    {"revocation", "on_leave", "affiliationChanged", "By coffer user disable --left."},
     {"mdm", "sign_message", "yes", "Devices sign their messages (Mdm-Signature); no: mutual TLS."},
     {"mdm", "access_rights", "8191", "What the server may do; 8191 is everything."},
     {"mdm", "check_out_when_removed", "yes", "A device tells when the profile is removed."},
@@ -87,7 +103,9 @@ static const char tail[] =
     "#subject = CN, O, OU, UID, serialNumber\n"
     "#subject_required = CN\n"
     "# Kinds of subjectAltName: email, dns, uri, upn, ip, none.\n"
-    "#names = email, dns, uri, upn\n";
+    "#names = email, dns, uri, upn\n"
+    "#approval = automatic\n"
+    "#old_ciphers = yes\n";
 
 static const init_key_t *find_key(const char *name) {
     const char *dot = strchr(name, '.');

@@ -18,13 +18,18 @@ static const char *const web_keys[] = {"listen",  "http_listen", "mtls_listen", 
                                        "workers", "per_address", "cheap_passwords", NULL};
 static const char *const enrol_keys[] = {"identity_profile", "factory_ca", "profile_cipher", NULL};
 static const char *const scep_keys[] = {
-    "url", "allow_3des", "allow_des", "allow_sha1", "challenge_lifetime", "rate", "burst", NULL};
+    "url",   "allow_3des",     "allow_des",     "allow_sha1", "challenge_lifetime", "rate",
+    "burst", "renewal_window", "renewal_grace", "clock_skew", "pending_lifetime",   NULL};
 static const char *const mdm_keys[] = {"sign_message", "access_rights", "check_out_when_removed",
                                        NULL};
 static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topic", NULL};
+static const char *const revocation_keys[] = {
+    "url",         "crl_lifetime", "crl_interval", "delta_interval", "ocsp_lifetime",
+    "on_checkout", "on_erase",     "on_lost",      "on_leave",       NULL};
 static const char *const keeper_keys[] = {"master_key", "workers", NULL};
 static const char *const profile_keys[] = {
-    "ca", "keys", "validity", "key_usage", "eku", "subject", "subject_required", "names", NULL};
+    "ca",    "keys",     "validity",    "key_usage", "eku", "subject", "subject_required",
+    "names", "approval", "old_ciphers", NULL};
 
 static const conf_known_t known[] = {
     {"instance", instance_keys},
@@ -33,6 +38,7 @@ static const conf_known_t known[] = {
     {"scep", scep_keys},
     {"mdm", mdm_keys},
     {"push", push_keys},
+    {"revocation", revocation_keys},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
 };
@@ -88,6 +94,53 @@ static err_t *load_web(settings_t *s) {
     return NULL;
 }
 
+/* A list of profiles, one a line: NAME is added if its section says so. */
+static err_t *add_line(buf_t *list, bool add, const char *name) {
+    if (!add) return NULL;
+    TRY(buf_add_str(list, name));
+    return buf_add_byte(list, '\n');
+}
+
+/* What of certificate profiles is coffer-web's to decide; the keeper reads the rest. */
+static err_t *load_certificate_profiles(settings_t *s) {
+    static const char *const approvals[] = {"automatic", "manual", NULL};
+    size_t cursor = 0;
+    const char *section = NULL, *name = NULL, *text = NULL;
+    CLEANUP(buf_done) buf_t manual, modern;
+    buf_init(&manual, LIMIT_CONFIG_BYTES);
+    buf_init(&modern, LIMIT_CONFIG_BYTES);
+    while (conf_next_named(s->conf, "certificate-profile", &cursor, &section, &name)) {
+        size_t approval = 0;
+        bool old = true;
+        TRY(conf_get_choice(s->conf, section, "approval", approvals, 0, &approval));
+        TRY(conf_get_bool(s->conf, section, "old_ciphers", true, &old));
+        TRY(add_line(&manual, approval == 1, name));
+        TRY(add_line(&modern, !old, name));
+    }
+    TRY(buf_cstr(&manual, &text));
+    if (!(s->manual_profiles = mem_strdup(text))) return err_nomem();
+    TRY(buf_cstr(&modern, &text));
+    return (s->modern_profiles = mem_strdup(text)) ? NULL : err_nomem();
+}
+
+static err_t *load_scep(settings_t *s) {
+    enum { DAY_S = 86400, YEAR_S = 365 * DAY_S };
+    conf_t *c = s->conf;
+    TRY(conf_get_string(c, "scep", "url", "", &s->scep_url));
+    TRY(conf_get_bool(c, "scep", "allow_3des", true, &s->scep_des3));
+    TRY(conf_get_bool(c, "scep", "allow_des", false, &s->scep_des));
+    TRY(conf_get_bool(c, "scep", "allow_sha1", false, &s->scep_sha1));
+    TRY(conf_get_duration(c, "scep", "challenge_lifetime", 60, (int64_t)30 * DAY_S,
+                          LIMIT_CHALLENGE_TTL_S, &s->challenge_ttl_s));
+    TRY(conf_get_duration(c, "scep", "renewal_window", 0, (int64_t)30 * YEAR_S, (int64_t)90 * DAY_S,
+                          &s->renewal_window_s));
+    TRY(conf_get_duration(c, "scep", "renewal_grace", 0, YEAR_S, 0, &s->renewal_grace_s));
+    TRY(conf_get_duration(c, "scep", "clock_skew", 60, YEAR_S, DAY_S, &s->clock_skew_s));
+    TRY(conf_get_duration(c, "scep", "pending_lifetime", 60, YEAR_S, (int64_t)7 * DAY_S,
+                          &s->pending_ttl_s));
+    return load_certificate_profiles(s);
+}
+
 static err_t *load_enrol(settings_t *s) {
     static const char *const ciphers[] = {"aes256", "aes128", "3des", NULL};
     static const cms_cipher_t values[] = {CMS_AES256_CBC, CMS_AES128_CBC, CMS_DES3_CBC};
@@ -97,12 +150,7 @@ static err_t *load_enrol(settings_t *s) {
     TRY(conf_get_list(c, "enrol", "factory_ca", NULL, &s->factory_cas));
     TRY(conf_get_choice(c, "enrol", "profile_cipher", ciphers, 0, &cipher));
     s->profile_cipher = values[cipher];
-    TRY(conf_get_string(c, "scep", "url", "", &s->scep_url));
-    TRY(conf_get_bool(c, "scep", "allow_3des", true, &s->scep_des3));
-    TRY(conf_get_bool(c, "scep", "allow_sha1", false, &s->scep_sha1));
-    TRY(conf_get_duration(c, "scep", "challenge_lifetime", 60, (int64_t)30 * 86400,
-                          LIMIT_CHALLENGE_TTL_S, &s->challenge_ttl_s));
-    return NULL;
+    return load_scep(s);
 }
 
 /* tls-server is the one of the built-in profiles that the root certifies. */
@@ -147,6 +195,46 @@ static err_t *load_mdm(settings_t *s) {
     return NULL;
 }
 
+/* "no", or the reason. */
+static err_t *load_policy(settings_t *s, const char *key, const char *fallback,
+                          settings_policy_t *ret_policy) {
+    const char *text = NULL;
+    settings_policy_t policy = {.revoke = true};
+    TRY(conf_get_string(s->conf, "revocation", key, fallback, &text));
+    if (bytes_eq_str(bytes_str(text), "no")) policy.revoke = false;
+    else
+        TRY_WRAP(crl_reason_parse(bytes_str(text), &policy.reason),
+                 "coffer.conf: [revocation] %s is no, or a reason", key);
+    /* A hold must be somebody's wish, since only a person can end it; the others are none. */
+    if (policy.reason == CRL_REMOVE || policy.reason == CRL_CA_COMPROMISE ||
+        policy.reason == CRL_HOLD)
+        return err_new(ERR_INVALID, "coffer.conf: [revocation] %s: %s is no policy", key, text);
+    *ret_policy = policy;
+    return NULL;
+}
+
+static err_t *load_revocation(settings_t *s) {
+    enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400 };
+    static const char section[] = "revocation";
+    conf_t *c = s->conf;
+    TRY(conf_get_string(c, section, "url", "", &s->revocation_url));
+    TRY(conf_get_duration(c, section, "crl_lifetime", HOUR_S, LIMIT_KEEPER_CRL_LIFETIME_S,
+                          (int64_t)7 * DAY_S, &s->crl_lifetime_s));
+    TRY(conf_get_duration(c, section, "crl_interval", MINUTE_S, LIMIT_KEEPER_CRL_LIFETIME_S, DAY_S,
+                          &s->crl_every_s));
+    TRY(conf_get_duration(c, section, "delta_interval", MINUTE_S, LIMIT_KEEPER_CRL_LIFETIME_S,
+                          HOUR_S, &s->delta_every_s));
+    TRY(conf_get_duration(c, section, "ocsp_lifetime", HOUR_S, LIMIT_KEEPER_OCSP_LIFETIME_S,
+                          (int64_t)4 * DAY_S, &s->ocsp_lifetime_s));
+    if (s->crl_every_s >= s->crl_lifetime_s || s->delta_every_s >= s->crl_lifetime_s)
+        return err_new(ERR_INVALID, "coffer.conf: [revocation] lists would end before the next "
+                                    "ones: make crl_lifetime longer");
+    TRY(load_policy(s, "on_checkout", "cessationOfOperation", &s->on_checkout));
+    TRY(load_policy(s, "on_erase", "cessationOfOperation", &s->on_erase));
+    TRY(load_policy(s, "on_lost", "keyCompromise", &s->on_lost));
+    return load_policy(s, "on_leave", "affiliationChanged", &s->on_leave);
+}
+
 err_t *settings_load(const char *dir, settings_t *ret_settings) {
     CLEANUP(settings_done) settings_t s = {0};
     CLEANUP(mem_free) char *path = NULL;
@@ -167,6 +255,7 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
     TRY(load_root_profiles(&s));
     TRY(load_limits(&s));
     TRY(load_mdm(&s));
+    TRY(load_revocation(&s));
     *ret_settings = s;
     s = (settings_t){0};
     return NULL;
@@ -175,6 +264,8 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
 void settings_done(settings_t *settings) {
     conf_free(settings->conf);
     mem_free(settings->dir);
+    mem_free(settings->manual_profiles);
+    mem_free(settings->modern_profiles);
     *settings = (settings_t){0};
 }
 

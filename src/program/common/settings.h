@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "crypto/cms.h"
+#include "crypto/crl.h"
 #include "format/conf.h"
 
 /* Where to listen; address "" means: not at all. */
@@ -14,6 +15,12 @@ typedef struct {
     char address[64];
     uint16_t port;
 } settings_listen_t;
+
+/* What an event does to certificates. */
+typedef struct {
+    bool revoke;
+    crl_reason_t reason;
+} settings_policy_t;
 
 typedef struct {
     conf_t *conf; /* owned; strings below are borrowed from it unless they say otherwise */
@@ -41,12 +48,24 @@ typedef struct {
     /* [scep] */
     const char *scep_url; /* or "": url + /scep */
     bool scep_des3;
+    bool scep_des;
     bool scep_sha1;
     int64_t challenge_ttl_s;
     int64_t rate;  /* requests a second of one peer address that cost a key; 0: no limit */
     int64_t burst; /* of them at once */
     const char *root_profiles[64]; /* certificate profiles that a SCEP client can't have */
     size_t root_profiles_n;
+    int64_t renewal_window_s; /* 0: at any time */
+    int64_t renewal_grace_s;
+    int64_t clock_skew_s;
+    int64_t pending_ttl_s;
+    char *manual_profiles; /* owned: certificate profiles with approval = manual, one a line */
+    char *modern_profiles; /* owned: those with old_ciphers = no */
+
+    /* [revocation] */
+    const char *revocation_url; /* prefix in certificates, or "": the keeper finds one */
+    int64_t crl_lifetime_s, crl_every_s, delta_every_s, ocsp_lifetime_s;
+    settings_policy_t on_checkout, on_erase, on_lost, on_leave;
 
     /* [mdm] */
     bool sign_message;

@@ -46,13 +46,36 @@ static err_t *read_ours(bytes_t text, const char *path, keeper_config_t *config)
     return config->master ? NULL : err_nomem();
 }
 
+/*
+ * [revocation] url, else what SCEP clients use without its "/scep" (plain HTTP, as RFC 5280 section
+ * 8 would have it), else the instance's own.
+ */
+static err_t *read_revocation(conf_t *conf, keeper_config_t *config) {
+    const char *url = NULL, *scep = NULL;
+    TRY(conf_get_string(conf, "revocation", "url", "", &url));
+    TRY(conf_get_string(conf, "scep", "url", "", &scep));
+    size_t n = strlen(scep);
+    bytes_t prefix = bytes_str(url);
+    if (!prefix.n && n > 5 && bytes_eq_str(bytes_str(scep + n - 5), "/scep"))
+        prefix = bytes_make(scep, n - 5);
+    if (!prefix.n) {
+        TRY(conf_get_string(conf, "instance", "url", "", &url));
+        prefix = bytes_str(url);
+    }
+    while (prefix.n && prefix.p[prefix.n - 1] == '/') prefix.n--;
+    if (!prefix.n) return NULL;
+    config->revocation_url = mem_strndup((const char *)prefix.p, prefix.n);
+    return config->revocation_url ? NULL : err_nomem();
+}
+
 /* A section shared with coffer-web, which checks its keys. */
 static err_t *read_shared(bytes_t text, const char *path, keeper_config_t *config) {
     CLEANUP(conf_free) conf_t *conf = NULL;
     TRY(conf_parse(text, path, &conf));
     TRY(conf_get_bool(conf, "instance", "require_sandbox", true, &config->require_sandbox));
     TRY(conf_get_bool(conf, "scep", "allow_3des", true, &config->allow_des3));
-    return conf_get_bool(conf, "scep", "allow_des", false, &config->allow_des);
+    TRY(conf_get_bool(conf, "scep", "allow_des", false, &config->allow_des));
+    return read_revocation(conf, config);
 }
 
 err_t *keeper_config_load(const char *dir, keeper_config_t *ret_config) {
@@ -72,5 +95,6 @@ err_t *keeper_config_load(const char *dir, keeper_config_t *ret_config) {
 void keeper_config_done(keeper_config_t *config) {
     cert_profiles_done(&config->profiles);
     mem_free(config->master);
+    mem_free(config->revocation_url);
     *config = (keeper_config_t){0};
 }

@@ -9,6 +9,7 @@
 
 typedef struct {
     cert_profiles_t profiles;
+    char *revocation_url; /* prefix of lists and OCSP in certificates; NULL: none */
     char *master;         /* name of the master key's provider */
     bool allow_des3;      /* [scep] allow_3des: open 3DES envelopes of old clients */
     bool allow_des;       /* [scep] allow_des: single DES, for very old clients */

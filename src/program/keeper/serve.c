@@ -27,6 +27,7 @@ typedef struct {
     vault_t *vault;
     keyring_t *keys;
     csr_cache_t *csrs;
+    revocation_t *revocation;
     char *vault_dir;
 } keeper_state_t;
 
@@ -37,6 +38,7 @@ typedef struct {
 
 static void state_done(keeper_state_t *state) {
     csr_cache_free(state->csrs);
+    revocation_free(state->revocation);
     keyring_free(state->keys);
     vault_free(state->vault);
     mem_free(state->vault_dir);
@@ -169,6 +171,8 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
     TRY(open_vault(dir, &state));
     TRY(keyring_load(state.vault, &state.keys));
     TRY(csr_cache_new(&state.csrs));
+    if (state.config.revocation_url)
+        TRY(revocation_new(state.config.revocation_url, &state.revocation));
     service_t service = {
         .core =
             {
@@ -176,6 +180,7 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
                 .keys = state.keys,
                 .profiles = &state.config.profiles,
                 .csrs = state.csrs,
+                .revocation = state.revocation,
                 .clk = clk_real(),
                 .rnd = rnd_real(),
                 .allow_des3 = state.config.allow_des3,

@@ -44,6 +44,13 @@ err_t *api_commands_add(void *ctx, http_request_t *request, http_reply_t *reply)
 err_t *api_commands_show(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_commands_cancel(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_certs_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_certs_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_certs_revoke(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_crls_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_devices_lost(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_people_left(void *ctx, http_request_t *request, http_reply_t *reply);
+
 err_t *api_profiles_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_profiles_put(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_profiles_show(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -52,6 +59,10 @@ err_t *api_profiles_assign(void *ctx, http_request_t *request, http_reply_t *rep
 err_t *api_profiles_unassign(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_scep_challenge(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_pending_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_approve(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_deny(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_scep_trace(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -84,6 +95,13 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
                       WEB_NEED_READ),                                                              \
         WEB_API_ROUTE("DELETE", "/devices/:device/commands/:uuid", 0, api_commands_cancel,         \
                       WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("POST", "/people/:email/left", 0, api_people_left, WEB_NEED_ADMIN),          \
+        WEB_API_ROUTE("POST", "/devices/:device/lost", 0, api_devices_lost, WEB_NEED_ADMIN),       \
+        WEB_API_ROUTE("GET", "/certificates", 0, api_certs_list, WEB_NEED_READ),                   \
+        WEB_API_ROUTE("GET", "/certificates/:certificate", 0, api_certs_show, WEB_NEED_READ),      \
+        WEB_API_ROUTE("POST", "/certificates/:certificate/revoke", LIMIT_HTTP_BODY_FORM,           \
+                      api_certs_revoke, WEB_NEED_ADMIN),                                           \
+        WEB_API_ROUTE("GET", "/revocation-lists", 0, api_crls_list, WEB_NEED_READ),                \
         WEB_API_ROUTE("GET", "/profiles", 0, api_profiles_list, WEB_NEED_READ),                    \
         WEB_API_ROUTE("POST", "/profiles", LIMIT_HTTP_BODY_API, api_profiles_put, WEB_NEED_ADMIN), \
         WEB_API_ROUTE("GET", "/profiles/:identifier", 0, api_profiles_show, WEB_NEED_READ),        \
@@ -94,6 +112,11 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
                       api_profiles_unassign, WEB_NEED_ADMIN),                                      \
         WEB_API_ROUTE("POST", "/scep/challenges", LIMIT_HTTP_BODY_FORM, api_scep_challenge,        \
                       WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/scep/pending", 0, api_scep_pending_list, WEB_NEED_READ),            \
+        WEB_API_ROUTE("POST", "/scep/pending/:id/approve", 0, api_scep_approve, WEB_NEED_ADMIN),   \
+        WEB_API_ROUTE("POST", "/scep/pending/:id/deny", LIMIT_HTTP_BODY_FORM, api_scep_deny,       \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/scep/trace", 0, api_scep_trace, WEB_NEED_READ),                     \
         WEB_API_ROUTE("GET", "/audit", 0, api_audit_list, WEB_NEED_READ),                          \
         WEB_API_ROUTE("GET", "/audit/export", 0, api_audit_export, WEB_NEED_READ),                 \
         WEB_API_ROUTE("GET", "/keeper/log", 0, api_keeper_log, WEB_NEED_READ)

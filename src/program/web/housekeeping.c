@@ -9,6 +9,7 @@
 #include "program/web/web.h"
 #include "store/challenges.h"
 #include "store/enrolments.h"
+#include "store/scep.h"
 
 enum {
     HEAD_EVERY_S = 10,              /* how old an unsigned entry may become */
@@ -27,6 +28,7 @@ struct housekeeping {
 static err_t *purge(db_conn_t *conn, void *arg) {
     const int64_t *before_ms = arg;
     TRY(db_challenges_purge(conn, *before_ms));
+    TRY(db_scep_pending_purge(conn, *before_ms));
     return db_enrolments_purge(conn, *before_ms);
 }
 

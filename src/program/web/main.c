@@ -38,6 +38,8 @@ typedef struct {
     web_t web;
     control_t *control;
     housekeeping_t *housekeeping;
+    revocation_work_t *revocation_work;
+    char *crl_dir;
     char *store_dir;
     char *store_path;
     char *topic;    /* of pushes */
@@ -112,6 +114,31 @@ static err_t *enter_sandbox(program_t *p) {
     return NULL;
 }
 
+static revoke_policy_t policy_of(settings_policy_t policy) {
+    return (revoke_policy_t){policy.revoke, policy.reason};
+}
+
+static err_t *start_revoker(program_t *p) {
+    web_t *web = &p->web;
+    const settings_t *s = &web->settings;
+    TRY(file_path(p->store_dir, "crl", &p->crl_dir));
+    return revoker_new(&(revoker_options_t){.db = web->db,
+                                            .keeper = web->keeper,
+                                            .pki = web->pki,
+                                            .audit = &web->audit,
+                                            .clk = clk_real(),
+                                            .crl_dir = p->crl_dir,
+                                            .crl_lifetime_s = s->crl_lifetime_s,
+                                            .crl_every_s = s->crl_every_s,
+                                            .delta_every_s = s->delta_every_s,
+                                            .ocsp_lifetime_s = s->ocsp_lifetime_s,
+                                            .policy = {policy_of(s->on_checkout),
+                                                       policy_of(s->on_erase),
+                                                       policy_of(s->on_lost),
+                                                       policy_of(s->on_leave)}},
+                       &web->revoker);
+}
+
 static err_t *start_services(program_t *p) {
     web_t *web = &p->web;
     const settings_t *s = &web->settings;
@@ -138,14 +165,23 @@ static err_t *start_services(program_t *p) {
                          .clk = clk,
                          .rnd = rnd,
                          .challenge_ttl_s = s->challenge_ttl_s,
+                         .pending_ttl_s = s->pending_ttl_s,
+                         .renewal_window_s = s->renewal_window_s,
+                         .renewal_grace_s = s->renewal_grace_s,
+                         .clock_skew_s = s->clock_skew_s,
+                         .manual_profiles = s->manual_profiles,
+                         .modern_profiles = s->modern_profiles,
                          .allow_des3 = s->scep_des3,
+                         .allow_des = s->scep_des,
                          .allow_sha1 = s->scep_sha1};
     TRY(pki_new(&pki, &web->pki));
     p->scep_url = s->scep_url[0] ? mem_strdup(s->scep_url) : mem_printf("%s/scep", s->url);
     if (!p->scep_url) return err_nomem();
+    TRY(start_revoker(p));
     devices_options_t devices = {.db = web->db,
                                  .keeper = web->keeper,
                                  .pki = web->pki,
+                                 .revoker = web->revoker,
                                  .audit = &web->audit,
                                  .clk = clk,
                                  .rnd = rnd,
@@ -215,11 +251,13 @@ static void stop(program_t *p) {
     web_t *web = &p->web;
     web->draining = true;
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
+    revocation_work_stop(p->revocation_work);
     housekeeping_stop(p->housekeeping);
     http_server_free(web->server);
     sessions_free(web->sessions);
     http_rate_free(web->rate);
     devices_free(web->devices);
+    revoker_free(web->revoker);
     pki_free(web->pki);
     directory_free(web->directory);
     db_close(web->db);
@@ -235,6 +273,7 @@ static void stop(program_t *p) {
     mem_free(p->store_dir);
     mem_free(p->store_path);
     mem_free(p->topic);
+    mem_free(p->crl_dir);
     mem_free(p->scep_url);
 }
 
@@ -254,6 +293,7 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(start_services(p));
     TRY(start_http(p));
     TRY(housekeeping_start(web, &p->housekeeping));
+    TRY(revocation_work_start(web, &p->revocation_work));
     return control_ready(p->control);
 }
 

@@ -16,6 +16,14 @@ const http_route_t WEB_ROUTES[] = {
     {"GET", "/ca/root.der", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ca_root, 0, false},
     {"GET", "/ca/device-ca.der", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ca_device, 0, false},
 
+    /* revocation */
+    {"GET", "/ca/crl/:list", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_crl, 0, false},
+    {"GET", "/ca/crl/:issuer/:list", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_crl_profile, 0,
+     false},
+    {"POST", "/ocsp", LIMIT_OCSP_REQUEST, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ocsp_post, 0,
+     false},
+    {"GET", "/ocsp/*request", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ocsp_get, 0, false},
+
     /* SCEP */
     {"GET", "/scep", 0, HTTPS_OR_PLAIN, HTTP_AUTH_OWN, route_scep_get, 0, false},
     {"POST", "/scep", LIMIT_HTTP_BODY_SCEP, HTTPS_OR_PLAIN, HTTP_AUTH_OWN, route_scep_post, 0,

@@ -17,6 +17,7 @@
 #include "ipc/client.h"
 #include "keeper/client.h"
 #include "pki/pki.h"
+#include "pki/revoke.h"
 #include "program/common/settings.h"
 
 /* Listener tags: which routes are served where. */
@@ -43,6 +44,7 @@ typedef struct {
     keeper_t *keeper;
     directory_t *directory;
     pki_t *pki;
+    revoker_t *revoker;
     devices_t *devices;
     cert_list_t factory_cas;
     sessions_t *sessions;
@@ -82,11 +84,21 @@ typedef struct housekeeping housekeeping_t;
 err_t *housekeeping_start(web_t *web, housekeeping_t **ret_housekeeping) WARN_UNUSED;
 void housekeeping_stop(housekeeping_t *housekeeping); /* signs the last head; takes NULL */
 
+/* revocation_work.c: issues lists, signs OCSP statuses ahead; one thread. */
+typedef struct revocation_work revocation_work_t;
+err_t *revocation_work_start(web_t *web, revocation_work_t **ret_work) WARN_UNUSED;
+void revocation_work_stop(revocation_work_t *work); /* takes NULL */
+
 /* Handlers, one file a family: routes_*.c */
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_ca_root(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_ca_device(void *ctx, http_request_t *request, http_reply_t *reply);
+
+err_t *route_ocsp_get(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_ocsp_post(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_crl(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_crl_profile(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *route_scep_get(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_scep_post(void *ctx, http_request_t *request, http_reply_t *reply);

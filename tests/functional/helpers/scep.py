@@ -45,7 +45,7 @@ def name(*pairs):
     return x509.Name([x509.NameAttribute(oids[kind], value) for kind, value in pairs])
 
 
-def csr(key, subject, challenge=None, sans=None, signing_key=None):
+def csr(key, subject, challenge=None, sans=None, signing_key=None, extensions=()):
     """PKCS#10 by hand: cryptography of Debian 12 writes no challenge password as devices do.
     `signing_key`: another key than the one in the request (no proof of possession)."""
     spki = key.public_key().public_bytes(serialization.Encoding.DER,
@@ -53,10 +53,12 @@ def csr(key, subject, challenge=None, sans=None, signing_key=None):
     attributes = []
     if challenge is not None:
         attributes.append(cms.attribute(OID_CHALLENGE, der.printable(challenge)))
+    wanted = list(extensions)
     if sans:
         extension = x509.SubjectAlternativeName(sans)
-        san = der.sequence(der.oid("2.5.29.17"), der.octet_string(extension.public_bytes()))
-        attributes.append(cms.attribute(OID_EXTENSION_REQUEST, der.sequence(san)))
+        wanted.append(der.sequence(der.oid("2.5.29.17"), der.octet_string(extension.public_bytes())))
+    if wanted:
+        attributes.append(cms.attribute(OID_EXTENSION_REQUEST, der.sequence(*wanted)))
     info = der.sequence(der.integer(0), subject.public_bytes(), spki,
                         der.context(0, *sorted(attributes)))
     signature = (signing_key or key).sign(info, padding.PKCS1v15(), hashes.SHA256())
@@ -88,6 +90,7 @@ class Client:
     def __init__(self, key, subject, ca):
         self.key, self.subject, self.ca = key, subject, ca
         self.certificate = self_signed(key, subject)
+        self.signing_key = key  # of `certificate`: another one than `key` in a renewal
         self.nonce = os.urandom(16)
         spki = key.public_key().public_bytes(serialization.Encoding.DER,
                                              serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -105,8 +108,28 @@ class Client:
                 cms.attribute(OID_TRANSACTION_ID, der.printable(transaction or self.transaction)),
                 cms.attribute(OID_SENDER_NONCE, der.octet_string(nonce or self.nonce)),
             ]
-        return cms.sign(sealed, self.key, self.certificate, digest=digest, attributes=attributes,
+        return cms.sign(sealed, self.signing_key, self.certificate, digest=digest, attributes=attributes,
                         indefinite=indefinite, tamper=tamper)
+
+    def issuer_and_subject(self, subject=None, issuer=None):
+        """What CertPoll carries (section 3.3.3)."""
+        return der.sequence((issuer or self.ca.subject).public_bytes(),
+                            (subject or self.subject).public_bytes())
+
+    def issuer_and_serial(self, serial, issuer=None):
+        """What GetCert and GetCRL carry (sections 3.3.4, 3.3.5)."""
+        return der.sequence((issuer or self.ca.subject).public_bytes(), der.integer(serial))
+
+    def poll(self, **options):
+        return self.request(None, message_type="20", **{"csr_der": self.issuer_and_subject(),
+                                                        **options})
+
+    def renewed(self, certificate, key=None):
+        """The client that renews this certificate: its messages are signed by certificate and
+        old key, its request and what it reads is for the new key."""
+        one = Client(key or self.key, self.subject, self.ca)
+        one.certificate, one.signing_key = certificate, self.key
+        return one
 
     def read(self, body):
         """Checks a CertRep as a strict client does."""
@@ -131,7 +154,7 @@ class Client:
             if signed.content:
                 raise cms.CmsError("a FAILURE carries no envelope")
             return Reply(status, value(OID_FAIL_INFO), value(OID_FAIL_INFO_TEXT), None, [], None)
-        inner, cipher = cms.decrypt(signed.content, self.key)
+        inner, cipher = cms.decrypt(signed.content, self.signing_key)
         certificates = cms.certificates_of(inner)
         if len(certificates) != 1:
             raise cms.CmsError("more than the leaf was returned")

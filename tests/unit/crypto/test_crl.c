@@ -66,11 +66,91 @@ static void test_crl__refuses_a_foreign_key(void **state) {
     assert_int_equal(der.n, 0);
 }
 
+/* The same list as crl_build's, but for an ECDSA signature's randomness: up to tbsCertList's end.
+ */
+static void test_crl__pieces_make_the_same_list(void **state) {
+    fixture_t *f = *state;
+    crl_spec_t spec = {.number = 300,
+                       .this_update = FIXTURE_NOW,
+                       .next_update = FIXTURE_NOW + 86400,
+                       .delta_url = "http://crl.example.org/d.crl"};
+    enum { COUNT = 1000 };
+    CLEANUP(buf_done) buf_t entries, list, signature, whole;
+    buf_init(&entries, 1 << 20);
+    buf_init(&list, 1 << 20);
+    buf_init(&signature, 1024);
+    buf_init(&whole, 1 << 20);
+    uint8_t serial[] = {0x7f, 0, 0};
+    for (unsigned i = 0; i < COUNT; i++) {
+        serial[1] = (uint8_t)(i >> 8);
+        serial[2] = (uint8_t)i;
+        crl_entry_t entry = {BYTES_ARRAY(serial), FIXTURE_NOW - i, i % 2 ? CRL_HOLD : 0};
+        assert_ok(crl_entry_put(&entry, &entries));
+    }
+    CLEANUP(crl_builder_free) crl_builder_t *builder = NULL;
+    assert_ok(crl_builder_new(&spec, f->ca, f->ca_key, entries.n, &builder));
+    bytes_t rest = buf_bytes(&entries);
+    size_t count = 0;
+    for (crl_entry_t entry; rest.n; count++) {
+        if (count == 1) assert_err(ERR_INVALID, crl_builder_sign(builder, &signature));
+        assert_ok(crl_entry_take(&rest, &entry));
+        assert_ok(crl_builder_add(builder, &entry));
+    }
+    assert_int_equal(count, COUNT);
+    crl_entry_t more = {BYTES_ARRAY(serial), FIXTURE_NOW, CRL_UNSPECIFIED};
+    assert_err(ERR_LIMIT, crl_builder_add(builder, &more));
+    assert_ok(crl_builder_sign(builder, &signature));
+    assert_ok(crl_put_head(&spec, f->ca, entries.n, &list));
+    assert_ok(buf_add(&list, buf_bytes(&entries)));
+    assert_ok(crl_put_tail(&spec, f->ca, &list));
+    assert_ok(crl_put_signature(f->ca, buf_bytes(&signature), &list));
+    assert_ok(crl_put_outer(list.n, &whole));
+    assert_ok(buf_add(&whole, buf_bytes(&list)));
+    bool revoked = false;
+    crl_reason_t reason = CRL_UNSPECIFIED;
+    assert_ok(
+        crl_check(buf_bytes(&whole), f->ca, FIXTURE_NOW, BYTES_ARRAY(serial), &revoked, &reason));
+    assert_true(revoked);
+    assert_int_equal(reason, CRL_HOLD);
+}
+
+static void test_crl__entries_have_one_form(void **state) {
+    (void)state;
+    static const uint8_t serial[] = {0x80, 1};
+    crl_entry_t entry = {BYTES_ARRAY(serial), 1767225600, CRL_SUPERSEDED}, back;
+    CLEANUP(buf_done) buf_t der;
+    buf_init(&der, 256);
+    assert_ok(crl_entry_put(&entry, &der));
+    bytes_t rest = buf_bytes(&der);
+    assert_ok(crl_entry_take(&rest, &back));
+    assert_int_equal(rest.n, 0);
+    assert_true(bytes_eq(back.serial, entry.serial));
+    assert_int_equal(back.time, entry.time);
+    assert_int_equal(back.reason, CRL_SUPERSEDED);
+    for (size_t n = 0; n < der.n; n++) {
+        rest = bytes_make(der.p, n);
+        assert_err(ERR_INVALID, crl_entry_take(&rest, &back));
+    }
+    for (unsigned reason = 0; reason < 256; reason++) { /* only reasons that exist */
+        der.p[der.n - 1] = (uint8_t)reason;
+        rest = buf_bytes(&der);
+        bool good = reason > 0 && reason < 10 && reason != 7;
+        err_t *e = crl_entry_take(&rest, &back);
+        assert_int_equal(e == NULL, good);
+        err_free(e);
+    }
+    assert_ok(crl_reason_parse(BYTES_LIT("KEYCOMPROMISE"), &back.reason));
+    assert_int_equal(back.reason, CRL_KEY_COMPROMISE);
+    assert_err(ERR_INVALID, crl_reason_parse(BYTES_LIT("because"), &back.reason));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crl__finds_the_revoked),
         cmocka_unit_test(test_crl__refuses_stale_foreign_and_changed),
         cmocka_unit_test(test_crl__refuses_a_foreign_key),
+        cmocka_unit_test(test_crl__pieces_make_the_same_list),
+        cmocka_unit_test(test_crl__entries_have_one_form),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -40,12 +40,14 @@ void keeper_fixture_start(keeper_fixture_t *f) {
     secret_free(master);
     assert_ok(keyring_load(f->vault, &f->keys));
     assert_ok(csr_cache_new(&f->csrs));
+    assert_ok(revocation_new("http://coffer.example.org", &f->revocation));
     assert_ok(vault_start(f->vault));
     f->core = (keeper_core_t){
         .vault = f->vault,
         .keys = f->keys,
         .profiles = &f->profiles,
         .csrs = f->csrs,
+        .revocation = f->revocation,
         .clk = &f->clk.clk,
         .rnd = rnd_real(),
         .allow_des3 = true,
@@ -58,6 +60,8 @@ void keeper_fixture_stop(keeper_fixture_t *f) {
     f->vault = NULL;
     csr_cache_free(f->csrs);
     f->csrs = NULL;
+    revocation_free(f->revocation);
+    f->revocation = NULL;
     keyring_free(f->keys);
     f->keys = NULL;
 }

@@ -19,6 +19,7 @@ typedef struct {
     vault_t *vault;
     keyring_t *keys;
     csr_cache_t *csrs;
+    revocation_t *revocation;
     keeper_core_t core;
     role_t role; /* of the asking side */
     keeper_t *keeper;

@@ -145,6 +145,44 @@ static void test_intent_scep_open__opens_a_request_and_nothing_else(void **state
     assert_err(ERR_VERIFY, keeper_scep_open(f->keeper, buf_bytes(&other), &opened, &cipher));
 }
 
+static void test_intent_scep_open_id__opens_a_name_and_nothing_else(void **state) {
+    keeper_fixture_t *f = *state;
+    static const bytes_t serial = {(const uint8_t *)"\x30\x05\x30\x00\x02\x01\x05", 7};
+    static const bytes_t subject = {(const uint8_t *)"\x30\x04\x30\x00\x30\x00", 6};
+    CLEANUP(buf_done) buf_t a, b, other, csr, opened;
+    buf_init(&a, LIMIT_HTTP_BODY_SCEP);
+    buf_init(&b, LIMIT_HTTP_BODY_SCEP);
+    buf_init(&other, LIMIT_HTTP_BODY_SCEP);
+    buf_init(&csr, LIMIT_CSR_BYTES);
+    buf_init(&opened, LIMIT_CSR_BYTES);
+    cms_cipher_t cipher = CMS_DES3_CBC;
+    assert_ok(cms_encrypt_to(serial, f->keys->device_ca, NULL, &a));
+    assert_ok(cms_encrypt_to(subject, f->keys->device_ca, NULL, &b));
+    assert_ok(
+        keeper_scep_open_id(f->keeper, buf_bytes(&a), KEEPER_ID_ISSUER_SERIAL, &opened, &cipher));
+    assert_true(bytes_eq(buf_bytes(&opened), serial) && cipher == CMS_AES256_CBC);
+    buf_clear(&opened);
+    assert_ok(
+        keeper_scep_open_id(f->keeper, buf_bytes(&b), KEEPER_ID_ISSUER_SUBJECT, &opened, &cipher));
+    assert_true(bytes_eq(buf_bytes(&opened), subject));
+    /* neither is the other, nor a request a name, nor a name a request */
+    assert_err(ERR_VERIFY, keeper_scep_open_id(f->keeper, buf_bytes(&a), KEEPER_ID_ISSUER_SUBJECT,
+                                               &opened, &cipher));
+    assert_err(ERR_VERIFY, keeper_scep_open_id(f->keeper, buf_bytes(&b), KEEPER_ID_ISSUER_SERIAL,
+                                               &opened, &cipher));
+    assert_err(ERR_VERIFY, keeper_scep_open(f->keeper, buf_bytes(&a), &opened, &cipher));
+    keeper_fixture_csr(f, "phone", NULL, &csr);
+    assert_ok(cms_encrypt_to(buf_bytes(&csr), f->keys->device_ca, NULL, &other));
+    assert_err(ERR_VERIFY, keeper_scep_open_id(f->keeper, buf_bytes(&other),
+                                               KEEPER_ID_ISSUER_SERIAL, &opened, &cipher));
+    assert_err(ERR_INVALID, keeper_scep_open_id(f->keeper, buf_bytes(&a), (keeper_id_kind_t)3,
+                                                &opened, &cipher));
+    f->role = ROLE_COURIER;
+    assert_err(ERR_DENIED, keeper_scep_open_id(f->keeper, buf_bytes(&a), KEEPER_ID_ISSUER_SERIAL,
+                                               &opened, &cipher));
+    f->role = ROLE_WEB;
+}
+
 /* What was opened is kept for certifying it once; changed bytes are not what was opened. */
 static void test_intent_scep_open__hands_over_to_issue(void **state) {
     keeper_fixture_t *f = *state;
@@ -534,6 +572,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_intent_status__counts),
         cmocka_unit_test(test_intent_public__gives_certificates_and_the_audit_key),
+        cmocka_unit_test(test_intent_scep_open_id__opens_a_name_and_nothing_else),
         cmocka_unit_test(test_intent_scep_open__opens_a_request_and_nothing_else),
         cmocka_unit_test(test_intent_scep_open__hands_over_to_issue),
         cmocka_unit_test(test_intent_scep_open__fails_uniformly),

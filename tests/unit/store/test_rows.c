@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/limits.h"
 #include "store/certs.h"
 #include "store/challenges.h"
 #include "store/commands.h"
@@ -13,6 +14,7 @@
 #include "store/jobs.h"
 #include "store/people.h"
 #include "store/profiles.h"
+#include "store/scep.h"
 #include "store/tokens.h"
 
 #define HASH(letter) BYTES_LIT(letter letter letter letter)
@@ -233,10 +235,10 @@ static err_t *certificate_body(db_conn_t *conn, arena_t *arena) {
     TRY(db_certificates_count(conn, &count));
     assert_int_equal(count, 2);
     TRY(db_scep_transactions_add(conn, HASH("t"), HASH("k"), HASH("a"), 1));
-    assert_err(ERR_EXISTS, db_scep_transactions_add(conn, HASH("t"), HASH("k"), HASH("b"), 1));
+    TRY(db_scep_transactions_add(conn, HASH("t"), HASH("k"), HASH("b"), 1)); /* the newer one */
     bytes_t fingerprint = BYTES_NONE;
     TRY(db_scep_transactions_get(conn, arena, HASH("t"), HASH("k"), &fingerprint, &found));
-    assert_true(found && bytes_eq(fingerprint, HASH("a")));
+    assert_true(found && bytes_eq(fingerprint, HASH("b")));
     TRY(db_scep_transactions_get(conn, arena, HASH("t"), HASH("l"), &fingerprint, &found));
     assert_false(found); /* another key */
     return NULL;
@@ -245,6 +247,103 @@ static err_t *certificate_body(db_conn_t *conn, arena_t *arena) {
 static void test_rows__certificates(void **state) {
     (void)state;
     run_body(certificate_body);
+}
+
+static err_t *renewal_body(db_conn_t *conn, arena_t *arena) {
+    bytes_t from = BYTES_NONE;
+    bool found = true;
+    int64_t count = 0;
+    TRY(db_renewals_from(conn, arena, HASH("b"), &from, &found));
+    assert_false(found);
+    TRY(db_renewals_add(conn, HASH("b"), HASH("a"), 1));
+    TRY(db_renewals_add(conn, HASH("c"), HASH("a"), 1));
+    TRY(db_renewals_from(conn, arena, HASH("c"), &from, &found));
+    assert_true(found && bytes_eq(from, HASH("a")));
+    TRY(db_renewals_count(conn, HASH("a"), &count));
+    assert_int_equal(count, 2);
+    return NULL;
+}
+
+static void test_rows__renewals(void **state) {
+    (void)state;
+    run_body(renewal_body);
+}
+
+static err_t *pending_body(db_conn_t *conn, arena_t *arena) {
+    db_scep_pending_t row = {.id = "p1",
+                             .transaction_id = HASH("t"),
+                             .requester = HASH("r"),
+                             .state = "waiting",
+                             .profile = "router",
+                             .csr = HASH("c"),
+                             .created_ms = 1,
+                             .expires_ms = 100};
+    db_scep_pending_t got, *rows = NULL;
+    bool found = false, changed = true;
+    int64_t count = 0;
+    size_t n = 0;
+    TRY(db_scep_pending_add(conn, &row));
+    row.id = "p2";
+    assert_err(ERR_EXISTS, db_scep_pending_add(conn, &row)); /* the same transaction */
+    row.requester = HASH("s");
+    TRY(db_scep_pending_add(conn, &row));
+    TRY(db_scep_pending_get(conn, arena, HASH("t"), HASH("r"), &got, &found));
+    assert_true(found && bytes_eq(got.csr, HASH("c")) && got.renewed_from.n == 0);
+    assert_string_equal(got.id, "p1");
+    TRY(db_scep_pending_issued(conn, "p1", &changed));
+    assert_false(changed); /* not approved */
+    TRY(db_scep_pending_decide(conn, "p1", "approved", "", "me", 100, &changed));
+    assert_false(changed); /* expired */
+    TRY(db_scep_pending_decide(conn, "p1", "approved", "", "me", 99, &changed));
+    assert_true(changed);
+    TRY(db_scep_pending_decide(conn, "p1", "denied", "", "you", 99, &changed));
+    assert_false(changed); /* decided once */
+    TRY(db_scep_pending_count(conn, &count));
+    assert_int_equal(count, 1);
+    TRY(db_scep_pending_issued(conn, "p1", &changed));
+    assert_true(changed);
+    TRY(db_scep_pending_list(conn, arena, "", "p1", 10, &rows, &n));
+    assert_true(n == 1 && strcmp(rows[0].id, "p2") == 0);
+    TRY(db_scep_pending_purge(conn, 101));
+    TRY(db_scep_pending_by_id(conn, arena, "p1", &got, &found));
+    assert_false(found);
+    return NULL;
+}
+
+static void test_rows__scep_pending(void **state) {
+    (void)state;
+    run_body(pending_body);
+}
+
+static err_t *trace_body(db_conn_t *conn, arena_t *arena) {
+    db_scep_trace_t row = {
+        .about = "key", .transaction_id = "t", .udid = "U", .outcome = "refused"};
+    db_scep_trace_t *rows = NULL;
+    size_t n = 0;
+    for (int i = 0; i < LIMIT_SCEP_TRACE_EACH + 5; i++) {
+        row.unix_ms = i;
+        TRY(db_scep_trace_add(conn, &row));
+    }
+    row.about = "another";
+    row.udid = "";
+    TRY(db_scep_trace_add(conn, &row));
+    TRY(db_scep_trace_list(conn, arena, "", "", "key", INT64_MAX, 1000, &rows, &n));
+    assert_int_equal(n, LIMIT_SCEP_TRACE_EACH);
+    assert_int_equal(rows[0].unix_ms, LIMIT_SCEP_TRACE_EACH + 4); /* newest first */
+    TRY(db_scep_trace_list(conn, arena, "", "", "key", rows[0].seq, 1, &rows, &n));
+    assert_int_equal(rows[0].unix_ms, LIMIT_SCEP_TRACE_EACH + 3);
+    TRY(db_scep_trace_list(conn, arena, "", "", "", INT64_MAX, 1000, &rows, &n));
+    assert_int_equal(n, LIMIT_SCEP_TRACE_EACH + 1);
+    TRY(db_scep_trace_list(conn, arena, "", "U", "", INT64_MAX, 1000, &rows, &n));
+    assert_int_equal(n, LIMIT_SCEP_TRACE_EACH);
+    TRY(db_scep_trace_list(conn, arena, "e", "", "", INT64_MAX, 1000, &rows, &n));
+    assert_int_equal(n, 0);
+    return NULL;
+}
+
+static void test_rows__scep_trace_is_a_ring(void **state) {
+    (void)state;
+    run_body(trace_body);
 }
 
 /* ---- devices and commands ------------------------------------------------------------------- */
@@ -610,6 +709,9 @@ int main(void) {
         cmocka_unit_test(test_rows__challenges),
         cmocka_unit_test(test_rows__of_two_users_of_a_challenge_one_wins),
         cmocka_unit_test(test_rows__certificates),
+        cmocka_unit_test(test_rows__renewals),
+        cmocka_unit_test(test_rows__scep_pending),
+        cmocka_unit_test(test_rows__scep_trace_is_a_ring),
         cmocka_unit_test(test_rows__devices),
         cmocka_unit_test(test_rows__devices_are_found_by_what_a_person_types),
         cmocka_unit_test(test_rows__commands_go_first_in_first_out),
