@@ -28,8 +28,8 @@ err_t *enrol_phase3(devices_t *devices, arena_t *arena, const enrol_attributes_t
                     device_answer_t *answer) WARN_UNUSED;
 /* ERR_DENIED unless the enrolment may still go on. */
 err_t *enrol_check_expiry(const devices_t *devices, const db_enrolment_t *enrolment) WARN_UNUSED;
-/* ERR_DENIED when the person who enrols was disabled meanwhile. *ret_email (may be NULL) lies in the
- * arena. */
+/* ERR_DENIED when the person who enrols was disabled meanwhile. *ret_email (may be NULL) lies in
+ * the arena. */
 err_t *enrol_check_person(db_conn_t *conn, arena_t *arena, const db_enrolment_t *enrolment,
                           const char **ret_email) WARN_UNUSED;
 
