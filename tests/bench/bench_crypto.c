@@ -43,10 +43,14 @@ static double cpu_us(void) {
 static void measure(const char *what, void (*operation)(bench_t *), bench_t *b, double round_us) {
     double best = 1e9;
     for (int i = 0; i < ROUNDS; i++) {
-        double start = cpu_us(), now = start;
+        double start = cpu_us(), spent = 0;
         unsigned n = 0;
-        for (; now - start < round_us; n++, now = cpu_us()) operation(b);
-        double each = (now - start) / n;
+        while (spent < round_us) {
+            operation(b);
+            n++;
+            spent = cpu_us() - start;
+        }
+        double each = spent / n;
         if (each < best) best = each;
     }
     (void)printf("%-28s %8.1f us\n", what, best);

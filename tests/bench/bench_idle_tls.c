@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,8 +36,8 @@ static uint64_t pss_kib(void) {
     char line[256];
     unsigned long long kib = 0;
     FILE *file = fopen("/proc/self/smaps_rollup", "re");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "Pss: %llu kB", &kib) == 1) break;
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, "Pss:", 4) == 0) kib = strtoull(line + 4, NULL, 10);
     if (file) (void)fclose(file);
     return kib;
 }

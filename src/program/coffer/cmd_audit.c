@@ -13,7 +13,7 @@
 #include "program/coffer/output.h"
 #include "program/coffer/remote.h"
 
-enum { ID_SHOWN = 27, DETAIL_SHOWN = 40, DETAIL_MAX = 64 * 1024 };
+enum { ID_SHOWN = 27, DETAIL_SHOWN = 40, BRIEF_MAX = 32, DETAIL_MAX = 64 * 1024 };
 
 /* Replaces the string by its beginning, "..." and `tail` of its end, if it has more than `max`
  * bytes. Cuts between characters. */
@@ -29,17 +29,26 @@ static err_t *clip(json_t *entry, const char *member, size_t max, size_t tail) {
     return jso_set_str(entry, member, shown);
 }
 
-/* The members of "detail" as `name=value`, one after the other. */
+/* Appends the members whose values are short, or those whose values are not. */
+static err_t *add_members(const json_t *detail, bool brief, buf_t *text) {
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)detail, name, value) {
+        if ((json_string_length(value) <= BRIEF_MAX) != brief) continue;
+        TRY(buf_printf(text, "%s%s=", text->n ? " " : "", name));
+        TRY(output_value(value, false, text));
+    }
+    return NULL;
+}
+
+/* "detail" as `name=value name=value`; identifiers, which say least to people, come last. */
 static err_t *flatten_detail(json_t *entry) {
     CLEANUP(buf_done) buf_t text;
-    const char *name = NULL, *shown = NULL;
-    json_t *value = NULL;
-    json_t *detail = json_object_get(entry, "detail");
+    const char *shown = NULL;
+    const json_t *detail = json_object_get(entry, "detail");
     buf_init(&text, DETAIL_MAX);
-    json_object_foreach(detail, name, value) {
-        TRY(buf_printf(&text, "%s%s=", text.n ? " " : "", name));
-        TRY(output_value(value, false, &text));
-    }
+    TRY(add_members(detail, true, &text));
+    TRY(add_members(detail, false, &text));
     TRY(buf_cstr(&text, &shown));
     return jso_set_str(entry, "detail", shown);
 }
