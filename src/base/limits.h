@@ -53,10 +53,10 @@ enum {
     LIMIT_CSR_ATTRIBUTES = 16,          /* attributes of one request */
     LIMIT_PEM_LIST = 256,               /* certificates of one PEM file */
     LIMIT_CRL_BYTES = 64 * 1024 * 1024, /* bytes; about a million entries */
-    LIMIT_OCSP_REQUEST = 16 * 1024, /* bytes; one certificate takes about 80 */
-    LIMIT_OCSP_CERTIDS = 64,        /* certificates asked for in one OCSP request */
-    LIMIT_OCSP_NONCE = 128,         /* bytes, RFC 9654 section 2.1 */
-    LIMIT_CRL_URL = 512,            /* bytes of a URL in certificates and lists */
+    LIMIT_OCSP_REQUEST = 16 * 1024,     /* bytes; one certificate takes about 80 */
+    LIMIT_OCSP_CERTIDS = 64,            /* certificates asked for in one OCSP request */
+    LIMIT_OCSP_NONCE = 128,             /* bytes, RFC 9654 section 2.1 */
+    LIMIT_CRL_URL = 512,                /* bytes of a URL in certificates and lists */
     LIMIT_OCSP_CACHE = 1024 * 1024 * 2, /* signed statuses kept in memory */
     LIMIT_CSR_BYTES = 64 * 1024,
     LIMIT_SAN_ENTRIES = 100, /* names in one certificate or request */
@@ -133,16 +133,16 @@ enum {
     LIMIT_KEEPER_SECRET = 64 * 1024, /* bytes of a secret to seal (unlock tokens are largest) */
     LIMIT_KEEPER_RELEASES = 10,      /* commands of one device given a secret in 24 hours, a kind */
     LIMIT_KEEPER_REDELIVERIES = 4,   /* times that, counting commands delivered again */
-    LIMIT_KEEPER_RELEASES_ALL = 5000,   /* releases to all devices in 24 hours, a kind */
-    LIMIT_KEEPER_NONCE = 64,            /* bytes of a SCEP senderNonce; 16 by the standard */
-    LIMIT_KEEPER_FAIL_TEXT = 512,       /* bytes of a failInfoText */
-    LIMIT_KEEPER_LOG_PAGE = 128 * 1024, /* bytes of one answer to KEEPER_LOG */
-    LIMIT_KEEPER_CRL_BUILDS = 4,        /* revocation lists in the making at once */
-    LIMIT_KEEPER_CRL_BUILD_S = 300,     /* seconds one may take */
-    LIMIT_KEEPER_OCSP_BATCH = 1000,     /* statuses signed by one request */
+    LIMIT_KEEPER_RELEASES_ALL = 5000,          /* releases to all devices in 24 hours, a kind */
+    LIMIT_KEEPER_NONCE = 64,                   /* bytes of a SCEP senderNonce; 16 by the standard */
+    LIMIT_KEEPER_FAIL_TEXT = 512,              /* bytes of a failInfoText */
+    LIMIT_KEEPER_LOG_PAGE = 128 * 1024,        /* bytes of one answer to KEEPER_LOG */
+    LIMIT_KEEPER_CRL_BUILDS = 4,               /* revocation lists in the making at once */
+    LIMIT_KEEPER_CRL_BUILD_S = 300,            /* seconds one may take */
+    LIMIT_KEEPER_OCSP_BATCH = 1000,            /* statuses signed by one request */
     LIMIT_KEEPER_OCSP_LIFETIME_S = 14 * 86400, /* seconds a status may be good */
     LIMIT_KEEPER_CRL_LIFETIME_S = 90 * 86400,  /* seconds a list may be good */
-    LIMIT_KEEPER_ORGANISATION = 64,     /* bytes; ub-organization-name, RFC 5280 appendix A.1 */
+    LIMIT_KEEPER_ORGANISATION = 64, /* bytes; ub-organization-name, RFC 5280 appendix A.1 */
 
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */

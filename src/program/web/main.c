@@ -122,21 +122,20 @@ static err_t *start_revoker(program_t *p) {
     web_t *web = &p->web;
     const settings_t *s = &web->settings;
     TRY(file_path(p->store_dir, "crl", &p->crl_dir));
-    return revoker_new(&(revoker_options_t){.db = web->db,
-                                            .keeper = web->keeper,
-                                            .pki = web->pki,
-                                            .audit = &web->audit,
-                                            .clk = clk_real(),
-                                            .crl_dir = p->crl_dir,
-                                            .crl_lifetime_s = s->crl_lifetime_s,
-                                            .crl_every_s = s->crl_every_s,
-                                            .delta_every_s = s->delta_every_s,
-                                            .ocsp_lifetime_s = s->ocsp_lifetime_s,
-                                            .policy = {policy_of(s->on_checkout),
-                                                       policy_of(s->on_erase),
-                                                       policy_of(s->on_lost),
-                                                       policy_of(s->on_leave)}},
-                       &web->revoker);
+    return revoker_new(
+        &(revoker_options_t){.db = web->db,
+                             .keeper = web->keeper,
+                             .pki = web->pki,
+                             .audit = &web->audit,
+                             .clk = clk_real(),
+                             .crl_dir = p->crl_dir,
+                             .crl_lifetime_s = s->crl_lifetime_s,
+                             .crl_every_s = s->crl_every_s,
+                             .delta_every_s = s->delta_every_s,
+                             .ocsp_lifetime_s = s->ocsp_lifetime_s,
+                             .policy = {policy_of(s->on_checkout), policy_of(s->on_erase),
+                                        policy_of(s->on_lost), policy_of(s->on_leave)}},
+        &web->revoker);
 }
 
 static err_t *start_services(program_t *p) {
