@@ -13,7 +13,8 @@ CREATE TABLE revocation (
     actor TEXT NOT NULL,
     why TEXT NOT NULL                      -- which rule or wish it was
 );
-CREATE INDEX revocation_by_change ON revocation(issuer, changed_ms);
+-- Without the issuer: full lists must go by seq, in the order of the table.
+CREATE INDEX revocation_by_change ON revocation(changed_ms);
 
 -- The newest list of each kind; the lists themselves are files, which can be made again.
 CREATE TABLE crl (
