@@ -59,7 +59,7 @@ err_t *revoke_device(revoker_t *revoker, db_conn_t *conn, arena_t *arena, bytes_
 err_t *revoke_person(revoker_t *revoker, db_conn_t *conn, arena_t *arena, const char *person_id,
                      revoke_event_t event, const char *actor, size_t *ret_count) WARN_UNUSED;
 /* By serial number or SHA-256 fingerprint in hex. ERR_NOT_FOUND; ERR_INVALID if ambiguous. */
-err_t *revoke_find(db_conn_t *conn, arena_t *arena, const char *serial_or_fingerprint,
+err_t *revoke_find(db_conn_t *conn, arena_t *arena, const char *text,
                    db_cert_brief_t *ret_cert) WARN_UNUSED;
 
 /* ---- lists (crl.c) ---- */
@@ -85,8 +85,9 @@ typedef struct {
 
 void ocsp_answer_init(ocsp_answer_t *answer);
 void ocsp_answer_done(ocsp_answer_t *answer);
-/* Answers a request of whomever; an error is our own failure (then say OCSP_INTERNAL_ERROR). */
-err_t *ocsp_answer(revoker_t *revoker, bytes_t request, ocsp_answer_t *ret_answer) WARN_UNUSED;
+/* Answers a request of whomever, in DER; an error is our own failure (then say
+ * OCSP_INTERNAL_ERROR). */
+err_t *ocsp_answer(revoker_t *revoker, bytes_t der, ocsp_answer_t *ret_answer) WARN_UNUSED;
 /* Signs ahead what is due, all certificates being looked at; stops early when *stop. */
 err_t *ocsp_sign_due(revoker_t *revoker, const _Atomic bool *stop, size_t *ret_count) WARN_UNUSED;
 /* Forgets statuses and responders that ended long ago. */

@@ -93,7 +93,7 @@ err_t *scep_renew_check(scep_exchange_t *x) WARN_UNUSED;
 /* PKCSReq and RenewalReq. */
 err_t *scep_issue_request(scep_exchange_t *x, buf_t *out) WARN_UNUSED;
 /* What an earlier request of this transaction led to, if there was one. Inside db_read. */
-err_t *scep_find_earlier(db_conn_t *conn, void *exchange) WARN_UNUSED;
+err_t *scep_find_earlier(db_conn_t *conn, void *arg) WARN_UNUSED;
 /* Answers as the pending row says; issues if it was approved. */
 err_t *scep_issue_pending(scep_exchange_t *x, buf_t *out) WARN_UNUSED;
 err_t *scep_repeat(scep_exchange_t *x, buf_t *out) WARN_UNUSED;
