@@ -1,5 +1,5 @@
 /*
- * Revoking: see revoke.h. Runs in coffer-web: the deed on the store's writer thread, the context
+ * Revoking: see revoke.h. Runs in coffer-web: the deed inside a db_write, the context
  * on any.
  */
 #include "pki/revoke.h"

@@ -1,5 +1,5 @@
 /*
- * Migrations: see migrate.h. Each runs on the writer thread, in one db_write together with its
+ * Migrations: see migrate.h. Each runs in one db_write together with its
  * record, so that a crash leaves it done or not begun.
  */
 #include "store/migrate.h"
