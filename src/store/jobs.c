@@ -34,15 +34,16 @@ err_t *db_jobs_put(db_conn_t *conn, const char *kind, const char *name, const ch
                    DB_I64(now_ms));
 }
 
-err_t *db_jobs_take(db_conn_t *conn, arena_t *arena, int64_t now_ms, int64_t lease_until_ms,
-                    size_t limit, db_job_t **ret_rows, size_t *ret_count) {
+err_t *db_jobs_take(db_conn_t *conn, arena_t *arena, const char *kind, int64_t now_ms,
+                    int64_t lease_until_ms, size_t limit, db_job_t **ret_rows, size_t *ret_count) {
     return row_list(conn, arena, &job_type,
                     "UPDATE job SET lease_until_ms = $2, due_ms = $2, attempts = attempts + 1"
-                    " WHERE seq IN (SELECT seq FROM job WHERE dead = 0 AND due_ms <= $1"
+                    " WHERE seq IN (SELECT seq FROM job WHERE kind = $4 AND dead = 0"
+                    " AND due_ms <= $1"
                     " ORDER BY due_ms LIMIT $3)"
                     " RETURNING " COLUMNS,
                     ret_rows, ret_count, DB_I64(now_ms), DB_I64(lease_until_ms),
-                    DB_I64((int64_t)limit));
+                    DB_I64((int64_t)limit), DB_STR(kind));
 }
 
 err_t *db_jobs_done(db_conn_t *conn, int64_t seq, int64_t generation) {
@@ -71,10 +72,11 @@ err_t *db_jobs_bury(db_conn_t *conn, int64_t seq, int64_t generation, const char
                    DB_I64(seq), DB_I64(generation), DB_TEXT(bytes_str(why)));
 }
 
-err_t *db_jobs_next_due(db_conn_t *conn, int64_t *ret_due_ms, bool *ret_found) {
+err_t *db_jobs_next_due(db_conn_t *conn, const char *kind, int64_t *ret_due_ms, bool *ret_found) {
     CLEANUP(db_stmt_done) db_stmt_t *stmt = NULL;
     bool row = false;
-    TRY(db_query_row(conn, "SELECT MIN(due_ms) FROM job WHERE dead = 0", &stmt, &row));
+    TRY(db_query_row(conn, "SELECT MIN(due_ms) FROM job WHERE kind = $1 AND dead = 0", &stmt, &row,
+                     DB_STR(kind)));
     bool found = row && !db_col_null(stmt, 0);
     if (found) *ret_due_ms = db_col_i64(stmt, 0);
     *ret_found = found;

@@ -107,16 +107,12 @@ static bool may_push(const db_device_t *device) {
 static err_t *take(db_conn_t *conn, void *arg) {
     batch_t *batch = arg;
     int64_t now = clk_unix_ms(batch->pusher->o.clk);
-    TRY(db_jobs_take(conn, batch->arena, now, now + LEASE_MS, batch->room, &batch->jobs,
+    TRY(db_jobs_take(conn, batch->arena, "push", now, now + LEASE_MS, batch->room, &batch->jobs,
                      &batch->count));
     TRY(arena_alloc(batch->arena, (batch->count + 1) * sizeof *batch->devices, &batch->devices));
     for (size_t i = 0; i < batch->count; i++) {
         const db_job_t *job = &batch->jobs[i];
         bool found = false;
-        if (strcmp(job->kind, "push") != 0) {
-            TRY(db_jobs_bury(conn, job->seq, job->generation, "unknown kind of job"));
-            continue;
-        }
         TRY(db_devices_by_id(conn, batch->arena, job->name, &batch->devices[i], &found));
         if (found && may_push(&batch->devices[i])) continue;
         batch->devices[i].state = NULL;
@@ -148,7 +144,7 @@ static err_t *send_one(pusher_t *pusher, const db_job_t *job, const db_device_t 
 static err_t *next_due(db_conn_t *conn, void *arg) {
     int64_t *due = arg;
     bool found = false;
-    TRY(db_jobs_next_due(conn, due, &found));
+    TRY(db_jobs_next_due(conn, "push", due, &found));
     if (!found) *due = INT64_MAX;
     return NULL;
 }
