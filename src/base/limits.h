@@ -144,6 +144,29 @@ enum {
     LIMIT_KEEPER_CRL_LIFETIME_S = 90 * 86400,  /* seconds a list may be good */
     LIMIT_KEEPER_ORGANISATION = 64, /* bytes; ub-organization-name, RFC 5280 appendix A.1 */
 
+    /* Escrow */
+    LIMIT_ESCROW_KIND = 32,     /* bytes of an escrow object's kind */
+    LIMIT_ESCROW_OWNER = 128,   /* bytes of a person's id */
+    LIMIT_ESCROW_OFFICER = 64,  /* bytes of an officer's id */
+    LIMIT_ESCROW_LABEL = 128,   /* bytes of what an officer's key says of itself */
+    LIMIT_ESCROW_OFFICERS = 32, /* officers in one set */
+    LIMIT_ESCROW_SECRET =
+        32 * 1024,              /* bytes of one secret: a PKCS#8 key, an unlock token, a file */
+    LIMIT_ESCROW_REASON = 1024, /* bytes of a recovery request's reason */
+    LIMIT_ESCROW_TICKET = 128,  /* bytes of its ticket */
+    LIMIT_ESCROW_REQUEST_S = 30 * 86400, /* seconds a recovery request may wait */
+    LIMIT_ESCROW_BATCH = 256,            /* objects in one batch to the keeper */
+    LIMIT_ESCROW_REDEAL_BATCH = 100,     /* objects in one contribution to a re-dealing */
+    LIMIT_ESCROW_RECORD = 128 * 1024,    /* bytes of one encoded record, a contribution apart */
+    LIMIT_ESCROW_REDEAL = 512 * 1024,    /* bytes of one contribution */
+    LIMIT_ESCROW_PAYLOADS = 64,          /* keys of one person delivered in one profile */
+    LIMIT_ESCROW_DELIVERIES = 20,        /* profiles with a person's keys in 24 hours */
+    LIMIT_ESCROW_IMPORT_TRIES = 10,      /* wrong passwords of imported files, an hour and owner */
+    LIMIT_LEASE_KEY = 512,               /* bytes of a sealed lease key */
+    LIMIT_LEASE_ACCOUNT = 128,           /* bytes of an account's name */
+    LIMIT_LEASE_LIFE_S = 7 * 86400,      /* seconds a lease may live */
+    LIMIT_LEASE_RELEASES = 60,           /* releases of one lease in an hour */
+
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */
     LIMIT_AUDIT_FIELD = 512,        /* bytes of actor, action, object each */
