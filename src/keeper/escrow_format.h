@@ -26,6 +26,7 @@ enum {
     ESCROW_HASH = 32,      /* SHA-256 */
     ESCROW_KEY = 32,       /* raw X25519 and Ed25519 keys, DEKs, a share's y */
     ESCROW_SIGNATURE = 64, /* Ed25519 */
+    ESCROW_CHECK = 16,     /* of a share: crypto/shamir.h */
     ESCROW_NONCE_TAG = 28, /* AES-256-GCM: 12 before, 16 behind */
     ESCROW_ENC = 32,       /* HPKE's encapsulated key */
     ESCROW_SHARE_SEALED = ESCROW_KEY + ESCROW_NONCE_TAG,
@@ -121,7 +122,7 @@ typedef struct {
 typedef struct {
     uint64_t epoch;                /* from 1 */
     uint8_t previous[ESCROW_HASH]; /* hash of the set before; zeros in the first */
-    uint8_t threshold;             /* M: 2..n (a set of one person is none) */
+    uint8_t threshold; /* M: 2..n and at most SHAMIR_THRESHOLD_MAX; one person alone is none */
     size_t n;
     escrow_officer_t officers[LIMIT_ESCROW_OFFICERS];
 } escrow_set_t;
@@ -151,7 +152,7 @@ typedef struct {
     uint8_t dealer;      /* 0: the keeper; else the dealing officer's index in from_epoch */
     uint8_t dealers_n;   /* how many parts there are: 0 or from_epoch's threshold */
     uint8_t dealers[LIMIT_ESCROW_OFFICERS]; /* their indices, ascending */
-    uint8_t check[ESCROW_HASH];
+    uint8_t check[ESCROW_CHECK];
     uint8_t enc[ESCROW_ENC];
     uint8_t sealed[ESCROW_SHARE_SEALED]; /* nonce || ciphertext || tag of y */
 } escrow_share_t;
@@ -188,7 +189,7 @@ typedef struct {
     uint8_t request_hash[ESCROW_HASH];
     char officer[LIMIT_ESCROW_OFFICER + 1];
     uint8_t index;
-    uint8_t check[ESCROW_HASH];             /* of the share, see escrow_share_check */
+    uint8_t check[ESCROW_CHECK];            /* of the share, see escrow_share_check */
     uint8_t sealed[ESCROW_APPROVAL_SEALED]; /* y, HPKE to the request's recipient key */
     int64_t approved;                       /* seconds since 1970 UTC */
     uint8_t signature[ESCROW_SIGNATURE];
@@ -225,7 +226,7 @@ typedef struct {
     uint8_t id[ESCROW_ID];
     uint64_t version;
     uint8_t object_hash[ESCROW_HASH];
-    bytes_t parts; /* officers_n times ESCROW_HASH + ESCROW_SHARE_SEALED */
+    bytes_t parts; /* officers_n times ESCROW_CHECK + ESCROW_SHARE_SEALED */
 } escrow_redeal_item_t;
 
 /* Everything before the signature; the caller signs it and appends 64 bytes. */

@@ -43,7 +43,7 @@ err_t *escrow_wrap_open(const escrow_object_t *object, const secret_t *storage_k
 
 /* The check value of a share. */
 err_t *escrow_share_check(const uint8_t object_hash[ESCROW_HASH], uint8_t index, bytes_t y,
-                          uint8_t ret_check[ESCROW_HASH]) WARN_UNUSED;
+                          uint8_t ret_check[ESCROW_CHECK]) WARN_UNUSED;
 
 /* Seals many shares to one officer: one HPKE encapsulation for all of them. */
 typedef struct escrow_sealer escrow_sealer_t;
