@@ -131,10 +131,11 @@ static void approve(const people_t *p, const archived_t *a, const escrow_request
         assert_ok(put(&again, &two));                                                              \
         assert_true(bytes_eq(buf_bytes(&one), buf_bytes(&two)));                                   \
         dump(#type, buf_bytes(&one));                                                              \
-        for (size_t n = 0; n < one.n; n += 1 + n / 16)                                             \
+        bool open_end = strcmp(#type, "escrow_blob_t") == 0;                                       \
+        for (size_t n = 0; n < (open_end ? ESCROW_BLOB_OVERHEAD : one.n); n += 1 + n / 16)         \
             assert_bad(parse(bytes_make(one.p, n), &again));                                       \
         assert_ok(buf_add_byte(&one, 0));                                                          \
-        if (strcmp(#type, "escrow_blob_t") != 0) assert_bad(parse(buf_bytes(&one), &again));       \
+        if (!open_end) assert_bad(parse(buf_bytes(&one), &again));                                 \
         one.p[8] = 2;                                                                              \
         assert_err(ERR_VERIFY, parse(buf_bytes(&one), &again));                                    \
         one.p[6] = 'x';                                                                            \
