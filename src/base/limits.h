@@ -69,14 +69,16 @@ enum {
     LIMIT_SECRET_BYTES = 64 * 1024,        /* bytes of one secret_t */
     LIMIT_SCEP_TRANSACTION_ID = 256,       /* bytes; an opaque text */
     LIMIT_SCEP_CHALLENGE = 128,            /* bytes of a challenge password */
-    LIMIT_CERT_ID_BYTES = 8 * 1024,        /* bytes of issuer and subject, or issuer and serial */
-    LIMIT_SCEP_RENEWALS = 8,               /* certificates that one certificate may be renewed to */
-    LIMIT_SCEP_CHAIN = 64,                 /* renewals looked back to find a device's pinned one */
-    LIMIT_SCEP_PENDING = 10000,            /* requests waiting for approval */
-    LIMIT_SCEP_REASON = 200,               /* bytes of a denial's reason */
-    LIMIT_SCEP_TRACE = 20000,              /* traced requests kept in all */
-    LIMIT_SCEP_TRACE_EACH = 50,            /* and of one enrolment, key or address */
-    LIMIT_SCEP_TRACE_TEXT = 300,           /* bytes of a traced text, cut beyond */
+    LIMIT_SCEP_CRL = 256 * 1024,    /* bytes of a list given by GetCRL; about 7,000 entries */
+    LIMIT_DEVICE_CAS = 16,          /* generations of the device CA */
+    LIMIT_CERT_ID_BYTES = 8 * 1024, /* bytes of issuer and subject, or issuer and serial */
+    LIMIT_SCEP_RENEWALS = 8,        /* certificates that one certificate may be renewed to */
+    LIMIT_SCEP_CHAIN = 64,          /* renewals looked back to find a device's pinned one */
+    LIMIT_SCEP_PENDING = 10000,     /* requests waiting for approval */
+    LIMIT_SCEP_REASON = 200,        /* bytes of a denial's reason */
+    LIMIT_SCEP_TRACE = 20000,       /* traced requests kept in all */
+    LIMIT_SCEP_TRACE_EACH = 50,     /* and of one enrolment, key or address */
+    LIMIT_SCEP_TRACE_TEXT = 300,    /* bytes of a traced text, cut beyond */
 
     /* ipc: one SOCK_SEQPACKET message */
     LIMIT_FRAME_BYTES = 384 * 1024, /* bytes; a SCEP body and room around it */

@@ -209,3 +209,38 @@ err_t *cms_head_cipher_oid(bytes_t message, bytes_t *ret_oid) {
     TRY(ber_expect(&member, BER_TAG_SEQUENCE, &algorithm));
     return ber_expect(&algorithm, BER_TAG_OID, ret_oid);
 }
+
+/*
+ * KeyTransRecipientInfo ::= SEQUENCE { version, IssuerAndSerialNumber ::= SEQUENCE { issuer,
+ * serialNumber }, ... } (RFC 5652 sections 6.2.1 and 10.2.4)
+ */
+static bool recipient_names(bytes_t info, const cert_t *cert) {
+    bytes_t member, id = BYTES_NONE, serial = BYTES_NONE;
+    uint8_t tag;
+    err_t *e = ber_expect(&info, BER_TAG_INTEGER, &member);
+    if (!e) e = ber_expect(&info, BER_TAG_SEQUENCE, &id);
+    bytes_t issuer = id;
+    if (!e) e = ber_next(&id, &tag, &member);
+    if (!e) issuer.n -= id.n;
+    if (!e) e = ber_expect(&id, BER_TAG_INTEGER, &serial);
+    bool fine = !e;
+    err_free(e);
+    while (fine && serial.n > 1 && serial.p[0] == 0) serial = bytes_from(serial, 1);
+    return fine && bytes_eq(issuer, cert_issuer_der(cert)) && bytes_eq(serial, cert_serial(cert));
+}
+
+bool cms_head_names(bytes_t message, const cert_t *cert) {
+    cms_type_t type;
+    bytes_t enveloped, member = BYTES_NONE, info;
+    uint8_t tag = 0;
+    bool named = false;
+    err_t *e = cms_head_content(message, &type, &enveloped);
+    if (!e && type == CMS_SIGNED_DATA) return false;
+    while (!e && tag != BER_TAG_SET) e = ber_next(&enveloped, &tag, &member);
+    while (!e && member.n && !named) {
+        e = ber_next(&member, &tag, &info);
+        if (!e && tag == BER_TAG_SEQUENCE) named = recipient_names(info, cert);
+    }
+    err_free(e);
+    return named;
+}

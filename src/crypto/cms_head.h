@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "crypto/cert.h"
 
 typedef enum {
     CMS_SIGNED_DATA,        /* 1.2.840.113549.1.7.2 */
@@ -26,5 +27,10 @@ err_t *cms_head_check(bytes_t message, cms_type_t *ret_type) WARN_UNUSED;
  * identifier's content octets, borrowed. ERR_INVALID if there is none.
  */
 err_t *cms_head_cipher_oid(bytes_t message, bytes_t *ret_oid) WARN_UNUSED;
+/*
+ * Whether a message is enveloped to this certificate by its issuer and serial number, byte for
+ * byte: to choose among certificates of ours before one is used. False for what is malformed.
+ */
+bool cms_head_names(bytes_t message, const cert_t *cert);
 
 #endif

@@ -142,7 +142,8 @@ static err_t *put_reply(buf_t *body, const keeper_scep_reply_t *reply) {
     TRY(wire_put_bytes(body, reply->sender_nonce));
     TRY(wire_put_bytes(body, reply->signer));
     TRY(wire_put_u8(body, (uint8_t)reply->cipher));
-    return wire_put_bool(body, reply->sha1);
+    TRY(wire_put_bool(body, reply->sha1));
+    return wire_put_u8(body, reply->generation);
 }
 
 err_t *keeper_scep_issue(keeper_t *keeper, const keeper_request_t *request,

@@ -37,8 +37,9 @@ err_t *keeper_status(keeper_t *keeper, keeper_status_t *ret_status) WARN_UNUSED;
 err_t *keeper_public(keeper_t *keeper, keeper_public_t which, buf_t *ret_der) WARN_UNUSED;
 
 /*
- * Opens a SCEP pkcsPKIEnvelope (RFC 8894 section 3.1) addressed to the device CA and gives the
- * PKCS#10 inside. Every failure is the same ERR_VERIFY. Idempotent.
+ * Opens a SCEP pkcsPKIEnvelope (RFC 8894 section 3.1) addressed to the device CA, the
+ * current or a former one, and gives the PKCS#10 inside. Every failure is the same ERR_VERIFY.
+ * Idempotent.
  */
 err_t *keeper_scep_open(keeper_t *keeper, bytes_t envelope, buf_t *ret_csr,
                         cms_cipher_t *ret_cipher) WARN_UNUSED;
@@ -64,6 +65,7 @@ typedef struct {
     bytes_t signer;       /* DER of the request's signer certificate: the reply's recipient */
     cms_cipher_t cipher;  /* for the reply's envelope */
     bool sha1;            /* an old client that said it knows nothing better */
+    uint8_t generation;   /* of the device CA that the request was made for; 0: the current one */
 } keeper_scep_reply_t;
 
 typedef struct {

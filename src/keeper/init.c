@@ -21,11 +21,8 @@
 enum {
     YEAR_S = 365 * 24 * 60 * 60,
     ROOT_YEARS = 20,
-    DEVICE_CA_YEARS = 10,
     PROFILE_SIGNER_YEARS = 10,
-    BACKDATE_S = 60 * 60, /* devices' clocks may be slow */
-    COMMON_NAME_MAX = 64, /* ub-common-name, RFC 5280 appendix A.1 */
-    STORAGE_KEY = 32,     /* bytes */
+    STORAGE_KEY = 32, /* bytes */
     TLS_NAMES = 3,
 };
 
@@ -33,58 +30,34 @@ enum {
 typedef struct {
     const keeper_init_t *init;
     vault_t *vault;
-    pkey_t *root_key, *device_key, *profile_key, *audit_key, *tls_key;
-    cert_t *root, *device_ca, *profile_cert, *tls_cert;
+    pkey_t *root_key, *profile_key, *audit_key, *tls_key;
+    cert_t *root, *profile_cert, *tls_cert;
+    cert_list_t device_ca; /* the CA first, then the RA if it has one */
 } work_t;
 
 static void work_done(work_t *w) {
     vault_free(w->vault);
     pkey_free(w->root_key);
-    pkey_free(w->device_key);
     pkey_free(w->profile_key);
     pkey_free(w->audit_key);
     pkey_free(w->tls_key);
     cert_free(w->root);
-    cert_free(w->device_ca);
+    cert_list_done(&w->device_ca);
     cert_free(w->profile_cert);
     cert_free(w->tls_cert);
 }
 DEFINE_CLEANUP_VALUE(work_t, work_done)
 
-/* Fills in subject, serial and dates, and issues under the root (or self-signed). */
-static err_t *issue(work_t *w, const char *role, int64_t validity_s, const cert_spec_t *rest,
-                    cert_t **ret_cert) {
+/* Under the root, or self-signed when there is none yet. */
+static own_issuer_t issuer_of(const work_t *w) {
     const keeper_init_t *init = w->init;
-    char common[COMMON_NAME_MAX + 1];
-    int n = snprintf(common, sizeof common, "%s %s", init->organisation, role);
-    bool fits = n > 0 && (size_t)n < sizeof common;
-    name_entry_t subject[] = {{"O", init->organisation}, {"CN", fits ? common : role}};
-    uint8_t serial[CERT_SERIAL_SIZE];
-    TRY(cert_serial_random(init->rnd, serial));
-    int64_t now = clk_unix(init->clk);
-    cert_spec_t spec = *rest;
-    spec.subject = subject;
-    spec.subject_n = 2;
-    spec.serial = BYTES_ARRAY(serial);
-    spec.not_before = now - BACKDATE_S;
-    spec.not_after = now + validity_s;
-    TRY_WRAP(cert_issue(&spec, w->root, w->root_key, ret_cert), "%s", role);
-    return NULL;
+    return (own_issuer_t){init->organisation, w->root, w->root_key, init->clk, init->rnd};
 }
 
-static err_t *keep(work_t *w, const char *name, const pkey_t *key, const cert_t *cert) {
-    CLEANUP(secret_free) secret_t *private_key = NULL;
-    CLEANUP(buf_done) buf_t public_der;
-    buf_init(&public_der, LIMIT_CERTIFICATE_BYTES);
-    TRY(pkey_private_der(key, &private_key));
-    TRY(pkey_public_der(key, &public_der));
-    return vault_key_put(w->vault, &(vault_key_t){
-                                       .name = name,
-                                       .kind = VAULT_KEY_PRIVATE,
-                                       .private_key = secret_bytes(private_key),
-                                       .public_der = buf_bytes(&public_der),
-                                       .certificate = cert ? cert_der(cert) : BYTES_NONE,
-                                   });
+static err_t *issue(work_t *w, const char *role, int64_t validity_s, const cert_spec_t *rest,
+                    cert_t **ret_cert) {
+    own_issuer_t root = issuer_of(w);
+    return own_cert_issue(&root, role, validity_s, rest, ret_cert);
 }
 
 static err_t *make_root(work_t *w) {
@@ -95,23 +68,14 @@ static err_t *make_root(work_t *w) {
         .key = w->root_key,
     };
     TRY(issue(w, "Root CA", (int64_t)ROOT_YEARS * YEAR_S, &spec, &w->root));
-    return keep(w, KEY_ROOT, w->root_key, w->root);
+    return own_cert_keep(w->vault, KEY_ROOT, w->root_key, w->root);
 }
 
-/* SCEP wants one RSA certificate that signs, decrypts and certifies (RFC 8894 section 2.1.2). */
 static err_t *make_device_ca(work_t *w) {
-    unsigned bits = w->init->device_ca_bits ? w->init->device_ca_bits : LIMIT_RSA_BITS_MIN;
-    TRY(pkey_generate(PKEY_RSA, bits, &w->device_key));
-    cert_spec_t spec = {
-        .is_ca = true,
-        .has_path_length = true,
-        .path_length = 0,
-        .key_usage = KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_KEY_ENCIPHERMENT |
-                     KEY_USAGE_CERT_SIGN | KEY_USAGE_CRL_SIGN,
-        .key = w->device_key,
-    };
-    TRY(issue(w, "Device CA", (int64_t)DEVICE_CA_YEARS * YEAR_S, &spec, &w->device_ca));
-    return keep(w, KEY_DEVICE_CA, w->device_key, w->device_ca);
+    own_issuer_t root = issuer_of(w);
+    device_ca_spec_t spec = w->init->device_ca;
+    if (spec.kind == PKEY_RSA && spec.bits == 0) spec.bits = LIMIT_RSA_BITS_MIN;
+    return device_ca_make(w->vault, &root, 1, &spec, &w->device_ca);
 }
 
 static err_t *make_profile_signer(work_t *w) {
@@ -125,12 +89,12 @@ static err_t *make_profile_signer(work_t *w) {
     };
     TRY(issue(w, "Profile Signer", (int64_t)PROFILE_SIGNER_YEARS * YEAR_S, &spec,
               &w->profile_cert));
-    return keep(w, KEY_PROFILE_SIGNER, w->profile_key, w->profile_cert);
+    return own_cert_keep(w->vault, KEY_PROFILE_SIGNER, w->profile_key, w->profile_cert);
 }
 
 static err_t *make_inner_keys(work_t *w) {
     TRY(pkey_generate(PKEY_ED25519, 0, &w->audit_key));
-    TRY(keep(w, KEY_AUDIT, w->audit_key, NULL));
+    TRY(own_cert_keep(w->vault, KEY_AUDIT, w->audit_key, NULL));
     CLEANUP(secret_free) secret_t *storage = NULL;
     TRY(secret_random(w->init->rnd, STORAGE_KEY, &storage));
     return vault_key_put(w->vault, &(vault_key_t){
@@ -208,7 +172,7 @@ err_t *keeper_init(const keeper_init_t *init) {
     CLEANUP(work_done) work_t w = {.init = init};
     err_t *e = make_vault(&w, files.vault_new);
     if (!e) {
-        init_parts_t parts = {w.root, w.device_ca, w.tls_cert, w.audit_key, w.tls_key};
+        init_parts_t parts = {w.root, w.device_ca.certs[0], w.tls_cert, w.audit_key, w.tls_key};
         e = init_files_write(&files, &parts);
     }
     if (!e) e = init_files_commit(&files);

@@ -10,12 +10,13 @@
 #include "base/err.h"
 #include "base/rnd.h"
 #include "keeper/cert_profile.h"
+#include "keeper/device_ca.h"
 
 typedef struct {
-    const char *dir;          /* the instance D, which exists */
-    const char *organisation; /* 1..LIMIT_KEEPER_ORGANISATION bytes, printable */
-    const char *host;         /* DNS name or IP address of the HTTPS server */
-    unsigned device_ca_bits;  /* RSA; 0: 2048 */
+    const char *dir;            /* the instance D, which exists */
+    const char *organisation;   /* 1..LIMIT_KEEPER_ORGANISATION bytes, printable */
+    const char *host;           /* DNS name or IP address of the HTTPS server */
+    device_ca_spec_t device_ca; /* its key, and SCEP's mode; all zero: RSA-2048, CA mode */
     const cert_profiles_t *profiles;
     const clk_t *clk;
     const rnd_t *rnd;

@@ -49,6 +49,7 @@ err_t *intent_get_scep_reply(wire_reader_t *r, keeper_scep_reply_t *ret_reply) {
     TRY_WRAP(wire_get_bytes(r, LIMIT_CERTIFICATE_BYTES, &reply.signer), "signer certificate");
     TRY(intent_get_cipher(r, &reply.cipher));
     TRY(wire_get_bool(r, &reply.sha1));
+    TRY(wire_get_u8(r, &reply.generation));
     if (reply.transaction_id.n == 0) return err_new(ERR_INVALID, "transactionID is empty");
     *ret_reply = reply;
     return NULL;

@@ -36,15 +36,17 @@ DEFINE_CLEANUP_VALUE(urls_t, urls_done)
 
 static err_t *find_urls(const keeper_core_t *core, const cert_profile_t *profile, urls_t *urls) {
     if (!core->revocation || profile->ca != CERT_PROFILE_DEVICE_CA) return NULL;
-    TRY(revocation_crl_url(core->revocation, KEY_DEVICE_CA, profile->name, false, &urls->crl));
+    const char *ca = core->keys->device_ca->name;
+    TRY(revocation_crl_url(core->revocation, ca, profile->name, false, &urls->crl));
     TRY(revocation_ocsp_url(core->revocation, &urls->ocsp));
-    return revocation_ca_url(core->revocation, KEY_DEVICE_CA, &urls->ca);
+    return revocation_ca_url(core->revocation, ca, &urls->ca);
 }
 
 static err_t *issue(const keeper_core_t *core, const cert_profile_t *profile, const csr_t *csr,
                     const san_entry_t *names, size_t names_n, cert_t **ret_cert) {
     bool root = profile->ca == CERT_PROFILE_ROOT_CA;
-    const cert_t *ca = root ? core->keys->root : core->keys->device_ca;
+    const keyring_t *keys = core->keys;
+    const cert_t *ca = root ? keys->root : keys->device_ca->cert;
     uint8_t serial[CERT_SERIAL_SIZE];
     TRY(cert_serial_random(core->rnd, serial));
     const char *ekus[CERT_PROFILE_ITEMS];
@@ -68,16 +70,16 @@ static err_t *issue(const keeper_core_t *core, const cert_profile_t *profile, co
     };
     if (spec.not_before < cert_not_before(ca)) spec.not_before = cert_not_before(ca);
     spec.subject = csr_subject_entries(csr, &spec.subject_n);
-    return cert_issue(&spec, ca, root ? core->keys->root_key : core->keys->device_ca_key, ret_cert);
+    return cert_issue(&spec, ca, root ? keys->root_key : keys->device_ca->key, ret_cert);
 }
 
-static err_t *record(intent_answer_t *answer, const cert_profile_t *profile, const char *owner,
-                     cert_t *cert) {
+static err_t *record(const keyring_t *keys, intent_answer_t *answer, const cert_profile_t *profile,
+                     const char *owner, cert_t *cert) {
     vault_issued_t *issued = &answer->op->issued;
     issued->profile = mem_strdup(profile->name);
     issued->owner = mem_strdup(owner);
     if (!issued->profile || !issued->owner) return err_nomem();
-    issued->issuer = profile->ca == CERT_PROFILE_ROOT_CA ? KEY_ROOT : KEY_DEVICE_CA;
+    issued->issuer = profile->ca == CERT_PROFILE_ROOT_CA ? KEY_ROOT : keys->device_ca->name;
     issued->cert = cert_share(cert);
     intent_about(answer, "profile=%s owner=%s serial=%s subject=%s", profile->name, owner,
                  cert_serial_hex(cert), cert_subject(cert));
@@ -101,7 +103,7 @@ err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_reque
     if (!verified) TRY_WRAP(csr_verify(csr), "proof of possession (RFC 2986 section 4.2)");
     CLEANUP(cert_free) cert_t *cert = NULL;
     TRY(issue(core, profile, csr, names, names_n, &cert));
-    TRY(record(answer, profile, request->owner, cert));
+    TRY(record(core->keys, answer, profile, request->owner, cert));
     *ret_cert = answer->op->issued.cert;
     return NULL;
 }

@@ -48,8 +48,9 @@ err_t *intent_find_issued(const keeper_core_t *core, bytes_t fingerprint, cert_t
     TRY_WRAP(cert_parse_der(buf_bytes(&der), &cert), "certificate in the vault");
     if (!bytes_eq(bytes_make(cert_sha256(cert), CERT_SHA256_SIZE), fingerprint))
         return err_new(ERR_VERIFY, "the certificate in the vault was changed");
-    TRY_WRAP(cert_verify_signed_by_key(cert, core->keys->device_ca_key),
-             "certificate in the vault");
+    const device_ca_t *ca = keyring_device_ca(core->keys, cert_issuer_der(cert));
+    if (!ca) return err_new(ERR_VERIFY, "the certificate in the vault is of no device CA");
+    TRY_WRAP(cert_verify_signed_by_key(cert, ca->key), "certificate in the vault");
     *ret_cert = STEAL(cert);
     return NULL;
 }

@@ -20,14 +20,43 @@ static err_t *uniform(err_t *e, const char *what) {
                    what);
 }
 
+/*
+ * The generation whose SCEP certificate the envelope names: the current one, or a former one whose
+ * certificate has not ended. The next one's is no recipient yet.
+ */
+static const device_ca_t *recipient_of(const keeper_core_t *core, bytes_t envelope) {
+    const keyring_t *keys = core->keys;
+    for (size_t i = 0; keys->device_cas_n > 1 && i < keys->device_cas_n; i++) {
+        const device_ca_t *ca = &keys->device_cas[i];
+        if (ca->state == KEEPER_CA_FORMER && clk_unix(core->clk) <= cert_not_after(ca->cert) &&
+            cms_head_names(envelope, ca->recipient))
+            return ca;
+    }
+    return keys->device_ca;
+}
+
+/* Whose signature the reply bears: the generation's that the request was made for. */
+static err_t *find_signer(const keeper_core_t *core, const keeper_scep_reply_t *reply,
+                          const cms_signer_t **ret_signer) {
+    const keyring_t *keys = core->keys;
+    const device_ca_t *ca = keys->device_ca;
+    if (reply->generation > keys->device_cas_n)
+        return err_new(ERR_INVALID, "there is no device CA %u", reply->generation);
+    if (reply->generation) ca = &keys->device_cas[reply->generation - 1];
+    if (ca->state == KEEPER_CA_NEXT)
+        return err_new(ERR_DENIED, "the next device CA signs no replies yet");
+    *ret_signer = ca->scep_signer;
+    return NULL;
+}
+
 static err_t *decrypt(const keeper_core_t *core, bytes_t envelope, buf_t *plain,
                       cms_cipher_t *ret_cipher) {
     cms_type_t type = CMS_SIGNED_DATA;
     TRY(cms_head_check(envelope, &type));
     if (type != CMS_ENVELOPED_DATA) return err_new(ERR_VERIFY, "not EnvelopedData");
     cms_decrypt_options_t options = {.allow_des3 = core->allow_des3, .allow_des = core->allow_des};
-    return cms_decrypt(envelope, core->keys->device_ca, core->keys->device_ca_key, &options, plain,
-                       ret_cipher);
+    const device_ca_t *ca = recipient_of(core, envelope);
+    return cms_decrypt(envelope, ca->recipient, ca->recipient_key, &options, plain, ret_cipher);
 }
 
 static err_t *open_envelope(const keeper_core_t *core, bytes_t envelope, buf_t *plain,
@@ -95,9 +124,11 @@ err_t *intent_scep_issue(const keeper_core_t *core, const intent_call_t *call,
     TRY(wire_done(&r));
     const cert_t *cert = NULL;
     TRY(intent_certify(core, call->role, &request, true, answer, &cert));
+    const cms_signer_t *signer;
     CLEANUP(buf_done) buf_t certrep;
     buf_init(&certrep, LIMIT_FRAME_BYTES);
-    TRY(certrep_success(core->keys->scep_signer, core->rnd, cert, &reply, &certrep));
+    TRY(find_signer(core, &reply, &signer));
+    TRY(certrep_success(signer, core->rnd, cert, &reply, &certrep));
     TRY(wire_put_bytes(&answer->body, cert_der(cert)));
     return wire_put_bytes(&answer->body, buf_bytes(&certrep));
 }
@@ -113,9 +144,11 @@ err_t *intent_scep_repeat(const keeper_core_t *core, const intent_call_t *call,
     CLEANUP(cert_free) cert_t *cert = NULL;
     TRY(intent_find_issued(core, fingerprint, &cert));
     intent_about(answer, "serial=%s", cert_serial_hex(cert));
+    const cms_signer_t *signer;
     CLEANUP(buf_done) buf_t certrep;
     buf_init(&certrep, LIMIT_FRAME_BYTES);
-    TRY(certrep_success(core->keys->scep_signer, core->rnd, cert, &reply, &certrep));
+    TRY(find_signer(core, &reply, &signer));
+    TRY(certrep_success(signer, core->rnd, cert, &reply, &certrep));
     return wire_put_bytes(&answer->body, buf_bytes(&certrep));
 }
 
@@ -134,9 +167,11 @@ err_t *intent_scep_refuse(const keeper_core_t *core, const intent_call_t *call,
         info > SCEP_FAIL_BAD_CERT_ID)
         return err_new(ERR_INVALID, "no such pkiStatus or failInfo (RFC 8894 section 3.2.1)");
     intent_about(answer, "status=%u failInfo=%u", status, info);
+    const cms_signer_t *signer;
     CLEANUP(buf_done) buf_t certrep;
     buf_init(&certrep, LIMIT_FRAME_BYTES);
-    TRY(certrep_refusal(core->keys->scep_signer, core->rnd, (keeper_scep_status_t)status,
-                        (scep_fail_info_t)info, text, &reply, &certrep));
+    TRY(find_signer(core, &reply, &signer));
+    TRY(certrep_refusal(signer, core->rnd, (keeper_scep_status_t)status, (scep_fail_info_t)info,
+                        text, &reply, &certrep));
     return wire_put_bytes(&answer->body, buf_bytes(&certrep));
 }

@@ -22,6 +22,8 @@ typedef enum {
     KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier: sign the head of an audit chain */
     KEEPER_LOG = 13,             /* web: read the keeper's own log */
     KEEPER_SCEP_OPEN_ID = 20,    /* web: the certificate's name inside a SCEP envelope, only that */
+    KEEPER_NEXT_CA = 22,         /* web: the next device CA, signed by the current one */
+    KEEPER_DEVICE_CAS = 23,      /* anyone: the certificates of all generations of the device CA */
     KEEPER_CRL_BEGIN = 30,       /* web: begin a revocation list */
     KEEPER_CRL_ADD = 31,         /* web: entries for it */
     KEEPER_CRL_SIGN = 32,        /* web: its signature, over what was made of the entries here */
@@ -38,9 +40,16 @@ typedef enum {
 /* KEEPER_PUBLIC: what. */
 typedef enum {
     KEEPER_PUBLIC_ROOT = 1,           /* certificate DER */
-    KEEPER_PUBLIC_DEVICE_CA = 2,      /* certificate DER; also the SCEP signer and recipient */
+    KEEPER_PUBLIC_DEVICE_CA = 2,      /* certificate DER; the current one */
     KEEPER_PUBLIC_PROFILE_SIGNER = 3, /* certificate DER */
     KEEPER_PUBLIC_AUDIT_KEY = 4,      /* SubjectPublicKeyInfo DER */
 } keeper_public_t;
+
+/* A generation of the device CA; what is on the wire of KEEPER_DEVICE_CAS. */
+typedef enum {
+    KEEPER_CA_FORMER = 1,  /* certifies no more, but signs lists, statuses and late SCEP replies */
+    KEEPER_CA_CURRENT = 2, /* certifies */
+    KEEPER_CA_NEXT = 3,    /* certifies nothing yet; devices get to know it */
+} keeper_ca_state_t;
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-static err_t *load_key(vault_t *vault, const char *name, pkey_t **ret_key, cert_t **ret_cert) {
+err_t *keyring_load_key(vault_t *vault, const char *name, pkey_t **ret_key, cert_t **ret_cert) {
     CLEANUP(secret_free) secret_t *der = NULL;
     CLEANUP(buf_done) buf_t cert_bytes;
     buf_init(&cert_bytes, LIMIT_CERTIFICATE_BYTES);
@@ -23,15 +23,24 @@ static err_t *load_key(vault_t *vault, const char *name, pkey_t **ret_key, cert_
     return NULL;
 }
 
+static err_t *load_device_cas(vault_t *vault, keyring_t *keys) {
+    device_ca_state_t state;
+    TRY(device_ca_state_get(vault, &state));
+    for (; keys->device_cas_n < state.count; keys->device_cas_n++)
+        TRY(device_ca_load(vault, (unsigned)keys->device_cas_n + 1, &state,
+                           &keys->device_cas[keys->device_cas_n]));
+    keys->device_ca = &keys->device_cas[state.current - 1];
+    return NULL;
+}
+
 static err_t *load_all(vault_t *vault, keyring_t *keys) {
-    TRY(load_key(vault, KEY_ROOT, &keys->root_key, &keys->root));
-    TRY(load_key(vault, KEY_DEVICE_CA, &keys->device_ca_key, &keys->device_ca));
-    TRY(cms_signer_new(keys->device_ca, keys->device_ca_key, NULL, &keys->scep_signer));
+    TRY(keyring_load_key(vault, KEY_ROOT, &keys->root_key, &keys->root));
+    TRY(load_device_cas(vault, keys));
     CLEANUP(pkey_free) pkey_t *profile_key = NULL;
-    TRY(load_key(vault, KEY_PROFILE_SIGNER, &profile_key, &keys->profile_cert));
+    TRY(keyring_load_key(vault, KEY_PROFILE_SIGNER, &profile_key, &keys->profile_cert));
     cert_list_t chain = {&keys->root, 1};
     TRY(cms_signer_new(keys->profile_cert, profile_key, &chain, &keys->profile_signer));
-    TRY(load_key(vault, KEY_AUDIT, &keys->audit_key, NULL));
+    TRY(keyring_load_key(vault, KEY_AUDIT, &keys->audit_key, NULL));
     TRY(pkey_spki_sha256(keys->audit_key, keys->audit_key_id));
     return vault_key_get(vault, KEY_STORAGE, VAULT_KEY_SECRET, &keys->storage, NULL);
 }
@@ -46,14 +55,19 @@ err_t *keyring_load(vault_t *vault, keyring_t **ret_keys) {
 
 void keyring_free(keyring_t *keys) {
     if (!keys) return;
-    cms_signer_free(keys->scep_signer);
     cms_signer_free(keys->profile_signer);
     cert_free(keys->root);
     pkey_free(keys->root_key);
-    cert_free(keys->device_ca);
-    pkey_free(keys->device_ca_key);
+    for (size_t i = 0; i < keys->device_cas_n; i++) device_ca_done(&keys->device_cas[i]);
     cert_free(keys->profile_cert);
     pkey_free(keys->audit_key);
     secret_free(keys->storage);
     mem_free(keys);
+}
+
+const device_ca_t *keyring_device_ca(const keyring_t *keys, bytes_t subject_der) {
+    for (size_t i = 0; i < keys->device_cas_n; i++)
+        if (bytes_eq(cert_subject_der(keys->device_cas[i].cert), subject_der))
+            return &keys->device_cas[i];
+    return NULL;
 }

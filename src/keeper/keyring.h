@@ -9,6 +9,7 @@
 #include "crypto/cms.h"
 #include "crypto/pkey.h"
 #include "crypto/secret.h"
+#include "keeper/device_ca.h"
 #include "keeper/vault.h"
 
 /* Names of the rows in the vault. */
@@ -21,9 +22,9 @@
 typedef struct {
     cert_t *root;
     pkey_t *root_key;
-    cert_t *device_ca;
-    pkey_t *device_ca_key;
-    cms_signer_t *scep_signer; /* the device CA, no other certificates */
+    device_ca_t device_cas[LIMIT_DEVICE_CAS]; /* by generation, the oldest first */
+    size_t device_cas_n;
+    const device_ca_t *device_ca; /* the current one */
     cert_t *profile_cert;
     cms_signer_t *profile_signer; /* carries the root along */
     pkey_t *audit_key;
@@ -33,6 +34,12 @@ typedef struct {
 
 err_t *keyring_load(vault_t *vault, keyring_t **ret_keys) WARN_UNUSED;
 void keyring_free(keyring_t *keys); /* takes NULL */
+
+/* A private key, and its certificate unless ret_cert is NULL, by its name in the vault. */
+err_t *keyring_load_key(vault_t *vault, const char *name, pkey_t **ret_key,
+                        cert_t **ret_cert) WARN_UNUSED;
+/* The generation of this subject, or NULL. */
+const device_ca_t *keyring_device_ca(const keyring_t *keys, bytes_t subject_der);
 
 DEFINE_CLEANUP(keyring_t, keyring_free)
 

@@ -10,7 +10,7 @@
 #include "base/text.h"
 
 enum {
-    ISSUERS = 2, /* device-ca, root */
+    ISSUERS = LIMIT_DEVICE_CAS + 1, /* by generation, then the root */
     BACKDATE_S = 60 * 60,
     RESPONDER_LIFE_S = 2 * LIMIT_KEEPER_OCSP_LIFETIME_S,
     SUBJECT_MAX = 2,
@@ -30,8 +30,6 @@ struct revocation {
     uint64_t last_id;
     responder_t responders[ISSUERS];
 };
-
-static const char *const issuer_names[ISSUERS] = {KEY_DEVICE_CA, KEY_ROOT};
 
 err_t *revocation_new(const char *url, revocation_t **ret_revocation) {
     if (strlen(url) == 0 || strlen(url) > LIMIT_CRL_URL / 2 || !text_printable(bytes_str(url)))
@@ -66,15 +64,27 @@ void revocation_free(revocation_t *revocation) {
     mem_free(revocation);
 }
 
+/* The place of a CA's responder, and the CA. */
+static err_t *find_ca(const keyring_t *keys, const char *name, size_t *ret_at,
+                      const char **ret_name, const cert_t **ret_cert, const pkey_t **ret_key) {
+    bytes_t wanted = bytes_str(name);
+    size_t at = 0;
+    while (at < keys->device_cas_n && !bytes_eq_str(wanted, keys->device_cas[at].name)) at++;
+    bool root = bytes_eq_str(wanted, KEY_ROOT);
+    if (!root && at == keys->device_cas_n) return err_new(ERR_NOT_FOUND, "there is no CA %s", name);
+    const device_ca_t *ca = &keys->device_cas[root ? 0 : at];
+    *ret_at = root ? ISSUERS - 1 : at;
+    *ret_name = root ? KEY_ROOT : ca->name;
+    *ret_cert = root ? keys->root : ca->cert;
+    *ret_key = root ? keys->root_key : ca->key;
+    return NULL;
+}
+
 err_t *revocation_ca(const keyring_t *keys, const char *name, const cert_t **ret_cert,
                      const pkey_t **ret_key) {
-    bytes_t wanted = bytes_str(name);
-    bool root = bytes_eq_str(wanted, KEY_ROOT);
-    if (!root && !bytes_eq_str(wanted, KEY_DEVICE_CA))
-        return err_new(ERR_NOT_FOUND, "there is no CA %s", name);
-    *ret_cert = root ? keys->root : keys->device_ca;
-    *ret_key = root ? keys->root_key : keys->device_ca_key;
-    return NULL;
+    size_t at;
+    const char *plain;
+    return find_ca(keys, name, &at, &plain, ret_cert, ret_key);
 }
 
 /* ---- URLs ---- */
@@ -207,12 +217,9 @@ static err_t *certify(const cert_t *ca, const pkey_t *ca_key, const pkey_t *key,
     return NULL;
 }
 
-static err_t *make_responder(const keyring_t *keys, const char *issuer, const clk_t *clk,
+static err_t *make_responder(const cert_t *ca, const pkey_t *ca_key, const clk_t *clk,
                              const rnd_t *rnd, responder_t *ret_responder) {
     CLEANUP(responder_done) responder_t made = {0};
-    const cert_t *ca;
-    const pkey_t *ca_key;
-    TRY(revocation_ca(keys, issuer, &ca, &ca_key));
     TRY(ocsp_issuer_init(ca, &made.issuer));
     TRY(pkey_generate(PKEY_P256, 0, &made.key));
     TRY(ocsp_key_hash(made.key, made.key_hash));
@@ -232,13 +239,8 @@ static err_t *note_issued(const char *issuer, const cert_t *cert, vault_issued_t
 }
 
 /* Good as long as what it signs now is, or as the CA itself. */
-static bool is_good(const responder_t *responder, const keyring_t *keys, const char *issuer,
-                    int64_t now) {
-    const cert_t *ca = NULL;
-    const pkey_t *key = NULL;
-    err_t *e = revocation_ca(keys, issuer, &ca, &key);
-    err_free(e);
-    if (e || !responder->cert) return false;
+static bool is_good(const responder_t *responder, const cert_t *ca, int64_t now) {
+    if (!responder->cert) return false;
     int64_t end = cert_not_after(responder->cert);
     bool ours = bytes_eq(cert_issuer_der(responder->cert), cert_subject_der(ca));
     return ours && (end >= now + LIMIT_KEEPER_OCSP_LIFETIME_S || end == cert_not_after(ca));
@@ -247,16 +249,18 @@ static bool is_good(const responder_t *responder, const keyring_t *keys, const c
 err_t *revocation_responder(revocation_t *revocation, const keyring_t *keys, const char *issuer,
                             const clk_t *clk, const rnd_t *rnd, vault_issued_t *issued,
                             responder_t *ret_responder) {
-    size_t i = 0;
-    while (i < ISSUERS && !bytes_eq_str(bytes_str(issuer), issuer_names[i])) i++;
-    if (i == ISSUERS) return err_new(ERR_NOT_FOUND, "there is no CA %s", issuer);
-    responder_t *slot = &revocation->responders[i];
+    size_t at = 0;
+    const char *name;
+    const cert_t *ca;
+    const pkey_t *ca_key;
+    TRY(find_ca(keys, issuer, &at, &name, &ca, &ca_key));
+    responder_t *slot = &revocation->responders[at];
     (void)pthread_mutex_lock(&revocation->lock);
     err_t *e = NULL;
-    if (!is_good(slot, keys, issuer_names[i], clk_unix(clk))) {
+    if (!is_good(slot, ca, clk_unix(clk))) {
         responder_t made = {0};
-        e = make_responder(keys, issuer_names[i], clk, rnd, &made);
-        if (!e) e = note_issued(issuer_names[i], made.cert, issued);
+        e = make_responder(ca, ca_key, clk, rnd, &made);
+        if (!e) e = note_issued(name, made.cert, issued);
         if (!e) {
             responder_done(slot);
             *slot = made;

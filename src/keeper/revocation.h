@@ -22,7 +22,8 @@ typedef struct revocation revocation_t;
 err_t *revocation_new(const char *url, revocation_t **ret_revocation) WARN_UNUSED;
 void revocation_free(revocation_t *revocation); /* takes NULL */
 
-/* A CA by the name it has in records ("device-ca", "root"). ERR_NOT_FOUND. Borrowed. */
+/* A CA by the name it has in records ("device-ca", "device-ca-2", "root"). ERR_NOT_FOUND. Borrowed.
+ */
 err_t *revocation_ca(const keyring_t *keys, const char *name, const cert_t **ret_cert,
                      const pkey_t **ret_key) WARN_UNUSED;
 

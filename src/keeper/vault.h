@@ -51,9 +51,15 @@ typedef struct {
 
 #define VAULT_KEY_PRIVATE "pkcs8"
 #define VAULT_KEY_SECRET  "secret"
+#define VAULT_KEY_STATE   "state" /* no secret, but nobody else's to change */
 
 /* ERR_EXISTS if the name is taken. */
 err_t *vault_key_put(vault_t *vault, const vault_key_t *key) WARN_UNUSED;
+/* The same, over what was there. */
+err_t *vault_key_replace(vault_t *vault, const vault_key_t *key) WARN_UNUSED;
+/* Several of these as one change: begins, and ends with `e` or the commit's own error. Takes e. */
+err_t *vault_keys_begin(vault_t *vault) WARN_UNUSED;
+err_t *vault_keys_end(vault_t *vault, err_t *e) WARN_UNUSED;
 /*
  * Unwraps. The certificate is appended to certificate (may be NULL). ERR_NOT_FOUND; ERR_VERIFY if
  * the row was changed, belongs to another name or kind, or the master key is another.
@@ -66,7 +72,7 @@ err_t *vault_key_get(vault_t *vault, const char *name, const char *kind, secret_
 /* A certificate for the record. */
 typedef struct {
     cert_t *cert;       /* owned by the operation; NULL: none */
-    const char *issuer; /* "device-ca", "root"; static */
+    const char *issuer; /* "device-ca", "root"; outlives the operation */
     char *profile;      /* owned */
     char *owner;        /* owned */
 } vault_issued_t;

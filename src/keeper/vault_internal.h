@@ -48,7 +48,8 @@ struct vault {
     sql_stmt_t *begin, *commit, *rollback;
     sql_stmt_t *insert_log, *insert_issued, *insert_release, *count_releases, *count_all_releases,
         *forget_releases, *move_head;
-    vault_tip_t tip;                      /* committed */
+    sql_stmt_t *key_get, *key_put, *key_replace; /* prepared when first needed */
+    vault_tip_t tip;                             /* committed */
     vault_tally_t tallies[VAULT_TALLIES]; /* the writer's; as they are after the last commit */
 
     pthread_t thread;

@@ -23,26 +23,46 @@ static err_t *make_aad(const char *name, const char *kind, bytes_t public_der, b
     return wire_put_bytes(aad, certificate);
 }
 
-err_t *vault_key_put(vault_t *vault, const vault_key_t *key) {
+static err_t *prepare(vault_t *vault, const char *text, sql_stmt_t **stmt) {
+    return *stmt ? NULL : sql_prepare(vault->writer, text, stmt);
+}
+
+static err_t *put(vault_t *vault, const vault_key_t *key, sql_stmt_t **stmt, const char *text) {
     CLEANUP(buf_done) buf_t aad, wrapped;
     buf_init(&aad, AAD_MAX);
     buf_init(&wrapped, PRIVATE_MAX + AEAD_OVERHEAD);
     TRY(make_aad(key->name, key->kind, key->public_der, key->certificate, &aad));
     TRY(aead_seal(vault->wrap_key, vault->rnd, buf_bytes(&aad), key->private_key, &wrapped));
-    sql_stmt_t *stmt = NULL;
-    TRY(sql_prepare(vault->writer,
-                    "INSERT INTO key (name, kind, version, wrapped, public_der, certificate,"
-                    " created_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    &stmt));
-    sql_bind_str(stmt, 1, key->name);
-    sql_bind_str(stmt, 2, key->kind);
-    sql_bind_i64(stmt, 3, KEY_VERSION);
-    sql_bind_bytes(stmt, 4, buf_bytes(&wrapped));
-    sql_bind_bytes(stmt, 5, key->public_der);
-    sql_bind_bytes(stmt, 6, key->certificate);
-    sql_bind_i64(stmt, 7, clk_unix_ms(vault->clk));
-    TRY_WRAP(sql_run(stmt), "cannot keep the key %s", key->name);
+    TRY(prepare(vault, text, stmt));
+    sql_bind_str(*stmt, 1, key->name);
+    sql_bind_str(*stmt, 2, key->kind);
+    sql_bind_i64(*stmt, 3, KEY_VERSION);
+    sql_bind_bytes(*stmt, 4, buf_bytes(&wrapped));
+    sql_bind_bytes(*stmt, 5, key->public_der);
+    sql_bind_bytes(*stmt, 6, key->certificate);
+    sql_bind_i64(*stmt, 7, clk_unix_ms(vault->clk));
+    TRY_WRAP(sql_run(*stmt), "cannot keep the key %s", key->name);
     return NULL;
+}
+
+#define INTO_KEY                                                                                   \
+    " INTO key (name, kind, version, wrapped, public_der, certificate, created_ms)"                \
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+err_t *vault_key_put(vault_t *vault, const vault_key_t *key) {
+    return put(vault, key, &vault->key_put, "INSERT" INTO_KEY);
+}
+
+err_t *vault_key_replace(vault_t *vault, const vault_key_t *key) {
+    return put(vault, key, &vault->key_replace, "INSERT OR REPLACE" INTO_KEY);
+}
+
+err_t *vault_keys_begin(vault_t *vault) { return sql_exec(vault->writer, "BEGIN IMMEDIATE"); }
+
+err_t *vault_keys_end(vault_t *vault, err_t *e) {
+    if (!e) e = sql_exec(vault->writer, "COMMIT");
+    if (e) err_ignore(sql_exec(vault->writer, "ROLLBACK"));
+    return e;
 }
 
 static err_t *unwrap(vault_t *vault, sql_stmt_t *row, const char *name, const char *kind,
@@ -62,15 +82,13 @@ static err_t *unwrap(vault_t *vault, sql_stmt_t *row, const char *name, const ch
 
 err_t *vault_key_get(vault_t *vault, const char *name, const char *kind, secret_t **ret_private,
                      buf_t *certificate) {
-    sql_stmt_t *stmt = NULL;
-    TRY(sql_prepare(vault->writer,
-                    "SELECT kind, version, wrapped, public_der, certificate FROM key"
-                    " WHERE name = ?",
-                    &stmt));
-    CLEANUP(sql_end) sql_stmt_t *end = stmt;
+    TRY(prepare(vault,
+                "SELECT kind, version, wrapped, public_der, certificate FROM key WHERE name = ?",
+                &vault->key_get));
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->key_get;
     sql_bind_str(stmt, 1, name);
     bool row = false;
-    TRY(sql_step(end, &row));
+    TRY(sql_step(stmt, &row));
     if (!row) return err_new(ERR_NOT_FOUND, "the vault has no key %s", name);
     return unwrap(vault, stmt, name, kind, ret_private, certificate);
 }

@@ -96,7 +96,7 @@ static err_t *do_init(const arguments_t *arguments) {
         .dir = arguments->dir,
         .organisation = arguments->organisation,
         .host = arguments->host,
-        .device_ca_bits = (unsigned)bits,
+        .device_ca = {PKEY_RSA, (unsigned)bits, false},
         .profiles = &config.profiles,
         .clk = clk_real(),
         .rnd = rnd_real(),

@@ -51,7 +51,7 @@ static void test_revocation__signs_long_lists(void **state) {
     assert_ok(keeper_crl_sign(f->keeper, &crl, buf_bytes(&entries), &head, &tail, &signature));
     CLEANUP(buf_done) buf_t end;
     buf_init(&end, 4096);
-    const cert_t *ca = f->keys->device_ca;
+    const cert_t *ca = f->keys->device_ca->cert;
     assert_ok(crl_put_signature(ca, buf_bytes(&signature), &end));
     assert_ok(crl_put_outer(head.n + entries.n + tail.n + end.n, &whole));
     assert_ok(buf_add(&whole, buf_bytes(&head)));
@@ -130,7 +130,7 @@ static void test_revocation__signs_statuses_in_batches(void **state) {
     assert_ok(keeper_ocsp_sign(f->keeper, &ask, take, &taken, &first));
     assert_int_equal(taken.count, LIMIT_KEEPER_OCSP_BATCH);
     assert_true(cert_has_eku(first, OID_EKU_OCSP_SIGNING));
-    assert_ok(cert_verify_signed_by_key(first, cert_key(f->keys->device_ca)));
+    assert_ok(cert_verify_signed_by_key(first, cert_key(f->keys->device_ca->cert)));
     ask.n = 3;
     ask.joint = true;
     ask.nonce = BYTES_LIT("0123456789");
