@@ -1,7 +1,7 @@
 /*
  * PKCS#12 (RFC 7292): one private key with its certificate and chain under a password. Written
- * with PBES2, AES-256-CBC and HMAC-SHA-256 (RFC 8018, RFC 9579's predecessor in use), or for old
- * systems with 3DES and SHA-1. Thread-safe.
+ * with PBES2, AES-256-CBC and HMAC-SHA-256 (RFC 8018 section 6.2), or for old systems with 3DES
+ * and SHA-1. Thread-safe.
  */
 #ifndef COFFER_CRYPTO_P12_H
 #define COFFER_CRYPTO_P12_H
