@@ -55,12 +55,16 @@ err_t *directory_list(directory_t *directory, arena_t *arena, const char *after,
 err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, bytes_t password,
                         const char *peer, db_person_t *ret_person) WARN_UNUSED;
 
-/* A new bearer token (base64url of 32 random bytes, "cft_" before it) of this role. */
+/*
+ * A new bearer token (base64url of 32 random bytes, "cft_" before it) of this role. `person` (an
+ * address, or none) makes it that person's: it ends when the person is disabled, and counts as the
+ * person where people must be told apart. Officers' tokens must be a person's. ERR_NOT_FOUND.
+ */
 err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t name, bytes_t role,
-                           int64_t expires_ms, buf_t *ret_token) WARN_UNUSED;
-/* ERR_AUTH if unknown or expired. */
+                           bytes_t person, int64_t expires_ms, buf_t *ret_token) WARN_UNUSED;
+/* ERR_AUTH if unknown, expired, or of a disabled person. `ret_person`: its id is "" if nobody's. */
 err_t *directory_check_token(directory_t *directory, arena_t *arena, bytes_t token,
-                             db_token_t *ret_token) WARN_UNUSED;
+                             db_token_t *ret_token, db_person_t *ret_person) WARN_UNUSED;
 err_t *directory_remove_token(directory_t *directory, const char *actor, bytes_t name) WARN_UNUSED;
 
 DEFINE_CLEANUP(directory_t, directory_free)

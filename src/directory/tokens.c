@@ -15,11 +15,19 @@ typedef struct {
     arena_t *arena;
     const char *actor;
     db_token_t row;
+    const char *address; /* of the person it is for, or NULL */
+    db_person_t person;
     bool found;
 } token_job_t;
 
 static err_t *add_write(db_conn_t *conn, void *arg) {
     token_job_t *job = arg;
+    if (job->address) {
+        TRY(db_people_by_email(conn, job->arena, job->address, &job->person, &job->found));
+        if (!job->found)
+            return err_new(ERR_NOT_FOUND, "nobody here has the address %s", job->address);
+        job->row.person_id = job->person.id;
+    }
     err_t *e = db_tokens_add(conn, &job->row);
     if (e && err_code(e) == ERR_EXISTS) { /* the cause speaks of tables: not for the caller */
         err_free(e);
@@ -27,7 +35,7 @@ static err_t *add_write(db_conn_t *conn, void *arg) {
     }
     if (e) return err_wrap(e, "token %s", job->row.name);
     return audit_note(job->directory->o.audit, conn, job->actor, "token.add", job->row.name, "role",
-                      job->row.role, NULL);
+                      job->row.role, "person", job->address, NULL);
 }
 
 static err_t *make_token(const rnd_t *rnd, buf_t *out) {
@@ -39,8 +47,20 @@ static err_t *make_token(const rnd_t *rnd, buf_t *out) {
     return e;
 }
 
+static err_t *check_role(bytes_t role, bool is_persons, const char **ret_role) {
+    static const char *const roles[] = {"admin", "auditor", "officer"};
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        if (!bytes_eq_str(role, roles[i])) continue;
+        if (i == 2 && !is_persons)
+            return err_new(ERR_INVALID, "an officer's token is a person's: say whose");
+        *ret_role = roles[i];
+        return NULL;
+    }
+    return err_new(ERR_INVALID, "a token's role is admin, auditor or officer");
+}
+
 err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t name, bytes_t role,
-                           int64_t expires_ms, buf_t *ret_token) {
+                           bytes_t person, int64_t expires_ms, buf_t *ret_token) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     CLEANUP(buf_done) buf_t text;
     uint8_t hash[DIGEST_SHA256_SIZE];
@@ -49,17 +69,19 @@ err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t na
     TRY(arena_new(DIRECTORY_ARENA, &arena));
     if (name.n == 0 || name.n > LIMIT_NAME || !text_printable(name))
         return err_new(ERR_INVALID, "a token's name has 1 to %d printable characters", LIMIT_NAME);
-    bool admin = bytes_eq_str(role, "admin");
-    if (!admin && !bytes_eq_str(role, "auditor"))
-        return err_new(ERR_INVALID, "a token's role is admin or auditor");
+    const char *role_name = NULL, *address = NULL;
+    TRY(check_role(role, person.n > 0, &role_name));
+    if (person.n) TRY(directory_check_email(arena, person, &address));
     TRY(arena_copy(arena, name, &label));
     TRY(make_token(directory->o.rnd, &text));
     TRY(digest_sha256(buf_bytes(&text), hash));
     token_job_t job = {.directory = directory,
+                       .arena = arena,
                        .actor = actor,
+                       .address = address,
                        .row = {.hash = BYTES_ARRAY(hash),
                                .name = (const char *)label.p,
-                               .role = admin ? "admin" : "auditor",
+                               .role = role_name,
                                .created_ms = clk_unix_ms(directory->o.clk),
                                .expires_ms = expires_ms}};
     TRY(db_write(directory->o.db, add_write, &job));
@@ -68,21 +90,30 @@ err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t na
 
 static err_t *check_read(db_conn_t *conn, void *arg) {
     token_job_t *job = arg;
-    return db_tokens_by_hash(conn, job->arena, job->row.hash, &job->row, &job->found);
+    bool there = false;
+    TRY(db_tokens_by_hash(conn, job->arena, job->row.hash, &job->row, &job->found));
+    if (!job->found || !job->row.person_id[0]) return NULL;
+    TRY(db_people_by_id(conn, job->arena, job->row.person_id, &job->person, &there));
+    job->found = there && !job->person.disabled;
+    return NULL;
 }
 
 err_t *directory_check_token(directory_t *directory, arena_t *arena, bytes_t token,
-                             db_token_t *ret_token) {
+                             db_token_t *ret_token, db_person_t *ret_person) {
     uint8_t hash[DIGEST_SHA256_SIZE];
     if (token.n == 0 || token.n > TOKEN_TEXT_MAX)
         return err_new(ERR_AUTH, "the token is not valid");
     TRY(digest_sha256(token, hash));
-    token_job_t job = {.directory = directory, .arena = arena, .row = {.hash = BYTES_ARRAY(hash)}};
+    token_job_t job = {.directory = directory,
+                       .arena = arena,
+                       .row = {.hash = BYTES_ARRAY(hash)},
+                       .person = {.id = "", .email = ""}};
     TRY(db_read(directory->o.db, check_read, &job));
     if (!job.found) return err_new(ERR_AUTH, "the token is not valid");
     if (job.row.expires_ms && clk_unix_ms(directory->o.clk) > job.row.expires_ms)
         return err_new(ERR_AUTH, "the token has expired");
     *ret_token = job.row;
+    *ret_person = job.person;
     return NULL;
 }
 

@@ -5,17 +5,19 @@
 
 #include "store/rows_internal.h"
 
-#define COLUMNS "hash, name, role, created_ms, expires_ms, last_used_ms"
+#define COLUMNS "hash, name, role, created_ms, expires_ms, last_used_ms, person_id"
 
 static const row_column_t columns[] = {
     {ROW_BYTES, offsetof(db_token_t, hash)},     {ROW_STR, offsetof(db_token_t, name)},
     {ROW_STR, offsetof(db_token_t, role)},       {ROW_I64, offsetof(db_token_t, created_ms)},
     {ROW_I64, offsetof(db_token_t, expires_ms)}, {ROW_I64, offsetof(db_token_t, last_used_ms)},
+    {ROW_STR, offsetof(db_token_t, person_id)},
 };
 static const row_type_t token_type = ROW_TYPE(columns, db_token_t);
 
 err_t *db_tokens_add(db_conn_t *conn, const db_token_t *row) {
-    return row_insert(conn, "INSERT INTO api_token (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6)",
+    return row_insert(conn,
+                      "INSERT INTO api_token (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)",
                       &token_type, row);
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     int64_t created_ms;
     int64_t expires_ms; /* 0: never */
     int64_t last_used_ms;
+    const char *person_id; /* whose it is, or "" */
 } db_token_t;
 
 err_t *db_tokens_add(db_conn_t *conn, const db_token_t *row) WARN_UNUSED;

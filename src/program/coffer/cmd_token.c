@@ -32,10 +32,12 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *body = NULL;
     CLEANUP(jso_free) json_t *json = NULL;
     const char *role = args_value(args, "role"), *output = args_value(args, "output");
+    const char *person = args_value(args, "person");
     bytes_t token;
     TRY(jso_object(&body));
     TRY(jso_set_str(body, "name", args->operands[0]));
     TRY(jso_set_str(body, "role", role ? role : "auditor"));
+    if (person) TRY(jso_set_str(body, "person", person));
     TRY(add_expiry(cli, args, body));
     /* Before the token exists: it could not be shown again. */
     if (output && file_exists(output)) return err_new(ERR_EXISTS, "%s exists already", output);
@@ -56,7 +58,8 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
 }
 
 static const option_t add_options[] = {
-    {"role", "ROLE", "auditor (default: may read) or admin"},
+    {"role", "ROLE", "auditor (default: may read), admin, or officer (answers recoveries)"},
+    {"person", "EMAIL", "whose it is; recovery demands to know"},
     {"expires", "WHEN", "90d, or 2027-01-01T00:00:00Z; default: never"},
     {"output", "FILE", "write the token there (0600) instead of showing it"},
     {NULL, NULL, NULL},
@@ -67,8 +70,13 @@ const command_t CMD_TOKEN_ADD = {
     .name = "add",
     .operands = "NAME",
     .summary = "Make an API token",
-    .notes = "The server keeps a hash only; a lost token is removed and made anew.",
+    .notes =
+        "The server keeps a hash only; a lost token is removed and made anew. A person's token\n"
+        "ends when the person is disabled, and counts as the person where people must be told\n"
+        "apart: who asks for a recovery, and who agrees to it.",
     .examples = "  coffer token add monitoring --expires 1y --output monitoring.token\n"
+                "  coffer token add anna-officer --role officer --person anna@example.org \\\n"
+                "         --output anna.token\n"
                 "  coffer --server https://coffer.example.org:8443 --token-file monitoring.token "
                 "status",
     .min = 1,
@@ -79,8 +87,8 @@ const command_t CMD_TOKEN_ADD = {
 
 static err_t *run_list(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
-        {"name", "NAME"},       {"role", "ROLE"}, {"created", "CREATED"},
-        {"expires", "EXPIRES"}, {NULL, NULL},
+        {"name", "NAME"},       {"role", "ROLE"},       {"person", "PERSON"},
+        {"created", "CREATED"}, {"expires", "EXPIRES"}, {NULL, NULL},
     };
     CLEANUP(jso_free) json_t *json = NULL;
     (void)args;

@@ -74,8 +74,8 @@ static err_t *write_token(directory_t *directory, const char *dir) {
     CLEANUP(buf_done) buf_t token;
     CLEANUP(mem_free) char *path = NULL;
     buf_init_secret(&token, TOKEN_BYTES);
-    TRY(directory_add_token(directory, "system", BYTES_LIT("local"), BYTES_LIT("admin"), 0,
-                            &token));
+    TRY(directory_add_token(directory, "system", BYTES_LIT("local"), BYTES_LIT("admin"), BYTES_NONE,
+                            0, &token));
     TRY(buf_add_byte(&token, '\n'));
     TRY(file_path(dir, "api-token", &path));
     return file_write(path, buf_bytes(&token), 0600);

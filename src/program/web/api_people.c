@@ -110,12 +110,22 @@ err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *rep
 typedef struct {
     arena_t *arena;
     db_token_t *rows;
+    const char **persons; /* addresses, or NULL */
     size_t count;
 } tokens_job_t;
 
 static err_t *read_tokens(db_conn_t *conn, void *arg) {
     tokens_job_t *job = arg;
-    return db_tokens_list(conn, job->arena, &job->rows, &job->count);
+    TRY(db_tokens_list(conn, job->arena, &job->rows, &job->count));
+    TRY(arena_alloc(job->arena, (job->count + 1) * sizeof *job->persons, &job->persons));
+    for (size_t i = 0; i < job->count; i++) {
+        db_person_t person = {.email = NULL};
+        bool found = false;
+        if (job->rows[i].person_id[0])
+            TRY(db_people_by_id(conn, job->arena, job->rows[i].person_id, &person, &found));
+        job->persons[i] = found ? person.email : NULL;
+    }
+    return NULL;
 }
 
 err_t *api_tokens_list(void *ctx, http_request_t *request, http_reply_t *reply) {
@@ -130,6 +140,7 @@ err_t *api_tokens_list(void *ctx, http_request_t *request, http_reply_t *reply) 
         TRY(jso_add_object(list, &item));
         TRY(jso_set_str(item, "name", job.rows[i].name));
         TRY(jso_set_str(item, "role", job.rows[i].role));
+        TRY(jso_set_str(item, "person", job.persons[i]));
         TRY(api_set_ms(item, "created", job.rows[i].created_ms));
         TRY(api_set_ms(item, "expires", job.rows[i].expires_ms));
     }
@@ -141,16 +152,17 @@ err_t *api_tokens_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     CLEANUP(jso_free) json_t *body = NULL;
     CLEANUP(jso_free) json_t *out = NULL;
     CLEANUP(buf_done) buf_t token;
-    bytes_t name, role;
+    bytes_t name, role, person = BYTES_NONE;
     int64_t expires = 0;
     buf_init_secret(&token, 128);
     TRY(api_body(request, &body));
-    TRY(jso_only(body, "name", "role", "expires", NULL));
+    TRY(jso_only(body, "name", "role", "person", "expires", NULL));
     TRY(jso_get_string(body, "name", LIMIT_NAME, true, &name));
     TRY(jso_get_string(body, "role", 16, true, &role));
+    TRY(jso_get_string(body, "person", LIMIT_EMAIL, false, &person));
     TRY(jso_get_time(body, "expires", false, &expires));
-    TRY(directory_add_token(web->directory, web_caller(request)->actor, name, role, expires * 1000,
-                            &token));
+    TRY(directory_add_token(web->directory, web_caller(request)->actor, name, role, person,
+                            expires * 1000, &token));
     TRY(jso_object(&out));
     TRY(jso_set_string(out, "name", name));
     TRY(jso_set_string(out, "token", buf_bytes(&token)));
@@ -173,6 +185,7 @@ err_t *api_session(void *ctx, http_request_t *request, http_reply_t *reply) {
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "actor", caller->actor));
     TRY(jso_set_str(out, "role", caller->role));
+    TRY(jso_set_str(out, "person", caller->email[0] ? caller->email : NULL));
     TRY(jso_set_str(out, "csrf", caller->csrf[0] ? caller->csrf : NULL));
     return api_send(reply, 200, out);
 }

@@ -7,8 +7,10 @@
 #include "http/auth.h"
 #include "program/web/web.h"
 
+/* `person` may be the nobody of a token: its id is "" then. */
 static err_t *caller_new(http_request_t *request, const char *kind, const char *name,
-                         const char *role, const char *csrf, web_caller_t **ret_caller) {
+                         const char *role, const db_person_t *person, const char *csrf,
+                         web_caller_t **ret_caller) {
     web_caller_t *caller = NULL;
     CLEANUP(mem_free) char *actor = mem_printf("%s:%s", kind, name);
     bytes_t copy;
@@ -16,7 +18,8 @@ static err_t *caller_new(http_request_t *request, const char *kind, const char *
     TRY(arena_alloc(request->arena, sizeof *caller, &caller));
     TRY(arena_copy(request->arena, bytes_str(actor), &copy));
     caller->actor = (const char *)copy.p;
-    caller->email = strcmp(kind, "person") == 0 ? caller->actor + strlen("person:") : "";
+    caller->email = person->email;
+    caller->person_id = person->id;
     TRY(arena_copy(request->arena, bytes_str(role), &copy));
     caller->role = (const char *)copy.p;
     TRY(arena_copy(request->arena, bytes_str(csrf), &copy));
@@ -60,20 +63,21 @@ static err_t *caller_from_session(web_t *web, http_request_t *request, web_calle
     person_job_t job = {.arena = request->arena, .email = space + 1};
     TRY(db_read(web->db, find_person, &job));
     if (!job.found || job.person.disabled) return NULL;
-    return caller_new(request, "person", job.person.email, job.person.role, session.csrf,
-                      ret_caller);
+    return caller_new(request, "person", job.person.email, job.person.role, &job.person,
+                      session.csrf, ret_caller);
 }
 
 static err_t *caller_from_token(web_t *web, http_request_t *request, web_caller_t **ret_caller) {
     bytes_t authorization, token;
     bool found = false;
     db_token_t row;
+    db_person_t person;
     TRY(http_request_header_once(request, "Authorization", &authorization, &found));
     if (!found) return NULL;
     TRY(http_auth_bearer(authorization, &token, &found));
     if (!found) return NULL;
-    TRY(directory_check_token(web->directory, request->arena, token, &row));
-    return caller_new(request, "token", row.name, row.role, "", ret_caller);
+    TRY(directory_check_token(web->directory, request->arena, token, &row, &person));
+    return caller_new(request, "token", row.name, row.role, &person, "", ret_caller);
 }
 
 static err_t *demand_csrf(const http_request_t *request, const web_caller_t *caller) {
@@ -92,6 +96,11 @@ static err_t *demand_role(const http_request_t *request, const web_caller_t *cal
         return err_new(ERR_DENIED, "this needs the role admin");
     if (request->route->need == WEB_NEED_READ && !admin && !auditor)
         return err_new(ERR_DENIED, "this needs the role admin or auditor");
+    bool officer = strcmp(caller->role, "officer") == 0;
+    if (request->route->need == WEB_NEED_OFFICER && !admin && !officer)
+        return err_new(ERR_DENIED, "this needs the role officer");
+    if (request->route->need == WEB_NEED_RECOVERY && !admin && !auditor && !officer)
+        return err_new(ERR_DENIED, "this needs the role admin, auditor or officer");
     return NULL;
 }
 

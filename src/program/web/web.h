@@ -29,8 +29,10 @@ enum { WEB_TAG_HTTPS = 0, WEB_TAG_PLAIN = 1, WEB_TAG_MTLS = 2 };
 /* http_route_t.need */
 enum {
     WEB_NEED_NOTHING = 0,
-    WEB_NEED_READ = 1,  /* admin or auditor */
-    WEB_NEED_ADMIN = 2, /* admin */
+    WEB_NEED_READ = 1,     /* admin or auditor */
+    WEB_NEED_ADMIN = 2,    /* admin */
+    WEB_NEED_OFFICER = 3,  /* officer or admin; the handler looks at whose key it is */
+    WEB_NEED_RECOVERY = 4, /* officer, admin or auditor: what is asked to be recovered */
 };
 
 typedef struct {
@@ -57,10 +59,11 @@ typedef struct {
 
 /* Who is asking, found by the `before` hook; request->user points to one in the arena. */
 typedef struct {
-    const char *actor; /* "person:EMAIL" or "token:NAME", for the audit */
-    const char *role;  /* admin, auditor, member */
-    const char *email; /* of a person, or "" */
-    const char *csrf;  /* of a session, or "" */
+    const char *actor;     /* "person:EMAIL" or "token:NAME", for the audit */
+    const char *role;      /* admin, auditor, officer, member */
+    const char *email;     /* of a person, also of a person's token, or "" */
+    const char *person_id; /* the same */
+    const char *csrf;      /* of a session, or "" */
 } web_caller_t;
 
 /* Never NULL behind a route that demands authentication. */

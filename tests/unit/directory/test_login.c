@@ -171,20 +171,47 @@ static void test_tokens__work_until_they_expire_or_go(void **state) {
     directory_t *d = room->directory;
     CLEANUP(buf_done) buf_t token;
     db_token_t row;
+    db_person_t nobody;
     buf_init_secret(&token, 100);
     int64_t soon = clk_unix_ms(&room->f.clk.clk) + 5000;
-    assert_ok(
-        directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("auditor"), soon, &token));
-    assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row));
+    assert_ok(directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("auditor"),
+                                  BYTES_NONE, soon, &token));
+    assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row, &nobody));
     assert_string_equal(row.role, "auditor");
-    assert_err(ERR_AUTH, directory_check_token(d, room->arena, BYTES_LIT("cft_wrong"), &row));
+    assert_string_equal(nobody.id, "");
+    assert_err(ERR_AUTH,
+               directory_check_token(d, room->arena, BYTES_LIT("cft_wrong"), &row, &nobody));
     assert_err(ERR_EXISTS, directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("admin"),
-                                               0, &token));
+                                               BYTES_NONE, 0, &token));
     clk_fake_advance(&room->f.clk, 6000);
     bytes_t text = bytes_slice(buf_bytes(&token), 0, 47);
-    assert_err(ERR_AUTH, directory_check_token(d, room->arena, text, &row));
+    assert_err(ERR_AUTH, directory_check_token(d, room->arena, text, &row, &nobody));
     assert_ok(directory_remove_token(d, "system", BYTES_LIT("script")));
     assert_err(ERR_NOT_FOUND, directory_remove_token(d, "system", BYTES_LIT("script")));
+}
+
+static void test_tokens__of_a_person_end_with_the_person(void **state) {
+    room_t *room = *state;
+    directory_t *d = room->directory;
+    CLEANUP(buf_done) buf_t token;
+    CLEANUP(buf_done) buf_t password;
+    db_token_t row;
+    db_person_t person;
+    buf_init_secret(&token, 100);
+    buf_init_secret(&password, 100);
+    bytes_t email = BYTES_LIT("Officer@example.org"), role = BYTES_LIT("officer");
+    assert_err(ERR_INVALID,
+               directory_add_token(d, "system", BYTES_LIT("o"), role, BYTES_NONE, 0, &token));
+    assert_err(ERR_NOT_FOUND,
+               directory_add_token(d, "system", BYTES_LIT("o"), role, email, 0, &token));
+    assert_ok(directory_add_person(d, "system", email, BYTES_LIT("O"), BYTES_LIT("member"),
+                                   BYTES_NONE, &password));
+    assert_ok(directory_add_token(d, "system", BYTES_LIT("o"), role, email, 0, &token));
+    assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row, &person));
+    assert_string_equal(row.role, "officer");
+    assert_string_equal(person.email, "officer@example.org");
+    assert_ok(directory_set_disabled(d, "system", email, true));
+    assert_err(ERR_AUTH, directory_check_token(d, room->arena, buf_bytes(&token), &row, &person));
 }
 
 int main(void) {
@@ -201,6 +228,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_directory__refuses_bad_people, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directory__generates_passwords_that_work, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_tokens__of_a_person_end_with_the_person, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_tokens__work_until_they_expire_or_go, setup, teardown),
     };
