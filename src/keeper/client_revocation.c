@@ -49,11 +49,12 @@ static size_t cut(bytes_t entries) {
     return entries.n - rest.n;
 }
 
-static err_t *add(keeper_t *keeper, uint64_t id, bytes_t entries) {
+static err_t *add(keeper_t *keeper, const keeper_crl_t *crl, uint64_t id, bytes_t entries) {
     CLEANUP(buf_done) buf_t body, reply;
     buf_init(&body, FRAME_BODY_MAX);
     buf_init(&reply, FRAME_BODY_MAX);
     while (entries.n) {
+        if (crl->stop && *crl->stop) return err_new(ERR_UNAVAILABLE, "stopped");
         size_t n = cut(entries);
         buf_clear(&body);
         buf_clear(&reply);
@@ -69,7 +70,7 @@ err_t *keeper_crl_sign(keeper_t *keeper, const keeper_crl_t *crl, bytes_t entrie
                        buf_t *tail, buf_t *signature) {
     uint64_t id = 0;
     TRY(begin(keeper, crl, entries.n, &id, head, tail));
-    TRY(add(keeper, id, entries));
+    TRY(add(keeper, crl, id, entries));
     CLEANUP(buf_done) buf_t body, reply;
     buf_init(&body, FRAME_BODY_MAX);
     buf_init(&reply, FRAME_BODY_MAX);

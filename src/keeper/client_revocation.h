@@ -15,6 +15,7 @@ typedef struct {
     bool delta;
     uint64_t base_number;
     int64_t this_update, next_update; /* seconds since 1970 UTC */
+    const _Atomic bool *stop;         /* ends it with ERR_UNAVAILABLE once set; NULL: none */
 } keeper_crl_t;
 
 /*

@@ -33,8 +33,14 @@ typedef struct {
     buf_t entries;
     int64_t after_seq;
     size_t page;
-    size_t longest; /* of one page: how far to go on */
+    const _Atomic bool *stop; /* NULL: goes on to the end */
+    size_t longest;           /* of one page: how far to go on */
 } issue_t;
+
+/* A list of a million takes seconds, which whoever stops the program need not wait for. */
+static err_t *go_on(const issue_t *x) {
+    return x->stop && *x->stop ? err_new(ERR_UNAVAILABLE, "stopped") : NULL;
+}
 
 static err_t *find_rows(db_conn_t *conn, void *arg) {
     issue_t *x = arg;
@@ -96,7 +102,8 @@ static err_t *write_list(issue_t *x) {
                         .delta = x->delta,
                         .base_number = (uint64_t)x->row.base_number,
                         .this_update = x->row.this_update,
-                        .next_update = x->row.next_update};
+                        .next_update = x->row.next_update,
+                        .stop = x->stop};
     TRY(keeper_crl_sign(x->revoker->o.keeper, &ask, buf_bytes(&x->entries), &head, &tail,
                         &signature));
     TRY(crl_put_signature(x->issuer->ca, buf_bytes(&signature), &end));
@@ -138,21 +145,25 @@ static err_t *issue(issue_t *x) {
     if (x->delta) {
         TRY(db_read(o->db, read_changes, x));
     } else {
-        do TRY(db_read(o->db, read_page, x));
-        while (x->page == PAGE);
+        do {
+            TRY(go_on(x));
+            TRY(db_read(o->db, read_page, x));
+        } while (x->page == PAGE);
     }
     TRY(write_list(x));
     return db_write(o->db, keep_row, x);
 }
 
-err_t *crl_issue(revoker_t *revoker, const char *issuer, const char *profile, bool delta) {
+err_t *crl_issue(revoker_t *revoker, const char *issuer, const char *profile, bool delta,
+                 const _Atomic bool *stop) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(ARENA_MAX, &arena));
     issue_t x = {.revoker = revoker,
                  .arena = arena,
                  .issuer = revoker_issuer(revoker, issuer),
                  .profile = profile,
-                 .delta = delta};
+                 .delta = delta,
+                 .stop = stop};
     if (!x.issuer) return err_new(ERR_NOT_FOUND, "there is no CA %s", issuer);
     buf_init(&x.entries, LIMIT_CRL_BYTES);
     err_t *e = issue(&x);
@@ -198,7 +209,7 @@ static bool is_due(const find_t *x, const char *path, int64_t now, int64_t every
 
 /* Full and delta of one profile. */
 static err_t *issue_pair(revoker_t *revoker, arena_t *arena, const char *issuer,
-                         const char *profile, bool changed) {
+                         const char *profile, bool changed, const _Atomic bool *stop) {
     const revoker_options_t *o = &revoker->o;
     int64_t now = clk_unix(o->clk);
     for (int delta = 0; delta < 2; delta++) {
@@ -208,12 +219,12 @@ static err_t *issue_pair(revoker_t *revoker, arena_t *arena, const char *issuer,
         TRY(path_of(revoker, issuer, profile, delta, &path));
         bool now_too = changed && (delta || x.row.entries <= SMALL_LIST);
         if (now_too || is_due(&x, path, now, delta ? o->delta_every_s : o->crl_every_s))
-            TRY(crl_issue(revoker, issuer, profile, delta));
+            TRY(crl_issue(revoker, issuer, profile, delta, stop));
     }
     return NULL;
 }
 
-err_t *crl_issue_due(revoker_t *revoker) {
+err_t *crl_issue_due(revoker_t *revoker, const _Atomic bool *stop) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(ARENA_MAX, &arena));
     bool changed = atomic_exchange(&revoker->changed, false);
@@ -221,7 +232,7 @@ err_t *crl_issue_due(revoker_t *revoker) {
     for (size_t i = 0; !e && i < REVOKER_ISSUERS; i++) {
         find_t x = {.arena = arena, .issuer = revoker->issuers[i].name, .profile = "", .found = 1};
         while (!e && x.found) {
-            e = issue_pair(revoker, arena, x.issuer, x.profile, changed);
+            e = issue_pair(revoker, arena, x.issuer, x.profile, changed, stop);
             if (!e) e = db_read(revoker->o.db, find_profile, &x);
         }
     }

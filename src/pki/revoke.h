@@ -64,11 +64,11 @@ err_t *revoke_find(db_conn_t *conn, arena_t *arena, const char *text,
 
 /* ---- lists (crl.c) ---- */
 
-/* Issues a list now, whatever its age. */
-err_t *crl_issue(revoker_t *revoker, const char *issuer, const char *profile,
-                 bool delta) WARN_UNUSED;
-/* Issues what is due. */
-err_t *crl_issue_due(revoker_t *revoker) WARN_UNUSED;
+/* Issues a list now, whatever its age. ERR_UNAVAILABLE, and the old list stays, once *stop. */
+err_t *crl_issue(revoker_t *revoker, const char *issuer, const char *profile, bool delta,
+                 const _Atomic bool *stop) WARN_UNUSED;
+/* Issues what is due; the same. */
+err_t *crl_issue_due(revoker_t *revoker, const _Atomic bool *stop) WARN_UNUSED;
 /* The newest list's row and file (mem_free); ERR_NOT_FOUND. */
 err_t *crl_find(revoker_t *revoker, arena_t *arena, const char *issuer, const char *profile,
                 bool delta, db_crl_t *ret_row, char **ret_path) WARN_UNUSED;

@@ -36,7 +36,12 @@ static void *run(void *arg) {
     revocation_work_t *w = arg;
     web_t *web = w->web;
     for (unsigned round = 0; !w->stop; round++) {
-        log_error(&web->log, LOG_WARNING, crl_issue_due(web->revoker), "issuing revocation lists");
+        err_t *e = crl_issue_due(web->revoker, &w->stop);
+        if (w->stop) {
+            err_free(e); /* the next start does it */
+            break;
+        }
+        log_error(&web->log, LOG_WARNING, e, "issuing revocation lists");
         size_t count = 0;
         if (round % SIGN_EVERY == 0)
             log_error(&web->log, LOG_WARNING, ocsp_sign_due(web->revoker, &w->stop, &count),
