@@ -53,6 +53,7 @@ enum {
     LIMIT_CSR_ATTRIBUTES = 16,          /* attributes of one request */
     LIMIT_PEM_LIST = 256,               /* certificates of one PEM file */
     LIMIT_CRL_BYTES = 64 * 1024 * 1024, /* bytes; about a million entries */
+    LIMIT_OCSP_BODY = 128 * 1024,       /* bytes that are read in order to answer as OCSP says */
     LIMIT_OCSP_REQUEST = 16 * 1024,     /* bytes; one certificate takes about 80 */
     LIMIT_OCSP_CERTIDS = 64,            /* certificates asked for in one OCSP request */
     LIMIT_OCSP_NONCE = 128,             /* bytes, RFC 9654 section 2.1 */

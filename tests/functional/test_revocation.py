@@ -165,8 +165,9 @@ def test_bad_requests(instance, device, place):
     unknown = bytearray(good)
     unknown[-1] ^= 1
     assert status_of(instance, bytes(unknown)) == UNAUTHORIZED
-    # A thousand certificates in one, and as many as we take.
-    for count, expected in ((1000, None), (65, MALFORMED), (3, ocsp.OCSPResponseStatus.SUCCESSFUL)):
+    # Ten thousand certificates in one, a thousand, one too many, and as many as we take.
+    for count, expected in ((10000, None), (1000, MALFORMED), (65, MALFORMED),
+                            (64, ocsp.OCSPResponseStatus.SUCCESSFUL)):
         ids = sum([["-serial", "0x" + serial_of(device)] for _ in range(count)], [])
         path = place / f"{count}.der"
         subprocess.run(["openssl", "ocsp", "-issuer", place / "ca.pem", *ids, "-no_nonce", "-reqout",

@@ -20,8 +20,7 @@ const http_route_t WEB_ROUTES[] = {
     {"GET", "/ca/crl/:list", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_crl, 0, false},
     {"GET", "/ca/crl/:issuer/:list", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_crl_profile, 0,
      false},
-    {"POST", "/ocsp", LIMIT_OCSP_REQUEST, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ocsp_post, 0,
-     false},
+    {"POST", "/ocsp", LIMIT_OCSP_BODY, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ocsp_post, 0, false},
     {"GET", "/ocsp/*request", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ocsp_get, 0, false},
 
     /* SCEP */
