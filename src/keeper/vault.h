@@ -121,6 +121,12 @@ err_t *vault_start(vault_t *vault) WARN_UNUSED;
 void vault_stop(vault_t *vault);
 /* Hands the operation over; ERR_BUSY with LIMIT_DB_QUEUE waiting (it stays the caller's then). */
 err_t *vault_submit(vault_t *vault, vault_op_t *op) WARN_UNUSED;
+/*
+ * Around the handling of a request that may submit an operation somebody waits for: while others
+ * are at work a commit waits a few milliseconds for theirs.
+ */
+void vault_expect(vault_t *vault);
+void vault_expect_done(vault_t *vault);
 /* Whether the last commit failed: then nobody should be answered before his own commit. */
 bool vault_is_failing(const vault_t *vault);
 /* Frees what an operation owns, not itself. */

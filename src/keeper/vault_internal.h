@@ -60,7 +60,9 @@ struct vault {
     size_t queued;
     size_t waiters;
     bool stopping;
+    bool gathering; /* the writer waits for others; guarded by queue_lock */
 
+    atomic_uint expected; /* requests at work that may want a commit */
     atomic_bool failing;
     atomic_uint_fast64_t certificates, entries; /* committed */
 

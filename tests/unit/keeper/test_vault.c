@@ -177,6 +177,28 @@ static void test_vault_writer__an_entry_nobody_waits_for_is_tried_again(void **s
     assert_false(vault_is_failing(f->vault));
 }
 
+/* A request that never ends holds a commit up for a moment only, and one that ends not at all. */
+static void test_vault_writer__a_commit_waits_for_others_at_work_but_not_for_ever(void **state) {
+    keeper_fixture_t *f = *state;
+    uint64_t certificates = 0, before = 0, after = 0;
+    keeper_fixture_restart(f);
+    vault_counts(f->vault, &certificates, &before);
+    static test_op_t ops[3];
+    for (size_t i = 0; i < 3; i++)
+        ops[i] =
+            (test_op_t){.op = {.role = "web", .intent = "test", .waits = true, .done = on_done}};
+    vault_expect(f->vault);
+    assert_ok(vault_submit(f->vault, &ops[0].op));
+    assert_ok(vault_submit(f->vault, &ops[1].op));
+    while (!atomic_load(&ops[0].calls) || !atomic_load(&ops[1].calls)) (void)sched_yield();
+    vault_expect_done(f->vault);
+    assert_ok(vault_submit(f->vault, &ops[2].op));
+    while (!atomic_load(&ops[2].calls)) (void)sched_yield();
+    vault_counts(f->vault, &certificates, &after);
+    assert_int_equal(after, before + 3);
+    for (size_t i = 0; i < 3; i++) assert_false(ops[i].failed);
+}
+
 static void test_init__is_all_or_nothing(void **state) {
     keeper_fixture_t *f = *state;
     char dir[] = "/tmp/coffer-init-XXXXXX", path[64];
@@ -226,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_master__refuses_a_file_others_may_read),
         cmocka_unit_test(test_vault_writer__a_failed_commit_is_the_answer_and_others_are_kept),
         cmocka_unit_test(test_vault_writer__an_entry_nobody_waits_for_is_tried_again),
+        cmocka_unit_test(test_vault_writer__a_commit_waits_for_others_at_work_but_not_for_ever),
         cmocka_unit_test(test_init__is_all_or_nothing),
         cmocka_unit_test(test_vault_log__chain_holds_and_tampering_shows),
     };
