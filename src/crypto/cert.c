@@ -134,7 +134,7 @@ static err_t *read_extensions(cert_t *cert, bytes_t tbs) {
     return ext_key_ids_read(&list, cert->arena, &cert->skid, &cert->akid);
 }
 
-static err_t *read_tbs(cert_t *cert, bytes_t tbs) {
+static err_t *read_tbs(cert_t *cert, bytes_t tbs, const pkey_t *known) {
     bytes_t serial, algorithm, validity;
     name_values_t issuer;
     if (!take_version(&tbs) || !der_take(&tbs, DER_INTEGER, &serial) ||
@@ -149,11 +149,11 @@ static err_t *read_tbs(cert_t *cert, bytes_t tbs) {
     TRY_WRAP(name_der_read(cert->issuer_der, cert->arena, &issuer), "issuer");
     TRY_WRAP(name_der_read(cert->subject_der, cert->arena, &cert->subject), "subject");
     cert->issuer = issuer.text;
-    TRY(pkey_parse_public_der(cert->spki, &cert->key));
+    TRY(pkey_parse_public_known(cert->spki, known, &cert->key));
     return read_extensions(cert, tbs);
 }
 
-static err_t *cert_read(cert_t *cert, bytes_t der) {
+static err_t *cert_read(cert_t *cert, bytes_t der, const pkey_t *known) {
     TRY(arena_new(CERT_ARENA, &cert->arena));
     TRY(keep_der(cert, der));
     bytes_t fields, whole = cert->der, tbs;
@@ -164,10 +164,14 @@ static err_t *cert_read(cert_t *cert, bytes_t der) {
         return err_new(ERR_INVALID, "RFC 5280 section 4.1: certificate is malformed");
     whole = cert->tbs;
     if (!der_take(&whole, DER_SEQUENCE, &tbs)) return err_new(ERR_INVALID, "tbsCertificate");
-    return read_tbs(cert, tbs);
+    return read_tbs(cert, tbs, known);
 }
 
 err_t *cert_parse_der(bytes_t der, cert_t **ret_cert) {
+    return cert_parse_der_known(der, NULL, ret_cert);
+}
+
+err_t *cert_parse_der_known(bytes_t der, const pkey_t *known, cert_t **ret_cert) {
     if (der.n > LIMIT_CERTIFICATE_BYTES)
         return err_new(ERR_LIMIT, "certificate of %zu bytes", der.n);
     if (!der_check(der)) return err_new(ERR_INVALID, "not a certificate in DER");
@@ -175,7 +179,7 @@ err_t *cert_parse_der(bytes_t der, cert_t **ret_cert) {
     if (!cert) return err_nomem();
     atomic_init(&cert->references, 1);
     atomic_init(&cert->x509, NULL);
-    TRY_WRAP(cert_read(cert, der), "certificate");
+    TRY_WRAP(cert_read(cert, der, known), "certificate");
     *ret_cert = STEAL(cert);
     return NULL;
 }

@@ -29,6 +29,8 @@ enum { CERT_SERIAL_SIZE = 20, CERT_SHA256_SIZE = 32 };
  * LIMIT_CERTIFICATE_BYTES, LIMIT_SAN_ENTRIES, LIMIT_SUBJECT_ENTRIES or LIMIT_RSA_BITS_MAX.
  */
 err_t *cert_parse_der(bytes_t der, cert_t **ret_cert) WARN_UNUSED;
+/* The same, with a key that is likely the certificate's; see pkey_parse_public_known. */
+err_t *cert_parse_der_known(bytes_t der, const pkey_t *known, cert_t **ret_cert) WARN_UNUSED;
 /* The first certificate of a PEM text; ERR_INVALID if there is none. */
 err_t *cert_parse_pem(bytes_t pem, cert_t **ret_cert) WARN_UNUSED;
 /* Every certificate of a PEM text (at most 256), appended to list; ERR_INVALID if none. */

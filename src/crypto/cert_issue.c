@@ -283,5 +283,5 @@ err_t *cert_issue(const cert_spec_t *spec, const cert_t *issuer, const pkey_t *i
     TRY(buf_add(&der, algorithm));
     TRY(der_put_octets(&der, buf_bytes(&signature)));
     TRY(der_enclose(&der, 0, DER_SEQUENCE));
-    return cert_parse_der(buf_bytes(&der), ret_cert);
+    return cert_parse_der_known(buf_bytes(&der), spec->key, ret_cert);
 }

@@ -114,7 +114,7 @@ static err_t *csr_read_attributes(csr_t *csr, bytes_t attributes) {
 }
 
 /* CertificationRequestInfo ::= SEQUENCE { version, subject, subjectPKInfo, attributes [0] } */
-static err_t *csr_read(csr_t *csr) {
+static err_t *csr_read(csr_t *csr, const pkey_t *known) {
     bytes_t whole = bytes_make(csr->der, csr->der_n), fields, info, version;
     bytes_t attributes = BYTES_NONE;
     if (!der_take(&whole, DER_SEQUENCE, &fields) ||
@@ -130,19 +130,23 @@ static err_t *csr_read(csr_t *csr) {
         return err_new(ERR_INVALID, "RFC 2986 section 4.1: request is malformed");
     if (info.n && (!der_take(&info, DER_CONTEXT_CONSTRUCTED | 0, &attributes) || info.n))
         return err_new(ERR_INVALID, "RFC 2986 section 4.1: attributes are malformed");
-    TRY(pkey_parse_public_der(csr->spki, &csr->key));
+    TRY(pkey_parse_public_known(csr->spki, known, &csr->key));
     TRY_WRAP(name_der_read(csr->subject_der, csr->arena, &csr->subject), "subject");
     return csr_read_attributes(csr, attributes);
 }
 
 err_t *csr_parse_der(bytes_t der, csr_t **ret_csr) {
+    return csr_parse_der_known(der, NULL, ret_csr);
+}
+
+err_t *csr_parse_der_known(bytes_t der, const pkey_t *known, csr_t **ret_csr) {
     if (der.n > LIMIT_CSR_BYTES) return err_new(ERR_LIMIT, "request of %zu bytes", der.n);
     if (!der_check(der)) return err_new(ERR_INVALID, "not a certification request in DER");
     csr_t *csr CLEANUP(csr_free) = mem_zalloc(sizeof *csr);
     if (!csr) return err_nomem();
     TRY(csr_copy_secret(der, &csr->der, &csr->der_n));
     TRY(arena_new(CSR_ARENA, &csr->arena));
-    TRY_WRAP(csr_read(csr), "certification request");
+    TRY_WRAP(csr_read(csr, known), "certification request");
     *ret_csr = STEAL(csr);
     return NULL;
 }

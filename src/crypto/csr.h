@@ -20,6 +20,8 @@ typedef struct csr csr_t;
  * LIMIT_RSA_BITS_MAX or LIMIT_SCEP_CHALLENGE. Says nothing about possession: call csr_verify.
  */
 err_t *csr_parse_der(bytes_t der, csr_t **ret_csr) WARN_UNUSED;
+/* The same, with a key that is likely the request's; see pkey_parse_public_known. */
+err_t *csr_parse_der_known(bytes_t der, const pkey_t *known, csr_t **ret_csr) WARN_UNUSED;
 void csr_free(csr_t *csr); /* wipes the challenge; takes NULL */
 
 /* Proof of possession: signed by the key it names (RFC 2986 section 4.2). ERR_VERIFY if not. */

@@ -45,6 +45,12 @@ err_t *pkey_parse_private_pem(bytes_t pem, pkey_t **ret_key) WARN_UNUSED;
 /* SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). */
 err_t *pkey_public_der(const pkey_t *key, buf_t *out) WARN_UNUSED;
 err_t *pkey_parse_public_der(bytes_t der, pkey_t **ret_key) WARN_UNUSED;
+/*
+ * The same, but if `known` (may be NULL) is a public key of this very encoding it is shared: one
+ * device's key comes in a request and in each certificate of it, and reading it and its first use
+ * cost as much as verifying a signature.
+ */
+err_t *pkey_parse_public_known(bytes_t der, const pkey_t *known, pkey_t **ret_key) WARN_UNUSED;
 /* 32-byte raw keys of Ed25519 and X25519 (RFC 7748, RFC 8032). */
 err_t *pkey_raw_public(const pkey_t *key, uint8_t out[32]) WARN_UNUSED;
 err_t *pkey_from_raw_public(pkey_kind_t kind, bytes_t raw, pkey_t **ret_key) WARN_UNUSED;

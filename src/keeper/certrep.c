@@ -53,7 +53,8 @@ static cms_sign_options_t options_for(const attributes_t *a, const keeper_scep_r
 err_t *certrep_success(const cms_signer_t *signer, const rnd_t *rnd, const cert_t *leaf,
                        const keeper_scep_reply_t *reply, buf_t *out) {
     CLEANUP(cert_free) cert_t *recipient = NULL;
-    TRY_WRAP(cert_parse_der(reply->signer, &recipient), "the request's signer certificate");
+    TRY_WRAP(cert_parse_der_known(reply->signer, cert_key(leaf), &recipient),
+             "the request's signer certificate");
     CLEANUP(buf_done) buf_t certificates, envelope;
     buf_init(&certificates, LIMIT_CMS_BYTES);
     buf_init(&envelope, LIMIT_CMS_BYTES);

@@ -79,7 +79,7 @@ static err_t *open_request(scep_exchange_t *x) {
     CLEANUP(buf_done) buf_t der;
     buf_init_secret(&der, LIMIT_CSR_BYTES);
     TRY(keeper_scep_open(x->pki->o.keeper, x->request.envelope, &der, &x->reply.cipher));
-    return csr_parse_der(buf_bytes(&der), &x->csr);
+    return csr_parse_der_known(buf_bytes(&der), cert_key(x->signer), &x->csr);
 }
 
 static err_t *answer_request(scep_exchange_t *x, buf_t *out) {

@@ -62,11 +62,23 @@ static err_t *find_challenge(db_conn_t *conn, void *arg) {
     return db_people_by_id(conn, arena, c->enrolment.person_id, &c->person, &c->person_found);
 }
 
-static err_t *look_up_challenge(scep_exchange_t *x, challenge_t *c) {
+static bool is_waiting(const scep_exchange_t *x) {
+    return x->pending_found && strcmp(x->pending.state, "issued") != 0;
+}
+
+/* All that is to be known, in one read: what was before, and the challenge if it decides. */
+static err_t *find_all(db_conn_t *conn, void *arg) {
+    challenge_t *c = arg;
+    scep_exchange_t *x = c->x;
+    TRY(scep_find_earlier(conn, x));
+    if (x->earlier.n || is_waiting(x) || csr_challenge(x->csr).n == 0) return NULL;
+    return find_challenge(conn, c);
+}
+
+static err_t *look_up(scep_exchange_t *x, challenge_t *c) {
     bytes_t password = csr_challenge(x->csr);
-    if (password.n == 0) return NULL;
-    TRY(pki_challenge_hash(password, x->hash));
-    return db_read(x->pki->o.db, find_challenge, c);
+    if (password.n) TRY(pki_challenge_hash(password, x->hash));
+    return db_read(x->pki->o.db, find_all, c);
 }
 
 static bool is_fresh(const scep_exchange_t *x, const challenge_t *c) {
@@ -115,13 +127,11 @@ static err_t *check_own_key(scep_exchange_t *x) {
  * A PKCSReq that a certificate of ours signed is a renewal (Cisco, macOS) unless it brings a
  * challenge that is good: macOS sends the used one of its profile along.
  */
-static err_t *authorise(scep_exchange_t *x) {
-    challenge_t c = {.x = x};
-    TRY(look_up_challenge(x, &c));
-    bool renewal = x->request.type == SCEP_RENEWAL_REQ || (x->signer_ours && !is_fresh(x, &c));
+static err_t *authorise(scep_exchange_t *x, const challenge_t *c) {
+    bool renewal = x->request.type == SCEP_RENEWAL_REQ || (x->signer_ours && !is_fresh(x, c));
     if (renewal) return scep_renew_check(x);
     TRY(check_own_key(x));
-    return check_challenge(x, &c);
+    return check_challenge(x, c);
 }
 
 /* ---- issuing ---- */
@@ -185,7 +195,7 @@ static err_t *issue(scep_exchange_t *x, buf_t *out) {
                                 .names = x->grant.names,
                                 .owner = x->grant.owner};
     TRY(keeper_scep_issue(x->pki->o.keeper, &request, &x->reply, &der, &certrep));
-    TRY(cert_parse_der(buf_bytes(&der), &x->issued));
+    TRY(cert_parse_der_known(buf_bytes(&der), csr_key(x->csr), &x->issued));
     x->outcome = x->grant.renewed_from.n ? "renewed" : "issued";
     x->next = NEXT_INSTALL;
     TRY(db_write(x->pki->o.db, record, x));
@@ -301,16 +311,16 @@ err_t *scep_issue_pending(scep_exchange_t *x, buf_t *out) {
     return issue_once(x, out);
 }
 
+/* The proof of possession holds: the keeper opens no envelope with a request that fails it. */
 err_t *scep_issue_request(scep_exchange_t *x, buf_t *out) {
-    TRY(csr_verify(x->csr));
     TRY(pkey_spki_sha256(csr_key(x->csr), x->spki));
     if (!x->signer_ours && x->request.type != SCEP_RENEWAL_REQ) TRY(check_own_key(x));
-    TRY(db_read(x->pki->o.db, scep_find_earlier, x));
+    challenge_t c = {.x = x};
+    TRY(look_up(x, &c));
     if (x->earlier.n) return scep_repeat(x, out);
-    if (x->pending_found && strcmp(x->pending.state, "issued") != 0)
-        return scep_issue_pending(x, out);
+    if (is_waiting(x)) return scep_issue_pending(x, out);
     x->pending_found = false;
-    TRY(authorise(x));
+    TRY(authorise(x, &c));
     TRY(scep_check_profile_algorithms(x, x->grant.profile));
     if (pki_needs_approval(x->pki, x->grant.profile)) return wait_for_approval(x, out);
     return issue_once(x, out);

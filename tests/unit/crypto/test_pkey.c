@@ -324,6 +324,21 @@ static void test_pkey__is_shared_by_reference(void **state) {
     pkey_free(again);
 }
 
+static void test_pkey__a_known_key_is_shared_only_if_it_is_the_same_and_public(void **state) {
+    (void)state;
+    CLEANUP(pkey_free) pkey_t *public = NULL, *again = NULL, *apart = NULL, *other = NULL;
+    bytes_t der = pkey_spki(generated[0]), foreign = pkey_spki(generated[1]);
+    assert_ok(pkey_parse_public_known(der, NULL, &public));
+    assert_ok(pkey_parse_public_known(der, public, &again));
+    assert_ptr_equal(again, public);
+    assert_ok(pkey_parse_public_known(der, generated[0], &apart)); /* that one is private */
+    assert_ptr_not_equal(apart, generated[0]);
+    assert_false(pkey_has_private(apart));
+    assert_ok(pkey_parse_public_known(foreign, public, &other));
+    assert_ptr_not_equal(other, public);
+    assert_true(pkey_same_public(other, generated[1]));
+}
+
 static err_t *whole_life(pkey_kind_t kind) {
     CLEANUP(pkey_free) pkey_t *key = NULL;
     CLEANUP(pkey_free) pkey_t *parsed = NULL;
@@ -390,6 +405,7 @@ int main(void) {
         cmocka_unit_test(test_pkey__refuses_malformed_encodings),
         cmocka_unit_test(test_pkey__refuses_a_modulus_past_the_limit),
         cmocka_unit_test(test_pkey__is_shared_by_reference),
+        cmocka_unit_test(test_pkey__a_known_key_is_shared_only_if_it_is_the_same_and_public),
         cmocka_unit_test(test_pkey__survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
