@@ -173,9 +173,13 @@ static bool names_recipient(CMS_ContentInfo *cms, const cert_t *cert, X509 *x509
 static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
                       const cms_decrypt_options_t *options, buf_t *out, cms_cipher_t *ret_cipher) {
     cms_type_t type;
+    bool usual;
+    TRY(cms_head_check(message, &type));
+    TRY(find_cipher(message, type, options, ret_cipher));
+    TRY(cms_decrypt_lean(message, cert, key, *ret_cipher, out, &usual));
+    if (usual) return NULL;
     CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) = NULL;
     TRY(cms_parse(message, &type, &cms));
-    TRY(find_cipher(message, type, options, ret_cipher));
     ASN1_OCTET_STRING **content = CMS_get0_content(cms);
     if (!content || !*content || !ASN1_STRING_length(*content))
         return err_new(ERR_VERIFY, "no ciphertext");

@@ -73,6 +73,13 @@ err_t *cms_certs_write(const cert_list_t *certs, buf_t *out) WARN_UNUSED;
  */
 err_t *cms_envelope_write(bytes_t content, const cert_list_t *recipients, cms_cipher_t kind,
                           buf_t *out) WARN_UNUSED;
+/*
+ * Appends the content of an EnvelopedData in the plain case; *ret_usual false without an error
+ * means "not plain, ask OpenSSL". The cipher is the message's, and allowed. The key is the
+ * certificate's. What can't be decrypted is ERR_VERIFY.
+ */
+err_t *cms_decrypt_lean(bytes_t message, const cert_t *cert, const pkey_t *key, cms_cipher_t cipher,
+                        buf_t *out, bool *ret_usual) WARN_UNUSED;
 const EVP_CIPHER *cms_cipher_evp(cms_cipher_t cipher);
 bytes_t cms_cipher_oid(cms_cipher_t cipher); /* content octets */
 

@@ -297,6 +297,62 @@ static void test_cms__decrypting_fails_uniformly(void **state) {
     assert_true(bytes_eq_str(buf_bytes(&plain), "kept"));
 }
 
+/* A message whose encryptedKey is that of another: a key of another length, or of no message. */
+static void graft_key(const buf_t *from, const buf_t *to, buf_t *out) {
+    static const uint8_t head[] = {0x04, 0x82, 0x01, 0x00}; /* OCTET STRING of 256 bytes */
+    const uint8_t *a = memmem(from->p, from->n, head, sizeof head);
+    const uint8_t *b = memmem(to->p, to->n, head, sizeof head);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_ok(buf_add(out, buf_bytes(to)));
+    memcpy(out->p + (b - to->p), a, sizeof head + 256);
+}
+
+static void test_cms__a_content_key_that_does_not_fit_is_any_wrong_key(void **state) {
+    fixture_t *f = *state;
+    static const cms_cipher_t others[] = {CMS_AES128_CBC, CMS_AES256_CBC, CMS_DES3_CBC};
+    buf_t message CLEANUP(buf_done);
+    buf_init(&message, 65536);
+    assert_ok(cms_encrypt_to(hello, f->rsa, NULL, &message)); /* AES-256-CBC: 32 bytes of key */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        CLEANUP(buf_done) buf_t other, grafted, plain;
+        buf_init(&other, 65536);
+        buf_init(&grafted, 65536);
+        buf_init_secret(&plain, 65536);
+        cms_encrypt_options_t options = {.cipher = others[i]};
+        assert_ok(cms_encrypt_to(hello, f->rsa, &options, &other));
+        graft_key(&other, &message, &grafted);
+        err_t *e = cms_decrypt(buf_bytes(&grafted), f->rsa, f->rsa_key, NULL, &plain, NULL);
+        /* CBC is not authenticated: one wrong key of 256 leaves padding that fits. */
+        assert_false(bytes_eq(buf_bytes(&plain), hello));
+        if (e) assert_err(ERR_VERIFY, e);
+    }
+}
+
+/* The public key's own operation on what is no padded block: no key comes out, none is told. */
+static void test_cms__a_wrong_padding_is_any_wrong_key(void **state) {
+    fixture_t *f = *state;
+    buf_t message CLEANUP(buf_done);
+    buf_t plain CLEANUP(buf_done);
+    buf_init(&message, 65536);
+    buf_init_secret(&plain, 65536);
+    static const uint8_t head[] = {0x04, 0x82, 0x01, 0x00};
+    size_t opened = 0;
+    for (unsigned i = 0; i < 64; i++) {
+        buf_clear(&message);
+        buf_clear(&plain);
+        assert_ok(cms_encrypt_to(hello, f->rsa, NULL, &message));
+        uint8_t *key = memmem(message.p, message.n, head, sizeof head);
+        assert_non_null(key);
+        key[sizeof head + 255] ^= (uint8_t)(i + 1);
+        err_t *e = cms_decrypt(buf_bytes(&message), f->rsa, f->rsa_key, NULL, &plain, NULL);
+        assert_false(bytes_eq(buf_bytes(&plain), hello));
+        if (!e) opened++;
+        else assert_err(ERR_VERIFY, e);
+    }
+    assert_true(opened < 16); /* with a random key one in 256 looks padded */
+}
+
 static void test_cms__output_limit_holds(void **state) {
     fixture_t *f = *state;
     CLEANUP(buf_done) buf_t out;
@@ -424,6 +480,8 @@ int main(void) {
         cmocka_unit_test(test_cms__two_signers_and_many_digests),
         cmocka_unit_test(test_cms__enveloped_opens),
         cmocka_unit_test(test_cms__decrypting_fails_uniformly),
+        cmocka_unit_test(test_cms__a_content_key_that_does_not_fit_is_any_wrong_key),
+        cmocka_unit_test(test_cms__a_wrong_padding_is_any_wrong_key),
         cmocka_unit_test(test_cms__output_limit_holds),
         cmocka_unit_test(test_cms__large_indefinite_content),
         cmocka_unit_test(test_cms__certs_only),
