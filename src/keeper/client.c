@@ -197,13 +197,6 @@ err_t *keeper_scep_pending(keeper_t *keeper, const keeper_scep_reply_t *reply, b
     return refuse(keeper, SCEP_STATUS_PENDING, SCEP_FAIL_BAD_ALG, "", reply, ret_certrep);
 }
 
-err_t *keeper_issue(keeper_t *keeper, const keeper_request_t *request, buf_t *ret_certificate) {
-    CLEANUP(buf_done) buf_t body;
-    body_init(&body);
-    TRY(put_request(&body, request));
-    return ask_bytes_once(keeper, KEEPER_ISSUE, &body, ret_certificate);
-}
-
 err_t *keeper_sign_profile(keeper_t *keeper, bytes_t profile, buf_t *ret_der) {
     CLEANUP(buf_done) buf_t body;
     body_init(&body);

@@ -37,8 +37,9 @@ err_t *keeper_status(keeper_t *keeper, keeper_status_t *ret_status) WARN_UNUSED;
 err_t *keeper_public(keeper_t *keeper, keeper_public_t which, buf_t *ret_der) WARN_UNUSED;
 
 /*
- * Opens a SCEP pkcsPKIEnvelope (RFC 8894 section 3.1) addressed to the device CA, the
- * current or a former one, and gives the PKCS#10 inside. Every failure is the same ERR_VERIFY.
+ * Opens a SCEP pkcsPKIEnvelope (RFC 8894 section 3.1) addressed to the device CA, the current or
+ * a former one, and gives the PKCS#10 inside, whose proof of possession holds. Every failure is
+ * the same ERR_VERIFY.
  * Idempotent.
  */
 err_t *keeper_scep_open(keeper_t *keeper, bytes_t envelope, buf_t *ret_csr,
@@ -110,10 +111,6 @@ err_t *keeper_scep_refuse(keeper_t *keeper, scep_fail_info_t info, const char *t
 /* CertRep PENDING. Idempotent. */
 err_t *keeper_scep_pending(keeper_t *keeper, const keeper_scep_reply_t *reply,
                            buf_t *ret_certrep) WARN_UNUSED;
-
-/* Certifies without SCEP. */
-err_t *keeper_issue(keeper_t *keeper, const keeper_request_t *request,
-                    buf_t *ret_certificate) WARN_UNUSED;
 
 /* Attached CMS SignedData over a configuration profile (XML plist), by the profile signer.
  * A profile and what is put around it must fit LIMIT_FRAME_BYTES (ERR_LIMIT). Idempotent. */

@@ -45,7 +45,6 @@ static const rule_t rules[] = {
     {KEEPER_SCEP_REFUSE, "scep-refuse", WEB, RECORD_BESIDE, TALLY_ALL, intent_scep_refuse},
     {KEEPER_NEXT_CA, "next-ca", WEB, RECORD_FIRST, TALLY_NEVER, intent_next_ca},
     {KEEPER_DEVICE_CAS, "device-cas", ANYONE, RECORD_BESIDE, TALLY_NEVER, intent_device_cas},
-    {KEEPER_ISSUE, "issue", WEB, RECORD_FIRST, TALLY_NEVER, intent_issue},
     {KEEPER_SIGN_PROFILE, "sign-profile", WEB, RECORD_FIRST, TALLY_NEVER, intent_sign_profile},
     {KEEPER_SEAL_PROFILE, "seal-profile", WEB, RECORD_BESIDE, TALLY_NEVER, intent_seal_profile},
     {KEEPER_SEAL_SECRET, "seal-secret", WEB, RECORD_BESIDE, TALLY_NEVER, intent_seal_secret},
@@ -164,6 +163,7 @@ void keeper_core_handle(const keeper_core_t *core, role_t role, uint16_t intent,
     call->op.role = role_name(role);
     call->op.intent = rule ? rule->name : "unknown";
     intent_call_t request = {role, body};
+    vault_expect(core->vault);
     if (!rule) (void)snprintf(call->op.object, sizeof call->op.object, "intent %u", intent);
     err_t *e = run(core, rule, &request, call);
     if (e) vault_op_done(&call->op); /* no rows for what did not happen */
@@ -172,9 +172,10 @@ void keeper_core_handle(const keeper_core_t *core, role_t role, uint16_t intent,
     if (!e && rule->record == RECORD_NOT) {
         finish.fn(finish.arg, NULL, buf_bytes(&call->body));
         call_free(call);
-        return;
+    } else if (!e && (rule->record == RECORD_FIRST || vault_is_failing(core->vault))) {
+        answer_after(core, call);
+    } else {
+        answer_beside(core, call, e);
     }
-    bool wait = !e && (rule->record == RECORD_FIRST || vault_is_failing(core->vault));
-    if (wait) answer_after(core, call);
-    else answer_beside(core, call, e);
+    vault_expect_done(core->vault);
 }

@@ -43,8 +43,8 @@ err_t *intent_get_cipher(wire_reader_t *r, cms_cipher_t *ret_cipher) WARN_UNUSED
 err_t *intent_get_name(wire_reader_t *r, size_t max, const char *what, char **ret_name) WARN_UNUSED;
 
 /* Certifies under the profile and puts the certificate into the operation's record. */
-err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_request_t *request,
-                      bool scep, intent_answer_t *answer, const cert_t **ret_cert) WARN_UNUSED;
+err_t *intent_certify(const keeper_core_t *core, const intent_request_t *request,
+                      intent_answer_t *answer, const cert_t **ret_cert) WARN_UNUSED;
 
 /* A certificate that this keeper's device CA issued and recorded. ERR_NOT_FOUND, ERR_VERIFY. */
 err_t *intent_find_issued(const keeper_core_t *core, bytes_t fingerprint,
@@ -69,7 +69,6 @@ err_t *intent_scep_refuse(const keeper_core_t *, const intent_call_t *,
 err_t *intent_next_ca(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_device_cas(const keeper_core_t *, const intent_call_t *,
                          intent_answer_t *) WARN_UNUSED;
-err_t *intent_issue(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_sign_profile(const keeper_core_t *, const intent_call_t *,
                            intent_answer_t *) WARN_UNUSED;
 err_t *intent_seal_profile(const keeper_core_t *, const intent_call_t *,

@@ -1,6 +1,6 @@
 /*
- * KEEPER_ISSUE, and certifying itself: a request becomes a certificate only under a profile's
- * rules (RFC 5280, RFC 2986). Worker threads.
+ * Certifying: a request becomes a certificate only under a profile's rules (RFC 5280, RFC 2986).
+ * Worker threads.
  */
 #include "base/limits.h"
 #include "base/mem.h"
@@ -11,12 +11,12 @@ enum {
     NAMES_ARENA = 64 * 1024, /* bytes */
 };
 
-static err_t *find_profile(const keeper_core_t *core, role_t role, const char *name, bool scep,
+static err_t *find_profile(const keeper_core_t *core, const char *name,
                            const cert_profile_t **ret_profile) {
     const cert_profile_t *profile = cert_profiles_find(core->profiles, name);
     if (!profile) return err_new(ERR_DENIED, "there is no certificate profile %s", name);
-    /* Servers' certificates are for whoever owns the instance, not for a process on the net. */
-    if (profile->ca == CERT_PROFILE_ROOT_CA && (scep || role != ROLE_COMMAND))
+    /* Servers' certificates are made by `coffer init`, not for a process on the net. */
+    if (profile->ca == CERT_PROFILE_ROOT_CA)
         return err_new(ERR_DENIED, "profile %s, rule ca: not by this way", name);
     *ret_profile = profile;
     return NULL;
@@ -86,11 +86,11 @@ static err_t *record(const keyring_t *keys, intent_answer_t *answer, const cert_
     return NULL;
 }
 
-err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_request_t *request,
-                      bool scep, intent_answer_t *answer, const cert_t **ret_cert) {
+err_t *intent_certify(const keeper_core_t *core, const intent_request_t *request,
+                      intent_answer_t *answer, const cert_t **ret_cert) {
     intent_about(answer, "profile=%s owner=%s", request->profile, request->owner);
     const cert_profile_t *profile = NULL;
-    TRY(find_profile(core, role, request->profile, scep, &profile));
+    TRY(find_profile(core, request->profile, &profile));
     CLEANUP(csr_free) csr_t *csr = csr_cache_take(core->csrs, request->csr);
     bool verified = csr != NULL;
     if (!csr) TRY_WRAP(csr_parse_der(request->csr, &csr), "certification request");
@@ -106,14 +106,4 @@ err_t *intent_certify(const keeper_core_t *core, role_t role, const intent_reque
     TRY(record(core->keys, answer, profile, request->owner, cert));
     *ret_cert = answer->op->issued.cert;
     return NULL;
-}
-
-err_t *intent_issue(const keeper_core_t *core, const intent_call_t *call, intent_answer_t *answer) {
-    wire_reader_t r = wire_reader(call->body);
-    CLEANUP(intent_request_done) intent_request_t request = {0};
-    TRY(intent_get_request(&r, &request));
-    TRY(wire_done(&r));
-    const cert_t *cert = NULL;
-    TRY(intent_certify(core, call->role, &request, false, answer, &cert));
-    return wire_put_bytes(&answer->body, cert_der(cert));
 }

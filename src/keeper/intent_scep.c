@@ -123,7 +123,7 @@ err_t *intent_scep_issue(const keeper_core_t *core, const intent_call_t *call,
     TRY(intent_get_scep_reply(&r, &reply));
     TRY(wire_done(&r));
     const cert_t *cert = NULL;
-    TRY(intent_certify(core, call->role, &request, true, answer, &cert));
+    TRY(intent_certify(core, &request, answer, &cert));
     const cms_signer_t *signer;
     CLEANUP(buf_done) buf_t certrep;
     buf_init(&certrep, LIMIT_FRAME_BYTES);

@@ -8,17 +8,17 @@
 #define COFFER_KEEPER_INTENTS_H
 
 typedef enum {
-    KEEPER_STATUS = 1,       /* anyone: version, counters, sandbox state */
-    KEEPER_PUBLIC = 2,       /* anyone: a certificate or public key of ours */
-    KEEPER_SCEP_OPEN = 3,    /* web: the CSR inside a SCEP envelope, and only a CSR */
-    KEEPER_SCEP_ISSUE = 4,   /* web: certify a CSR under a profile, answer with a signed CertRep */
-    KEEPER_SCEP_REPEAT = 5,  /* web: CertRep SUCCESS again for a certificate we issued */
-    KEEPER_SCEP_REFUSE = 6,  /* web: signed CertRep FAILURE or PENDING */
-    KEEPER_ISSUE = 7,        /* web: certify a CSR under a profile, without SCEP */
-    KEEPER_SIGN_PROFILE = 8, /* web: sign a configuration profile */
-    KEEPER_SEAL_PROFILE = 9, /* web: encrypt profile payloads to a device we certified */
-    KEEPER_SEAL_SECRET = 10, /* web: seal a device's secret for the store */
-    KEEPER_FILL_SECRET = 11, /* web: the secret, into this command for this device; capped */
+    KEEPER_STATUS = 1,      /* anyone: version, counters, sandbox state */
+    KEEPER_PUBLIC = 2,      /* anyone: a certificate or public key of ours */
+    KEEPER_SCEP_OPEN = 3,   /* web: the CSR inside a SCEP envelope, and only a CSR */
+    KEEPER_SCEP_ISSUE = 4,  /* web: certify a CSR under a profile, answer with a signed CertRep */
+    KEEPER_SCEP_REPEAT = 5, /* web: CertRep SUCCESS again for a certificate we issued */
+    KEEPER_SCEP_REFUSE = 6, /* web: signed CertRep FAILURE or PENDING */
+    /* 7 certified a CSR without SCEP; nothing asked for it. The number is never used again. */
+    KEEPER_SIGN_PROFILE = 8,     /* web: sign a configuration profile */
+    KEEPER_SEAL_PROFILE = 9,     /* web: encrypt profile payloads to a device we certified */
+    KEEPER_SEAL_SECRET = 10,     /* web: seal a device's secret for the store */
+    KEEPER_FILL_SECRET = 11,     /* web: the secret, into this command for this device; capped */
     KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier: sign the head of an audit chain */
     KEEPER_LOG = 13,             /* web: read the keeper's own log */
     KEEPER_SCEP_OPEN_ID = 20,    /* web: the certificate's name inside a SCEP envelope, only that */

@@ -133,6 +133,17 @@ void keeper_fixture_csr(const keeper_fixture_t *f, const char *cn, const san_ent
     assert_ok(csr_build(&spec, f->device_key, ret_csr));
 }
 
+err_t *keeper_fixture_issue(keeper_fixture_t *f, const keeper_request_t *request,
+                            buf_t *ret_certificate) {
+    static const uint8_t nonce[16] = {1};
+    CLEANUP(buf_done) buf_t certrep;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
+    keeper_scep_reply_t reply = {.transaction_id = BYTES_LIT("transaction"),
+                                 .sender_nonce = BYTES_ARRAY(nonce),
+                                 .signer = cert_der(f->device_self)};
+    return keeper_scep_issue(f->keeper, request, &reply, ret_certificate, &certrep);
+}
+
 /* ---- asking ---- */
 
 typedef struct {

@@ -39,6 +39,9 @@ void keeper_fixture_stop(keeper_fixture_t *f);
 /* Appends a CSR for CN and the fixture's device key; `san` may be NULL. */
 void keeper_fixture_csr(const keeper_fixture_t *f, const char *cn, const san_entry_t *san,
                         buf_t *ret_csr);
+/* Has it certified by SCEP for the fixture's device; the certificate alone is appended. */
+err_t *keeper_fixture_issue(keeper_fixture_t *f, const keeper_request_t *request,
+                            buf_t *ret_certificate) WARN_UNUSED;
 /* Asks for an intent with these body bytes. */
 err_t *keeper_fixture_ask(keeper_fixture_t *f, uint16_t intent, bytes_t body,
                           buf_t *reply) WARN_UNUSED;

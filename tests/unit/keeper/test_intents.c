@@ -198,11 +198,11 @@ static void test_intent_scep_open__hands_over_to_issue(void **state) {
     keeper_request_t request = {"device-identity", buf_bytes(&csr), "", "e"};
     csr.p[csr.n - 100] ^=
         1; /* in the signature; the last byte, which finds the slot, is as it was */
-    assert_err(ERR_VERIFY, keeper_issue(f->keeper, &request, &certificate));
+    assert_err(ERR_VERIFY, keeper_fixture_issue(f, &request, &certificate));
     csr.p[csr.n - 100] ^= 1;
-    assert_ok(keeper_issue(f->keeper, &request, &certificate)); /* kept */
+    assert_ok(keeper_fixture_issue(f, &request, &certificate)); /* kept */
     assert_null(csr_cache_take(f->csrs, buf_bytes(&csr)));      /* once */
-    assert_ok(keeper_issue(f->keeper, &request, &certificate)); /* and verified anew */
+    assert_ok(keeper_fixture_issue(f, &request, &certificate)); /* and verified anew */
 }
 
 /* Whatever is wrong with an envelope, the answer is the same to the last byte. */
@@ -281,29 +281,30 @@ static void test_intent_scep_issue__profile_rules(void **state) {
     san_entry_t wish = {SAN_EMAIL, "boss@example.org"};
     keeper_fixture_csr(f, "phone", &wish, &csr);
     keeper_request_t request = {"device-identity", buf_bytes(&csr), "email:a@example.org", "e"};
-    assert_err(ERR_DENIED, keeper_issue(f->keeper, &request, &certificate));
+    assert_err(ERR_DENIED, keeper_fixture_issue(f, &request, &certificate));
     csr.p[csr.n - 1] ^= 1; /* proof of possession */
     request.names = "email:boss@example.org";
-    assert_err(ERR_VERIFY, keeper_issue(f->keeper, &request, &certificate));
+    assert_err(ERR_VERIFY, keeper_fixture_issue(f, &request, &certificate));
     vault_counts(f->vault, &after, &entries);
     assert_int_equal(before, after);
     assert_int_equal(certificate.n, 0);
     csr.p[csr.n - 1] ^= 1;
-    assert_ok(keeper_issue(f->keeper, &request, &certificate));
+    assert_ok(keeper_fixture_issue(f, &request, &certificate));
     assert_true(certificate.n > 0);
 }
 
-static void test_intent_issue__servers_only_by_the_owner(void **state) {
+static void test_intent_scep_issue__certifies_no_servers(void **state) {
     keeper_fixture_t *f = *state;
     CLEANUP(buf_done) buf_t csr, certificate;
     buf_init(&csr, LIMIT_CSR_BYTES);
     buf_init(&certificate, LIMIT_CERTIFICATE_BYTES);
     keeper_fixture_csr(f, "localhost", NULL, &csr);
     keeper_request_t request = {"tls-server", buf_bytes(&csr), "dns:localhost", "instance"};
-    assert_err(ERR_DENIED, keeper_issue(f->keeper, &request, &certificate));
+    assert_err(ERR_DENIED, keeper_fixture_issue(f, &request, &certificate));
     f->role = ROLE_COMMAND;
-    assert_ok(keeper_issue(f->keeper, &request, &certificate));
+    assert_err(ERR_DENIED, keeper_fixture_issue(f, &request, &certificate));
     f->role = ROLE_WEB;
+    assert_err(ERR_DENIED, keeper_fixture_ask(f, 7, BYTES_LIT("x"), &certificate)); /* retired */
 }
 
 static void test_intent_scep_refuse__failure_and_pending(void **state) {
@@ -579,7 +580,7 @@ int main(void) {
         cmocka_unit_test(test_intent_scep_open__fails_uniformly),
         cmocka_unit_test(test_intent_scep_issue__certifies_and_repeats),
         cmocka_unit_test(test_intent_scep_issue__profile_rules),
-        cmocka_unit_test(test_intent_issue__servers_only_by_the_owner),
+        cmocka_unit_test(test_intent_scep_issue__certifies_no_servers),
         cmocka_unit_test(test_intent_scep_refuse__failure_and_pending),
         cmocka_unit_test(test_intent_profile__signs_property_lists_only),
         cmocka_unit_test(test_intent_profile__seals_to_certificates_of_ours_only),

@@ -31,6 +31,7 @@ typedef struct {
     rpc_client_t *rpc;
     keeper_t *keeper;
     pkey_t *key;
+    cert_t *self;
     buf_t csr;
 } running_t;
 
@@ -78,6 +79,16 @@ static int setup(void **state) {
     csr_spec_t spec = {.subject = &cn, .subject_n = 1};
     buf_init(&r.csr, LIMIT_CSR_BYTES);
     assert_ok(csr_build(&spec, r.key, &r.csr));
+    static const uint8_t serial[] = {1};
+    int64_t now = clk_unix(clk_real());
+    cert_spec_t self = {.subject = &cn,
+                        .subject_n = 1,
+                        .serial = BYTES_ARRAY(serial),
+                        .not_before = now - 60,
+                        .not_after = now + 3600,
+                        .key = r.key,
+                        .key_usage = KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_KEY_ENCIPHERMENT};
+    assert_ok(cert_issue(&self, NULL, r.key, &r.self));
     start(&r);
     assert_ok(rpc_client_new(wire(&r, ROLE_WEB), &r.rpc));
     assert_ok(keeper_new(r.rpc, &r.keeper));
@@ -92,6 +103,7 @@ static int teardown(void **state) {
     (void)kill(r->pid, SIGTERM);
     (void)reap(r);
     pkey_free(r->key);
+    cert_free(r->self);
     buf_done(&r->csr);
     char command[128];
     (void)snprintf(command, sizeof command, "%s", r->dir);
@@ -101,9 +113,19 @@ static int teardown(void **state) {
     return 0;
 }
 
-static err_t *issue(running_t *r, buf_t *certificate) {
+static err_t *issue_by(const running_t *r, keeper_t *keeper, buf_t *certificate) {
+    static const uint8_t nonce[16] = {1};
+    CLEANUP(buf_done) buf_t certrep;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
     keeper_request_t request = {"device-identity", buf_bytes(&r->csr), "", "enrolment"};
-    return keeper_issue(r->keeper, &request, certificate);
+    keeper_scep_reply_t reply = {.transaction_id = BYTES_LIT("transaction"),
+                                 .sender_nonce = BYTES_ARRAY(nonce),
+                                 .signer = cert_der(r->self)};
+    return keeper_scep_issue(keeper, &request, &reply, certificate, &certrep);
+}
+
+static err_t *issue(running_t *r, buf_t *certificate) {
+    return issue_by(r, r->keeper, certificate);
 }
 
 static void test_keeper_process__answers_in_its_sandbox(void **state) {
@@ -130,8 +152,7 @@ static void test_keeper_process__role_is_the_channels(void **state) {
     assert_ok(keeper_new(rpc, &courier));
     CLEANUP(buf_done) buf_t out;
     buf_init(&out, LIMIT_FRAME_BYTES);
-    keeper_request_t request = {"device-identity", buf_bytes(&r->csr), "", "enrolment"};
-    assert_err(ERR_DENIED, keeper_issue(courier, &request, &out));
+    assert_err(ERR_DENIED, issue_by(r, courier, &out));
     assert_err(ERR_DENIED, rpc_call(rpc, 77, BYTES_LIT("x"), 5000, &out));
     assert_ok(keeper_public(courier, KEEPER_PUBLIC_ROOT, &out));
 }

@@ -67,6 +67,24 @@ static void test_revocation__signs_long_lists(void **state) {
     assert_int_equal(reason, CRL_SUPERSEDED);
 }
 
+/* A process that ends waits for no list. */
+static void test_revocation__stops_when_asked(void **state) {
+    keeper_fixture_t *f = *state;
+    keeper_crl_t crl = crl_now(f);
+    static _Atomic bool stop;
+    CLEANUP(buf_done) buf_t entries, head, tail, signature;
+    buf_init(&entries, 8 << 20);
+    buf_init(&head, 65536);
+    buf_init(&tail, 65536);
+    buf_init(&signature, 4096);
+    make_entries(f, 10, &entries);
+    crl.stop = &stop;
+    assert_ok(keeper_crl_sign(f->keeper, &crl, buf_bytes(&entries), &head, &tail, &signature));
+    stop = true;
+    assert_err(ERR_UNAVAILABLE,
+               keeper_crl_sign(f->keeper, &crl, buf_bytes(&entries), &head, &tail, &signature));
+}
+
 static err_t *sign_list(keeper_fixture_t *f, const keeper_crl_t *crl, bytes_t entries) {
     CLEANUP(buf_done) buf_t out;
     buf_init(&out, 1 << 20);
@@ -161,7 +179,7 @@ static void test_revocation__certificates_say_where(void **state) {
     buf_init(&der, LIMIT_CERTIFICATE_BYTES);
     keeper_fixture_csr(f, "phone", NULL, &csr);
     keeper_request_t request = {"device-identity", buf_bytes(&csr), "", "enrolment-1"};
-    assert_ok(keeper_issue(f->keeper, &request, &der));
+    assert_ok(keeper_fixture_issue(f, &request, &der));
     static const char *const urls[] = {
         "http://coffer.example.org/ca/crl/device-ca/device-identity.crl",
         "http://coffer.example.org/ocsp", "http://coffer.example.org/ca/device-ca.der"};
@@ -172,6 +190,7 @@ static void test_revocation__certificates_say_where(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revocation__signs_long_lists),
+        cmocka_unit_test(test_revocation__stops_when_asked),
         cmocka_unit_test(test_revocation__refuses_what_is_no_list),
         cmocka_unit_test(test_revocation__certificates_say_where),
         cmocka_unit_test(test_revocation__signs_statuses_in_batches),
