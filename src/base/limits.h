@@ -159,6 +159,7 @@ enum {
     LIMIT_ESCROW_TICKET = 128,  /* bytes of its ticket */
     LIMIT_ESCROW_REQUEST_S = 30 * 86400, /* seconds a recovery request may wait */
     LIMIT_ESCROW_BATCH = 256,            /* objects in one batch to the keeper */
+    LIMIT_STORAGE_KEYS = 64,             /* storage keys of one vault */
     LIMIT_ESCROW_REDEAL_BATCH = 100,     /* objects in one contribution to a re-dealing */
     LIMIT_ESCROW_RECORD = 128 * 1024,    /* bytes of one encoded record, a contribution apart */
     LIMIT_ESCROW_REDEAL = 512 * 1024,    /* bytes of one contribution */

@@ -12,7 +12,11 @@
 #include "crypto/csr.h"
 #include "crypto/name.h"
 
-typedef enum { CERT_PROFILE_DEVICE_CA, CERT_PROFILE_ROOT_CA } cert_profile_ca_t;
+typedef enum {
+    CERT_PROFILE_DEVICE_CA,
+    CERT_PROFILE_ROOT_CA,
+    CERT_PROFILE_MAIL_CA
+} cert_profile_ca_t;
 
 enum {
     CERT_PROFILE_TEXT = 64,  /* bytes of a profile's name, an OID or an attribute type */
@@ -44,7 +48,7 @@ typedef struct {
     size_t n;
 } cert_profiles_t;
 
-/* The built-in ones: device-identity, scep-client, tls-server. */
+/* The built-in ones: device-identity, scep-client, tls-server, mail-encrypt, mail-encrypt-p256. */
 err_t *cert_profiles_builtin(cert_profiles_t *ret_profiles) WARN_UNUSED;
 void cert_profiles_done(cert_profiles_t *profiles);
 /* NULL if there is none of this name; borrowed. */

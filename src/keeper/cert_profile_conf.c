@@ -85,14 +85,36 @@ static void make_tls_server(cert_profile_t *profile) {
     profile->names = 1U << SAN_DNS | 1U << SAN_IP;
 }
 
+/* What a person's mail is encrypted to: never signs (RFC 8551 section 4.4.2). */
+static void make_mail_encrypt(cert_profile_t *profile) {
+    make_device_identity(profile);
+    set_text(profile->name, "mail-encrypt");
+    profile->ca = CERT_PROFILE_MAIL_CA;
+    profile->rsa_min = profile->rsa_max = 3072;
+    profile->validity_s = (int64_t)2 * YEAR_S;
+    profile->key_usage = KEY_USAGE_KEY_ENCIPHERMENT;
+    set_text(profile->ekus[0], OID_EKU_EMAIL_PROTECTION);
+    profile->names = 1U << SAN_EMAIL;
+}
+
+static void make_mail_encrypt_p256(cert_profile_t *profile) {
+    make_mail_encrypt(profile);
+    set_text(profile->name, "mail-encrypt-p256");
+    profile->rsa_min = profile->rsa_max = 0;
+    profile->p256 = true;
+    profile->key_usage = KEY_USAGE_KEY_AGREEMENT;
+}
+
 err_t *cert_profiles_builtin(cert_profiles_t *ret_profiles) {
-    cert_profiles_t profiles = {mem_array(CERT_PROFILE_COUNT, sizeof(cert_profile_t)), 3};
+    cert_profiles_t profiles = {mem_array(CERT_PROFILE_COUNT, sizeof(cert_profile_t)), 5};
     if (!profiles.items) return err_nomem();
     make_device_identity(&profiles.items[0]);
     make_device_identity(&profiles.items[1]);
     set_text(profiles.items[1].name, "scep-client");
     profiles.items[1].p256 = true;
     make_tls_server(&profiles.items[2]);
+    make_mail_encrypt(&profiles.items[3]);
+    make_mail_encrypt_p256(&profiles.items[4]);
     *ret_profiles = profiles;
     return NULL;
 }
@@ -266,10 +288,11 @@ static err_t *read_web_keys(conf_t *conf, const char *section) {
 }
 
 static err_t *read_profile(conf_t *conf, const char *section, cert_profile_t *profile) {
-    static const char *const cas[] = {"device", "root", NULL};
+    /* in the order of cert_profile_ca_t */
+    static const char *const cas[] = {"device", "root", "mail", NULL};
     size_t ca = 0;
-    TRY(conf_get_choice(conf, section, "ca", cas, profile->ca == CERT_PROFILE_ROOT_CA, &ca));
-    profile->ca = ca ? CERT_PROFILE_ROOT_CA : CERT_PROFILE_DEVICE_CA;
+    TRY(conf_get_choice(conf, section, "ca", cas, (size_t)profile->ca, &ca));
+    profile->ca = (cert_profile_ca_t)ca;
     TRY(conf_get_duration(conf, section, "validity", VALIDITY_MIN_S,
                           (int64_t)VALIDITY_MAX_YEARS * YEAR_S, profile->validity_s,
                           &profile->validity_s));

@@ -45,6 +45,10 @@ err_t *keeper_call(keeper_t *keeper, keeper_intent_t intent, const buf_t *body, 
     return ask(keeper, intent, body, reply);
 }
 
+err_t *keeper_call_once(keeper_t *keeper, keeper_intent_t intent, const buf_t *body, buf_t *reply) {
+    return ask_once(keeper, intent, body, reply);
+}
+
 /* The whole answer is one run of bytes. */
 static err_t *read_bytes(const buf_t *reply, buf_t *ret_bytes) {
     wire_reader_t r = wire_reader(buf_bytes(reply));

@@ -20,6 +20,9 @@ typedef struct keeper keeper_t;
 /* For client_*.c: asks, and asks once more if the keeper died over it: idempotent ones only. */
 err_t *keeper_call(keeper_t *keeper, keeper_intent_t intent, const buf_t *body,
                    buf_t *reply) WARN_UNUSED;
+/* The same for those that are not: once. */
+err_t *keeper_call_once(keeper_t *keeper, keeper_intent_t intent, const buf_t *body,
+                        buf_t *reply) WARN_UNUSED;
 /* Borrows the rpc client, which must outlive it. */
 err_t *keeper_new(rpc_client_t *rpc, keeper_t **ret_keeper) WARN_UNUSED;
 void keeper_free(keeper_t *keeper);

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "ipc/frame.h"
 #include "keeper/intent.h"
+#include "keeper/intent_escrow.h"
 #include "keeper/intent_revocation.h"
 
 /* When an allowed use is recorded. A refused one always is. */
@@ -55,6 +56,20 @@ static const rule_t rules[] = {
     {KEEPER_CRL_ADD, "crl-add", WEB, RECORD_NOT, TALLY_NEVER, intent_crl_add},
     {KEEPER_CRL_SIGN, "crl-sign", WEB, RECORD_FIRST, TALLY_NEVER, intent_crl_sign},
     {KEEPER_OCSP_SIGN, "ocsp-sign", WEB, RECORD_BESIDE, TALLY_NEVER, intent_ocsp_sign},
+    {KEEPER_OFFICERS_ACTIVATE, "officers-activate", WEB, RECORD_FIRST, TALLY_NEVER,
+     intent_officers_activate},
+    {KEEPER_OFFICERS_SET, "officers-set", WEB, RECORD_NOT, TALLY_NEVER, intent_officers_set},
+    {KEEPER_ESCROW_ARCHIVE, "escrow-archive", WEB, RECORD_FIRST, TALLY_NEVER,
+     intent_escrow_archive},
+    {KEEPER_ESCROW_SMIME, "escrow-smime", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_smime},
+    {KEEPER_ESCROW_IMPORT, "escrow-import", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_import},
+    {KEEPER_ESCROW_DEAL, "escrow-deal", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_deal},
+    {KEEPER_ESCROW_REWRAP, "escrow-rewrap", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_rewrap},
+    {KEEPER_ESCROW_DRILL, "escrow-drill", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_drill},
+    {KEEPER_ESCROW_FILL, "escrow-fill", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_fill},
+    {KEEPER_STORAGE_KEY, "storage-key", WEB, RECORD_NOT, TALLY_NEVER, intent_storage_key},
+    {KEEPER_STORAGE_KEY_NEW, "storage-key-new", WEB, RECORD_FIRST, TALLY_NEVER,
+     intent_storage_key_new},
     {KEEPER_LOG, "log", WEB, RECORD_BESIDE, TALLY_NEVER, intent_log},
 };
 
@@ -146,6 +161,7 @@ static err_t *run(const keeper_core_t *core, const rule_t *rule, const intent_ca
     buf_init_secret(&answer.body, FRAME_BODY_MAX);
     err_t *e = rule->handle(core, request, &answer);
     call->body = answer.body;
+    if (e && !answer.keep_rows) vault_op_done(&call->op); /* no rows for what did not happen */
     return e;
 }
 
@@ -166,7 +182,6 @@ void keeper_core_handle(const keeper_core_t *core, role_t role, uint16_t intent,
     vault_expect(core->vault);
     if (!rule) (void)snprintf(call->op.object, sizeof call->op.object, "intent %u", intent);
     err_t *e = run(core, rule, &request, call);
-    if (e) vault_op_done(&call->op); /* no rows for what did not happen */
     set_outcome(&call->op, e);
     if (rule) call->op.tally = rule->tally == TALLY_ALL || (e && rule->tally == TALLY_FAILURES);
     if (!e && rule->record == RECORD_NOT) {

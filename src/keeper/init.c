@@ -31,7 +31,7 @@ typedef struct {
     const keeper_init_t *init;
     vault_t *vault;
     pkey_t *root_key, *profile_key, *audit_key, *tls_key;
-    cert_t *root, *profile_cert, *tls_cert;
+    cert_t *root, *mail_ca, *profile_cert, *tls_cert;
     cert_list_t device_ca; /* the CA first, then the RA if it has one */
 } work_t;
 
@@ -43,6 +43,7 @@ static void work_done(work_t *w) {
     pkey_free(w->tls_key);
     cert_free(w->root);
     cert_list_done(&w->device_ca);
+    cert_free(w->mail_ca);
     cert_free(w->profile_cert);
     cert_free(w->tls_cert);
 }
@@ -76,6 +77,11 @@ static err_t *make_device_ca(work_t *w) {
     device_ca_spec_t spec = w->init->device_ca;
     if (spec.kind == PKEY_RSA && spec.bits == 0) spec.bits = LIMIT_RSA_BITS_MIN;
     return device_ca_make(w->vault, &root, 1, &spec, &w->device_ca);
+}
+
+static err_t *make_mail_ca(work_t *w) {
+    own_issuer_t root = issuer_of(w);
+    return mail_ca_make(w->vault, &root, &w->mail_ca);
 }
 
 static err_t *make_profile_signer(work_t *w) {
@@ -142,6 +148,7 @@ static err_t *make_vault(work_t *w, const char *vault_dir) {
     TRY(vault_open(&options, true, &w->vault));
     TRY(make_root(w));
     TRY(make_device_ca(w));
+    TRY(make_mail_ca(w));
     TRY(make_profile_signer(w));
     TRY(make_inner_keys(w));
     TRY(make_tls(w));
@@ -172,7 +179,8 @@ err_t *keeper_init(const keeper_init_t *init) {
     CLEANUP(work_done) work_t w = {.init = init};
     err_t *e = make_vault(&w, files.vault_new);
     if (!e) {
-        init_parts_t parts = {w.root, w.device_ca.certs[0], w.tls_cert, w.audit_key, w.tls_key};
+        init_parts_t parts = {w.root,     w.device_ca.certs[0], w.mail_ca,
+                              w.tls_cert, w.audit_key,          w.tls_key};
         e = init_files_write(&files, &parts);
     }
     if (!e) e = init_files_commit(&files);

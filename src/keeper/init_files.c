@@ -22,8 +22,8 @@ static const char *const vault_files[] = {
     "lock",     "master.key",   "master.key.new",
 };
 static const char *const public_files[] = {
-    "tls/key.pem",          "tls/cert.pem",         "public/root.pem",
-    "public/device-ca.pem", "public/audit-key.pem",
+    "tls/key.pem",          "tls/cert.pem",       "public/root.pem",
+    "public/device-ca.pem", "public/mail-ca.pem", "public/audit-key.pem",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -125,6 +125,7 @@ err_t *init_files_write(const init_files_t *files, const init_parts_t *parts) {
     TRY(write_cert(files, "tls/cert.pem", parts->tls, parts->root));
     TRY(write_cert(files, "public/root.pem", parts->root, NULL));
     TRY(write_cert(files, "public/device-ca.pem", parts->device_ca, NULL));
+    TRY(write_cert(files, "public/mail-ca.pem", parts->mail_ca, NULL));
     return write_public_key(files, "public/audit-key.pem", parts->audit);
 }
 

@@ -15,7 +15,7 @@ typedef struct {
 } init_files_t;
 
 typedef struct {
-    const cert_t *root, *device_ca, *tls;
+    const cert_t *root, *device_ca, *mail_ca, *tls;
     const pkey_t *audit, *tls_key;
 } init_parts_t;
 
@@ -24,7 +24,8 @@ typedef struct {
  * vault, or a TLS key that is none of such an attempt's.
  */
 err_t *init_files_begin(const char *dir, init_files_t *ret_files) WARN_UNUSED;
-/* tls/key.pem, tls/cert.pem, public/root.pem, public/device-ca.pem, public/audit-key.pem. */
+/* tls/key.pem, tls/cert.pem, public/root.pem, public/device-ca.pem, public/mail-ca.pem,
+ * public/audit-key.pem. */
 err_t *init_files_write(const init_files_t *files, const init_parts_t *parts) WARN_UNUSED;
 /* The rename that makes it all real. */
 err_t *init_files_commit(const init_files_t *files) WARN_UNUSED;

@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     buf_t body; /* the answer; wiped */
     vault_op_t *op;
+    bool keep_rows; /* the operation's rows are written with an error too: a try that counts */
 } intent_answer_t;
 
 /* An error becomes the answer and the log entry's outcome; rows are then not written. */
@@ -45,6 +46,15 @@ err_t *intent_get_name(wire_reader_t *r, size_t max, const char *what, char **re
 /* Certifies under the profile and puts the certificate into the operation's record. */
 err_t *intent_certify(const keeper_core_t *core, const intent_request_t *request,
                       intent_answer_t *answer, const cert_t **ret_cert) WARN_UNUSED;
+
+/* Certifies a key under a profile: serial, dates, usages, URLs are the profile's and the CA's. */
+err_t *intent_issue_cert(const keeper_core_t *core, const cert_profile_t *profile,
+                         const pkey_t *key, const name_entry_t *subject, size_t subject_n,
+                         const san_entry_t *names, size_t names_n, cert_t **ret_cert) WARN_UNUSED;
+/* Puts it into the operation's record and the log's entry. */
+err_t *intent_record_cert(const keyring_t *keys, intent_answer_t *answer,
+                          const cert_profile_t *profile, const char *owner,
+                          cert_t *cert) WARN_UNUSED;
 
 /* A certificate that this keeper's device CA issued and recorded. ERR_NOT_FOUND, ERR_VERIFY. */
 err_t *intent_find_issued(const keeper_core_t *core, bytes_t fingerprint,

@@ -8,7 +8,9 @@
 #include "keeper/intent.h"
 
 enum {
-    SEALED_VERSION = 1, /* first byte of a sealed secret */
+    SEALED_FIRST = 1,   /* first byte of a sealed secret: under storage key 1, as all once were */
+    SEALED_VERSION = 2, /* the storage key's number follows */
+    SEALED_HEAD = 5,    /* bytes: version and number */
     AAD_MAX = 1024,     /* bytes */
 };
 
@@ -51,10 +53,15 @@ err_t *intent_seal_secret(const keeper_core_t *core, const intent_call_t *call,
     if (secret.n == 0) return err_new(ERR_INVALID, "the secret is empty");
     CLEANUP(buf_done) buf_t aad, sealed;
     buf_init(&aad, AAD_MAX);
-    buf_init(&sealed, LIMIT_KEEPER_SECRET + AEAD_OVERHEAD + 1);
+    buf_init(&sealed, LIMIT_KEEPER_SECRET + AEAD_OVERHEAD + SEALED_HEAD);
+    uint32_t number = storage_current(core->keys->storage);
+    const secret_t *key = NULL;
+    TRY(storage_key(core->keys->storage, number, &key));
     TRY(make_aad(&binding, &aad));
+    TRY(wire_put_u32(&aad, number));
     TRY(buf_add_byte(&sealed, SEALED_VERSION));
-    TRY(aead_seal(core->keys->storage, core->rnd, buf_bytes(&aad), secret, &sealed));
+    TRY(wire_put_u32(&sealed, number));
+    TRY(aead_seal(key, core->rnd, buf_bytes(&aad), secret, &sealed));
     return wire_put_bytes(&answer->body, buf_bytes(&sealed));
 }
 
@@ -62,10 +69,19 @@ static err_t *open_sealed(const keeper_core_t *core, const binding_t *binding, b
                           buf_t *secret) {
     CLEANUP(buf_done) buf_t aad;
     buf_init(&aad, AAD_MAX);
+    const secret_t *key = NULL;
+    uint32_t number = 1;
+    wire_reader_t r = wire_reader(bytes_from(sealed, 1));
     TRY(make_aad(binding, &aad));
-    if (sealed.n < 1 || sealed.p[0] != SEALED_VERSION)
+    if (sealed.n < SEALED_HEAD || (sealed.p[0] != SEALED_FIRST && sealed.p[0] != SEALED_VERSION))
         return err_new(ERR_VERIFY, "not a sealed secret");
-    return aead_open(core->keys->storage, buf_bytes(&aad), bytes_from(sealed, 1), secret);
+    if (sealed.p[0] == SEALED_VERSION) {
+        TRY(wire_get_u32(&r, &number));
+        TRY(wire_put_u32(&aad, number));
+    }
+    err_t *e = storage_key(core->keys->storage, number, &key);
+    if (e) return err_recode(e, ERR_VERIFY);
+    return aead_open(key, buf_bytes(&aad), r.rest, secret);
 }
 
 err_t *intent_fill_secret(const keeper_core_t *core, const intent_call_t *call,
@@ -76,7 +92,7 @@ err_t *intent_fill_secret(const keeper_core_t *core, const intent_call_t *call,
     bytes_t sealed;
     TRY(get_binding(&r, &binding));
     TRY(intent_get_name(&r, LIMIT_DEVICE_ID, "command", &command));
-    TRY(wire_get_bytes(&r, LIMIT_KEEPER_SECRET + AEAD_OVERHEAD + 1, &sealed));
+    TRY(wire_get_bytes(&r, LIMIT_KEEPER_SECRET + AEAD_OVERHEAD + SEALED_HEAD, &sealed));
     TRY(wire_done(&r));
     intent_about(answer, "kind=%s device=%s version=%lld command=%s", binding.kind, binding.device,
                  (long long)binding.version, command);

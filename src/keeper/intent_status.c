@@ -30,6 +30,7 @@ err_t *intent_public(const keeper_core_t *core, const intent_call_t *call,
     case KEEPER_PUBLIC_ROOT: return wire_put_bytes(&answer->body, cert_der(keys->root));
     case KEEPER_PUBLIC_DEVICE_CA:
         return wire_put_bytes(&answer->body, cert_der(keys->device_ca->cert));
+    case KEEPER_PUBLIC_MAIL_CA: return wire_put_bytes(&answer->body, cert_der(keys->mail_ca));
     case KEEPER_PUBLIC_PROFILE_SIGNER:
         return wire_put_bytes(&answer->body, cert_der(keys->profile_cert));
     case KEEPER_PUBLIC_AUDIT_KEY:

@@ -28,6 +28,18 @@ typedef enum {
     KEEPER_CRL_ADD = 31,         /* web: entries for it */
     KEEPER_CRL_SIGN = 32,        /* web: its signature, over what was made of the entries here */
     KEEPER_OCSP_SIGN = 33,       /* web: sign certificate statuses with a CA's OCSP responder */
+
+    KEEPER_OFFICERS_ACTIVATE = 40, /* web: the first officers' set, or the next one, signed */
+    KEEPER_OFFICERS_SET = 41,      /* web: the current set */
+    KEEPER_ESCROW_ARCHIVE = 42,    /* web: archive a given secret */
+    KEEPER_ESCROW_SMIME = 43,      /* web: make, certify and archive an S/MIME encryption key */
+    KEEPER_ESCROW_IMPORT = 44,     /* web: archive the encryption key of a PKCS#12 file */
+    KEEPER_ESCROW_DEAL = 45,       /* web: deal archived objects to the current set */
+    KEEPER_ESCROW_REWRAP = 46,     /* web: wrap their data keys by the current storage key */
+    KEEPER_ESCROW_DRILL = 47,      /* web: prove that one opens, without saying what it is */
+    KEEPER_ESCROW_FILL = 48,       /* web: one into this command for its device; capped */
+    KEEPER_STORAGE_KEY = 49,       /* web: the number of the current storage key */
+    KEEPER_STORAGE_KEY_NEW = 50,   /* web: make the next one */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */
@@ -43,6 +55,7 @@ typedef enum {
     KEEPER_PUBLIC_DEVICE_CA = 2,      /* certificate DER; the current one */
     KEEPER_PUBLIC_PROFILE_SIGNER = 3, /* certificate DER */
     KEEPER_PUBLIC_AUDIT_KEY = 4,      /* SubjectPublicKeyInfo DER */
+    KEEPER_PUBLIC_MAIL_CA = 5,        /* certificate DER */
 } keeper_public_t;
 
 /* A generation of the device CA; what is on the wire of KEEPER_DEVICE_CAS. */

@@ -33,16 +33,25 @@ static err_t *load_device_cas(vault_t *vault, keyring_t *keys) {
     return NULL;
 }
 
+/* Serving makes it first (mail_ca.h); who only looks at an old vault finds none. */
+static err_t *load_mail_ca(vault_t *vault, keyring_t *keys) {
+    err_t *e = keyring_load_key(vault, KEY_MAIL_CA, &keys->mail_ca_key, &keys->mail_ca);
+    if (!e || err_code(e) != ERR_NOT_FOUND) return e;
+    err_free(e);
+    return NULL;
+}
+
 static err_t *load_all(vault_t *vault, keyring_t *keys) {
     TRY(keyring_load_key(vault, KEY_ROOT, &keys->root_key, &keys->root));
     TRY(load_device_cas(vault, keys));
+    TRY(load_mail_ca(vault, keys));
     CLEANUP(pkey_free) pkey_t *profile_key = NULL;
     TRY(keyring_load_key(vault, KEY_PROFILE_SIGNER, &profile_key, &keys->profile_cert));
     cert_list_t chain = {&keys->root, 1};
     TRY(cms_signer_new(keys->profile_cert, profile_key, &chain, &keys->profile_signer));
     TRY(keyring_load_key(vault, KEY_AUDIT, &keys->audit_key, NULL));
     TRY(pkey_spki_sha256(keys->audit_key, keys->audit_key_id));
-    return vault_key_get(vault, KEY_STORAGE, VAULT_KEY_SECRET, &keys->storage, NULL);
+    return storage_load(vault, &keys->storage);
 }
 
 err_t *keyring_load(vault_t *vault, keyring_t **ret_keys) {
@@ -59,9 +68,11 @@ void keyring_free(keyring_t *keys) {
     cert_free(keys->root);
     pkey_free(keys->root_key);
     for (size_t i = 0; i < keys->device_cas_n; i++) device_ca_done(&keys->device_cas[i]);
+    cert_free(keys->mail_ca);
+    pkey_free(keys->mail_ca_key);
     cert_free(keys->profile_cert);
     pkey_free(keys->audit_key);
-    secret_free(keys->storage);
+    storage_free(keys->storage);
     mem_free(keys);
 }
 

@@ -10,6 +10,8 @@
 #include "crypto/pkey.h"
 #include "crypto/secret.h"
 #include "keeper/device_ca.h"
+#include "keeper/mail_ca.h"
+#include "keeper/storage.h"
 #include "keeper/vault.h"
 
 /* Names of the rows in the vault. */
@@ -25,11 +27,13 @@ typedef struct {
     device_ca_t device_cas[LIMIT_DEVICE_CAS]; /* by generation, the oldest first */
     size_t device_cas_n;
     const device_ca_t *device_ca; /* the current one */
+    cert_t *mail_ca; /* NULL in a vault from before there was one, until it serves */
+    pkey_t *mail_ca_key;
     cert_t *profile_cert;
     cms_signer_t *profile_signer; /* carries the root along */
     pkey_t *audit_key;
     uint8_t audit_key_id[32]; /* SHA-256 of its SubjectPublicKeyInfo */
-    secret_t *storage;        /* AES-256 key for device secrets */
+    storage_t *storage;       /* AES-256 keys for secrets in the store; can grow while serving */
 } keyring_t;
 
 err_t *keyring_load(vault_t *vault, keyring_t **ret_keys) WARN_UNUSED;

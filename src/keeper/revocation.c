@@ -10,7 +10,7 @@
 #include "base/text.h"
 
 enum {
-    ISSUERS = LIMIT_DEVICE_CAS + 1, /* by generation, then the root */
+    ISSUERS = LIMIT_DEVICE_CAS + 2, /* by generation, then the mail CA, then the root */
     BACKDATE_S = 60 * 60,
     RESPONDER_LIFE_S = 2 * LIMIT_KEEPER_OCSP_LIFETIME_S,
     SUBJECT_MAX = 2,
@@ -71,6 +71,13 @@ static err_t *find_ca(const keyring_t *keys, const char *name, size_t *ret_at,
     size_t at = 0;
     while (at < keys->device_cas_n && !bytes_eq_str(wanted, keys->device_cas[at].name)) at++;
     bool root = bytes_eq_str(wanted, KEY_ROOT);
+    if (bytes_eq_str(wanted, KEY_MAIL_CA) && keys->mail_ca) {
+        *ret_at = ISSUERS - 2;
+        *ret_name = KEY_MAIL_CA;
+        *ret_cert = keys->mail_ca;
+        *ret_key = keys->mail_ca_key;
+        return NULL;
+    }
     if (!root && at == keys->device_cas_n) return err_new(ERR_NOT_FOUND, "there is no CA %s", name);
     const device_ca_t *ca = &keys->device_cas[root ? 0 : at];
     *ret_at = root ? ISSUERS - 1 : at;

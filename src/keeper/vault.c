@@ -58,6 +58,35 @@ static const char *const migrations[] = {
     " outcome TEXT NOT NULL,"
     " prev_hash BLOB NOT NULL,"
     " hash BLOB NOT NULL);",
+    /* Escrow. Each row of a record has a MAC under a key of the master key: see vault_escrow.c. */
+    "CREATE TABLE officers ("
+    " epoch INTEGER PRIMARY KEY,"
+    " record BLOB NOT NULL,"
+    " mac BLOB NOT NULL,"
+    " ms INTEGER NOT NULL);"
+    "CREATE TABLE escrow ("
+    " id BLOB NOT NULL,"
+    " version INTEGER NOT NULL,"
+    " object BLOB NOT NULL," /* encoded escrow_object_t */
+    " wrap INTEGER NOT NULL,"
+    " blob_hash BLOB NOT NULL,"
+    " epoch INTEGER NOT NULL," /* last dealt to by the keeper; 0: not yet */
+    " mac BLOB NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (id, version)) WITHOUT ROWID;"
+    "CREATE TABLE delivery ("
+    " id INTEGER PRIMARY KEY,"
+    " person TEXT NOT NULL,"
+    " holder TEXT NOT NULL," /* whose certificate: issued.owner */
+    " ms INTEGER NOT NULL);"
+    "CREATE INDEX delivery_by_person ON delivery(person, ms);"
+    "CREATE INDEX delivery_by_holder ON delivery(holder);"
+    "CREATE TABLE attempt ("
+    " id INTEGER PRIMARY KEY,"
+    " what TEXT NOT NULL,"
+    " who TEXT NOT NULL,"
+    " ms INTEGER NOT NULL);"
+    "CREATE INDEX attempt_by_who ON attempt(what, who, ms);",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {
@@ -136,7 +165,8 @@ static err_t *open_database(vault_t *vault, const char *dir, bool create) {
     atomic_store(&vault->certificates, (uint64_t)issued);
     TRY(vault_writer_prepare(vault));
     TRY(sql_open(path, false, &vault->reader));
-    return vault_reader_prepare(vault);
+    TRY(vault_reader_prepare(vault));
+    return vault_escrow_prepare(vault);
 }
 
 err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vault) {
@@ -156,6 +186,8 @@ err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vau
     TRY(take_lock(options->dir, &vault->lock_fd));
     TRY(kdf_hkdf(BYTES_NONE, secret_bytes(options->master), BYTES_LIT("coffer/v1/vault/key-wrap"),
                  32, &vault->wrap_key));
+    TRY(kdf_hkdf(BYTES_NONE, secret_bytes(options->master), BYTES_LIT("coffer/v1/vault/row-mac"),
+                 32, &vault->mac_key));
     TRY(open_database(vault, options->dir, create));
     *ret_vault = STEAL(vault);
     return NULL;
@@ -166,7 +198,9 @@ void vault_free(vault_t *vault) {
     vault_stop(vault);
     sql_close(vault->reader);
     sql_close(vault->writer);
+    mem_free(vault->escrow);
     secret_free(vault->wrap_key);
+    secret_free(vault->mac_key);
     fd_close(vault->lock_fd);
     (void)pthread_cond_destroy(&vault->queue_filled);
     (void)pthread_mutex_destroy(&vault->queue_lock);

@@ -92,6 +92,18 @@ typedef struct {
     uint8_t hash[32];
 } vault_head_t;
 
+/* Rows of another family of tables (vault_escrow.h), written with the operation's others. */
+typedef struct {
+    void *rows; /* owned by the operation; NULL: none */
+    /*
+     * On the writer's thread, inside the transaction; again if that was rolled back. What a rule
+     * forbids goes to *ret_refused, before anything is written.
+     */
+    err_t *(*write)(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused);
+    void (*committed)(void *rows); /* on the writer's thread; may be NULL */
+    void (*free)(void *rows);
+} vault_rows_t;
+
 typedef struct vault_op vault_op_t;
 
 /*
@@ -108,6 +120,7 @@ struct vault_op {
     vault_issued_t issued;
     vault_release_t release;
     vault_head_t head;
+    vault_rows_t rows;
     bool tally;     /* the log counts it, see vault_writer.c, when there was one like it just now */
     bool waits;     /* somebody waits for the commit; else it may take VAULT_LINGER_MS longer, and
                        is tried again when a commit fails */

@@ -37,11 +37,14 @@ typedef struct {
     const uint8_t *previous; /* VAULT_HASH_SIZE bytes */
 } vault_entry_t;
 
+typedef struct vault_escrow_sql vault_escrow_sql_t; /* vault_escrow.c */
+
 struct vault {
     const clk_t *clk;
     const rnd_t *rnd;
     int lock_fd;        /* flock: one keeper a vault */
     secret_t *wrap_key; /* AES-256-GCM, derived from the master key */
+    secret_t *mac_key;  /* HMAC-SHA256 over rows of records, the same */
 
     /* The writer's connection; before vault_start it is the main thread's. */
     sql_t *writer;
@@ -69,6 +72,8 @@ struct vault {
     pthread_mutex_t read_lock;
     sql_t *reader; /* guarded by read_lock, as the next two */
     sql_stmt_t *select_issued, *select_log;
+
+    vault_escrow_sql_t *escrow; /* statements of both connections, under the same rules */
 };
 
 /* SHA-256 over the entry's wire encoding (vault.c). `scratch` is cleared. */
@@ -77,5 +82,6 @@ err_t *vault_entry_hash(const vault_entry_t *entry, buf_t *scratch,
 /* Prepares the writer's and the reader's statements. */
 err_t *vault_writer_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
+err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
 
 #endif

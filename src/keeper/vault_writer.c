@@ -59,10 +59,12 @@ void vault_op_done(vault_op_t *op) {
     mem_free(op->release.kind);
     mem_free(op->release.command);
     mem_free(op->head.node);
+    if (op->rows.rows) op->rows.free(op->rows.rows);
     err_free(op->refused);
     op->issued = (vault_issued_t){0};
     op->release = (vault_release_t){0};
     op->head = (vault_head_t){0};
+    op->rows = (vault_rows_t){0};
     op->refused = NULL;
 }
 
@@ -250,6 +252,8 @@ static err_t *write_op(vault_t *vault, vault_op_t *op, batch_t *batch) {
     op->refused = NULL;
     if (op->release.device) TRY(write_release(vault, &op->release, batch, &op->refused));
     if (op->head.node) TRY(write_head(vault, &op->head, batch, &op->refused));
+    if (op->rows.rows && !op->refused)
+        TRY(op->rows.write(vault, op->rows.rows, batch->now_ms, &op->refused));
     if (op->issued.cert && !op->refused) TRY(write_issued(vault, &op->issued, batch));
     return write_log(vault, op, batch);
 }
@@ -357,6 +361,7 @@ static void answer_all(vault_op_t *ops) {
         ops = op->next;
         err_t *refused = op->refused;
         op->refused = NULL;
+        if (op->rows.rows && op->rows.committed && !refused) op->rows.committed(op->rows.rows);
         op->done(op, refused);
     }
 }

@@ -24,9 +24,9 @@ static void must(err_t *e) {
 
 static void remove_all(void) {
     static const char *const names[] = {
-        "vault/vault.db",       "vault/vault.db-wal",   "vault/vault.db-shm", "vault/lock",
-        "vault/master.key",     "tls/key.pem",          "tls/cert.pem",       "public/root.pem",
-        "public/device-ca.pem", "public/audit-key.pem",
+        "vault/vault.db",       "vault/vault.db-wal", "vault/vault.db-shm",   "vault/lock",
+        "vault/master.key",     "tls/key.pem",        "tls/cert.pem",         "public/root.pem",
+        "public/device-ca.pem", "public/mail-ca.pem", "public/audit-key.pem",
     };
     static const char *const dirs[] = {"vault", "tls", "public", "."};
     char path[128];

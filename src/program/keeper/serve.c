@@ -29,6 +29,7 @@ typedef struct {
     csr_cache_t *csrs;
     revocation_t *revocation;
     char *vault_dir;
+    cert_t *new_mail_ca; /* made at this start, or NULL */
 } keeper_state_t;
 
 typedef struct {
@@ -39,6 +40,7 @@ typedef struct {
 static void state_done(keeper_state_t *state) {
     csr_cache_free(state->csrs);
     revocation_free(state->revocation);
+    cert_free(state->new_mail_ca);
     keyring_free(state->keys);
     vault_free(state->vault);
     mem_free(state->vault_dir);
@@ -148,6 +150,7 @@ static err_t *serve(const keeper_state_t *state, service_t *service, control_t *
                     int signals) {
     CLEANUP(rpc_server_free) rpc_server_t *server = NULL;
     TRY(vault_start(state->vault));
+    if (state->new_mail_ca) TRY(mail_ca_record(state->vault, state->new_mail_ca));
     rpc_server_config_t config = {
         .ctx = service,
         .handle = on_request,
@@ -169,6 +172,7 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
     TRY(control_open(&control));
     TRY(block_signals(&signals));
     TRY(open_vault(dir, &state));
+    TRY(mail_ca_ensure(state.vault, dir, clk_real(), rnd_real(), &state.new_mail_ca));
     TRY(keyring_load(state.vault, &state.keys));
     TRY(csr_cache_new(&state.csrs));
     if (state.config.revocation_url)

@@ -15,9 +15,9 @@
 
 static void remove_tree(const char *dir) {
     static const char *const names[] = {
-        "vault/vault.db",       "vault/vault.db-wal",   "vault/vault.db-shm", "vault/lock",
-        "vault/master.key",     "tls/key.pem",          "tls/cert.pem",       "public/root.pem",
-        "public/device-ca.pem", "public/audit-key.pem", "coffer.conf",
+        "vault/vault.db",       "vault/vault.db-wal", "vault/vault.db-shm",   "vault/lock",
+        "vault/master.key",     "tls/key.pem",        "tls/cert.pem",         "public/root.pem",
+        "public/device-ca.pem", "public/mail-ca.pem", "public/audit-key.pem", "coffer.conf",
     };
     char path[160];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
