@@ -162,7 +162,7 @@ static void test_cert_profile__configuration(void **state) {
                    "subject = CN, UID\nsubject_required = CN, UID\nnames = none\n"
                    "[certificate-profile device-identity]\nvalidity = 2y\n",
                    &profiles));
-    assert_int_equal(profiles.n, 4);
+    assert_int_equal(profiles.n, 6);
     const cert_profile_t *vpn = cert_profiles_find(&profiles, "vpn");
     assert_non_null(vpn);
     assert_int_equal(vpn->rsa_min, 3072);
