@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/rnd.h"
+#include "crypto/cert_lint.h"
 #include "crypto/name.h"
 #include "crypto/pkey.h"
 
@@ -124,6 +125,8 @@ typedef struct {
     const char *ca_issuers_url;
     bool ocsp_nocheck; /* id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1 */
     const pkey_t *key; /* the subject's; needs no private part unless self-signed */
+    /* Rules that must hold before anything is signed, or it is ERR_DENIED: see cert_lint_demand. */
+    cert_lint_rules_t lint;
 } cert_spec_t;
 
 /* Serial number of CERT_SERIAL_SIZE random bytes, positive, always 20 bytes long. */

@@ -278,6 +278,7 @@ err_t *cert_issue(const cert_spec_t *spec, const cert_t *issuer, const pkey_t *i
     buf_init(&signature, LIMIT_RSA_BITS_MAX / 8);
     TRY(buf_reserve(&der, DER_ROOM));
     TRY(put_tbs(spec, issuer, spec->key ? spec->key : issuer_key, algorithm, &der));
+    TRY(cert_lint_demand(buf_bytes(&der), spec->lint));
     TRY_WRAP(signature_make(pkey_evp(issuer_key), md, buf_bytes(&der), &signature),
              "signing the certificate");
     TRY(buf_add(&der, algorithm));

@@ -35,6 +35,7 @@ typedef struct {
     const char *mtls_url;         /* of the listener that asks for client certificates, or "" */
     const char *scep_url;         /* what devices are told; default url + "/scep" */
     const char *identity_profile; /* certificate profile; "device-identity" */
+    const char *signing_profile;  /* another, of a certificate for mail; "" or NULL: none */
     const char *topic;            /* com.apple.mgmt.*; from the push certificate */
     int64_t access_rights;        /* 1..8191 */
     bool sign_message;            /* Mdm-Signature; false: mutual TLS by mtls_url */

@@ -149,6 +149,16 @@ err_t *enrol_check_person(db_conn_t *conn, arena_t *arena, const db_enrolment_t 
     return NULL;
 }
 
+err_t *enrol_identity_challenge(devices_t *devices, db_conn_t *conn, arena_t *arena,
+                                const db_enrolment_t *enrolment, const char *udid,
+                                buf_t *ret_challenge) {
+    name_entry_t subject[PAYLOAD_SUBJECT];
+    payload_grant_t grant = {.profile = devices->o.identity_profile, .names = "", .udid = udid};
+    payload_identity_subject(devices, enrolment->id, subject);
+    TRY(payload_subject_text(devices, arena, subject, PAYLOAD_SUBJECT, &grant.subject));
+    return payload_challenge(devices, conn, enrolment, &grant, ret_challenge);
+}
+
 /* ---- who signed ---- */
 
 /*

@@ -26,6 +26,10 @@ err_t *enrol_phase2(devices_t *devices, arena_t *arena, const enrol_attributes_t
 err_t *enrol_phase3(devices_t *devices, arena_t *arena, const enrol_attributes_t *attributes,
                     const cert_t *identity, const db_certificate_t *row, const char *peer,
                     device_answer_t *answer) WARN_UNUSED;
+/* A challenge for the identity: SCEP's subject is the organisation and the enrolment's id. */
+err_t *enrol_identity_challenge(devices_t *devices, db_conn_t *conn, arena_t *arena,
+                                const db_enrolment_t *enrolment, const char *udid,
+                                buf_t *ret_challenge) WARN_UNUSED;
 /* ERR_DENIED unless the enrolment may still go on. */
 err_t *enrol_check_expiry(const devices_t *devices, const db_enrolment_t *enrolment) WARN_UNUSED;
 /* ERR_DENIED when the person who enrols was disabled meanwhile. *ret_email (may be NULL) lies in

@@ -31,7 +31,7 @@ static err_t *identify(db_conn_t *conn, void *arg) {
     const audit_t *audit = x->devices->o.audit;
     bool found = false, changed = false;
     char actor[DEVICE_ACTOR];
-    const char *subject = NULL, *person = NULL;
+    const char *person = NULL;
     TRY(db_enrolments_by_challenge(conn, x->arena, BYTES_ARRAY(x->hash), &x->enrolment, &found));
     if (!found) return err_new(ERR_DENIED, "the challenge is not known here");
     TRY(enrol_check_expiry(x->devices, &x->enrolment));
@@ -39,8 +39,8 @@ static err_t *identify(db_conn_t *conn, void *arg) {
     TRY(db_enrolments_identify(conn, x->enrolment.id, a->udid, a->serial, a->product, a->version,
                                devices_now(x->devices), &changed));
     if (!changed) return why_not(x);
-    TRY(payload_subject_text(x->devices, x->arena, x->enrolment.id, &subject));
-    TRY(payload_challenge(x->devices, conn, &x->enrolment, a->udid, subject, &x->challenge));
+    TRY(enrol_identity_challenge(x->devices, conn, x->arena, &x->enrolment, a->udid,
+                                 &x->challenge));
     return audit_note(audit, conn, device_actor(a->udid, actor), "enrol.identify", x->enrolment.id,
                       "serial", a->serial, "product", a->product, "person", person, "peer", x->peer,
                       NULL);
@@ -52,8 +52,15 @@ static err_t *build_profile(const identify_t *x, plist_t *profile) {
                        "Device identity", NULL));
     TRY(plist_set_array(profile, "PayloadContent", &content));
     TRY(plist_array_add_dict(content, &scep));
-    return payload_scep(x->devices, scep, "coffer.enrol.identity.scep", x->enrolment.id,
-                        buf_bytes(&x->challenge), NULL);
+    name_entry_t subject[PAYLOAD_SUBJECT];
+    payload_identity_subject(x->devices, x->enrolment.id, subject);
+    return payload_scep(x->devices, scep,
+                        &(payload_scep_t){.suffix = "coffer.enrol.identity.scep",
+                                          .display_name = "Device identity",
+                                          .subject = subject,
+                                          .subject_n = PAYLOAD_SUBJECT,
+                                          .usage = PAYLOAD_SCEP_BOTH,
+                                          .challenge = buf_bytes(&x->challenge)});
 }
 
 static err_t *run(identify_t *x, device_answer_t *answer) {

@@ -5,6 +5,7 @@
  * worker thread of coffer-web.
  */
 #include "audit/note.h"
+#include "base/mem.h"
 #include "device/enrol_internal.h"
 #include "device/payload.h"
 
@@ -15,8 +16,30 @@ typedef struct {
     const db_certificate_t *row;
     const char *peer;
     db_enrolment_t enrolment;
-    buf_t challenge; /* for SCEP */
+    const char *mailbox;     /* of the person who enrols */
+    buf_t challenge;         /* for SCEP */
+    buf_t signing_challenge; /* for the other one, if there is a signing profile */
 } deliver_t;
+
+#define SUFFIX_IDENTITY "coffer.mdm.scep"
+#define SUFFIX_SIGNING  "coffer.mail.signing"
+
+static bool wants_signing(const deliver_t *x) {
+    const char *profile = x->devices->o.signing_profile;
+    return profile && profile[0];
+}
+
+/* The second certificate: the person's, for mail that is signed on this device. */
+static err_t *signing_challenge(db_conn_t *conn, deliver_t *x) {
+    name_entry_t subject;
+    CLEANUP(mem_free) char *names = mem_printf("email:%s", x->mailbox);
+    if (!names) return err_nomem();
+    payload_grant_t grant = {
+        .profile = x->devices->o.signing_profile, .names = names, .udid = x->attributes->udid};
+    payload_mail_subject(x->mailbox, &subject);
+    TRY(payload_subject_text(x->devices, x->arena, &subject, 1, &grant.subject));
+    return payload_challenge(x->devices, conn, &x->enrolment, &grant, &x->signing_challenge);
+}
 
 static err_t *check(const deliver_t *x) {
     const db_enrolment_t *e = &x->enrolment;
@@ -34,20 +57,53 @@ static err_t *deliver(db_conn_t *conn, void *arg) {
     deliver_t *x = arg;
     bool found = false;
     char actor[DEVICE_ACTOR];
-    const char *subject = NULL;
     if (!x->row->enrolment_id[0])
         return err_new(ERR_DENIED, "the identity was not made by an enrolment");
     TRY(db_enrolments_by_id(conn, x->arena, x->row->enrolment_id, &x->enrolment, &found));
     if (!found) return err_new(ERR_DENIED, "the enrolment is gone");
     TRY(check(x));
-    TRY(enrol_check_person(conn, x->arena, &x->enrolment, NULL));
-    TRY(payload_subject_text(x->devices, x->arena, x->enrolment.id, &subject));
-    TRY(payload_challenge(x->devices, conn, &x->enrolment, x->attributes->udid, subject,
-                          &x->challenge));
+    TRY(enrol_check_person(conn, x->arena, &x->enrolment, &x->mailbox));
+    TRY(enrol_identity_challenge(x->devices, conn, x->arena, &x->enrolment, x->attributes->udid,
+                                 &x->challenge));
+    if (wants_signing(x)) TRY(signing_challenge(conn, x));
     TRY(db_enrolments_set_state(conn, x->enrolment.id, "delivered"));
     return audit_note(x->devices->o.audit, conn, device_actor(x->attributes->udid, actor),
                       "enrol.deliver", x->enrolment.id, "identity", x->row->serial, "peer", x->peer,
                       NULL);
+}
+
+static err_t *add_identity(const deliver_t *x, plist_t *array, char ret_uuid[TEXT_UUID_SIZE]) {
+    plist_t *dict = NULL;
+    name_entry_t subject[PAYLOAD_SUBJECT];
+    payload_identity_subject(x->devices, x->enrolment.id, subject);
+    TRY(payload_stable_uuid(x->devices, SUFFIX_IDENTITY, x->enrolment.id, ret_uuid));
+    TRY(plist_array_add_dict(array, &dict));
+    return payload_scep(x->devices, dict,
+                        &(payload_scep_t){.suffix = SUFFIX_IDENTITY,
+                                          .display_name = "Device identity",
+                                          .subject = subject,
+                                          .subject_n = PAYLOAD_SUBJECT,
+                                          .usage = PAYLOAD_SCEP_BOTH,
+                                          .challenge = buf_bytes(&x->challenge),
+                                          .uuid = ret_uuid});
+}
+
+static err_t *add_signing(const deliver_t *x, plist_t *array) {
+    plist_t *dict = NULL;
+    name_entry_t subject;
+    char uuid[TEXT_UUID_SIZE];
+    payload_mail_subject(x->mailbox, &subject);
+    TRY(payload_stable_uuid(x->devices, SUFFIX_SIGNING, x->enrolment.id, uuid));
+    TRY(plist_array_add_dict(array, &dict));
+    return payload_scep(x->devices, dict,
+                        &(payload_scep_t){.suffix = SUFFIX_SIGNING,
+                                          .display_name = "Mail signature",
+                                          .subject = &subject,
+                                          .subject_n = 1,
+                                          .mailbox = x->mailbox,
+                                          .usage = PAYLOAD_SCEP_SIGN,
+                                          .challenge = buf_bytes(&x->signing_challenge),
+                                          .uuid = uuid});
 }
 
 /* What will be encrypted: the array as a property list of its own. */
@@ -64,9 +120,8 @@ static err_t *build_payloads(const deliver_t *x, buf_t *out) {
     TRY(plist_array_add_dict(array, &dict));
     TRY(payload_certificate(devices, dict, "com.apple.security.pkcs1", "coffer.mdm.device-ca",
                             pki_device_ca(devices->o.pki)));
-    TRY(plist_array_add_dict(array, &dict));
-    TRY(payload_scep(devices, dict, "coffer.mdm.scep", x->enrolment.id, buf_bytes(&x->challenge),
-                     identity));
+    TRY(add_identity(x, array, identity));
+    if (wants_signing(x)) TRY(add_signing(x, array));
     TRY(plist_array_add_dict(array, &dict));
     TRY(payload_mdm(devices, dict, identity));
     return plist_write(array, out);
@@ -106,7 +161,9 @@ err_t *enrol_phase3(devices_t *devices, arena_t *arena, const enrol_attributes_t
     deliver_t x = {
         .devices = devices, .arena = arena, .attributes = attributes, .row = row, .peer = peer};
     buf_init_secret(&x.challenge, LIMIT_SCEP_CHALLENGE);
+    buf_init_secret(&x.signing_challenge, LIMIT_SCEP_CHALLENGE);
     err_t *e = run(&x, identity, answer);
     buf_done(&x.challenge);
+    buf_done(&x.signing_challenge);
     return e;
 }

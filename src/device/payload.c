@@ -5,8 +5,14 @@
 
 #include "base/mem.h"
 #include "crypto/csr.h"
+#include "crypto/digest.h"
 
-enum { SCEP_KEY_BITS = 2048, SCEP_USAGE_BOTH = 5, SCEP_RETRIES = 3, SCEP_RETRY_DELAY_S = 10 };
+enum { COMMON_NAME_MAX = 64 /* characters */ };
+
+#define TYPE_EMAIL "emailAddress"
+#define OID_EMAIL  "1.2.840.113549.1.9.1"
+
+enum { SCEP_KEY_BITS = 2048, SCEP_RETRIES = 3, SCEP_RETRY_DELAY_S = 10 };
 
 err_t *payload_common(const devices_t *devices, plist_t *dict, const char *type, const char *suffix,
                       const char *display_name, char ret_uuid[TEXT_UUID_SIZE]) {
@@ -32,35 +38,69 @@ static err_t *add_subject_entry(plist_t *subject, const char *type, const char *
     return plist_array_add_string(pair, value);
 }
 
-err_t *payload_scep(const devices_t *devices, plist_t *dict, const char *suffix,
-                    const char *common_name, bytes_t challenge, char ret_uuid[TEXT_UUID_SIZE]) {
-    plist_t *content = NULL, *subject = NULL;
-    TRY(payload_common(devices, dict, "com.apple.security.scep", suffix, "Device identity",
-                       ret_uuid));
+err_t *payload_stable_uuid(const devices_t *devices, const char *suffix, const char *enrolment_id,
+                           char ret_uuid[TEXT_UUID_SIZE]) {
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    CLEANUP(mem_free)
+    char *text = mem_printf("payload %s.%s of %s", devices->reverse_host, suffix, enrolment_id);
+    if (!text) return err_nomem();
+    TRY(digest_sha256(bytes_str(text), hash));
+    (void)text_uuid(hash, ret_uuid);
+    return NULL;
+}
+
+/* Apple has short names for a few types; the others are given by number. */
+static err_t *add_subject(plist_t *content, const payload_scep_t *scep) {
+    plist_t *subject = NULL;
+    TRY(plist_set_array(content, "Subject", &subject));
+    for (size_t i = 0; i < scep->subject_n; i++) {
+        const char *type = scep->subject[i].type;
+        bool email = strcmp(type, TYPE_EMAIL) == 0;
+        TRY(add_subject_entry(subject, email ? OID_EMAIL : type, scep->subject[i].value));
+    }
+    if (!scep->mailbox) return NULL;
+    plist_t *names = NULL;
+    TRY(plist_set_dict(content, "SubjectAltName", &names));
+    return plist_set_string(names, "rfc822Name", scep->mailbox);
+}
+
+err_t *payload_scep(const devices_t *devices, plist_t *dict, const payload_scep_t *scep) {
+    plist_t *content = NULL;
+    TRY(payload_common(devices, dict, "com.apple.security.scep", scep->suffix, scep->display_name,
+                       NULL));
+    if (scep->uuid) TRY(plist_set_string(dict, "PayloadUUID", scep->uuid));
     TRY(plist_set_dict(dict, "PayloadContent", &content));
     TRY(plist_set_string(content, "URL", devices->o.scep_url));
     TRY(plist_set_string(content, "Name", "device-ca"));
-    TRY(plist_set_array(content, "Subject", &subject));
-    TRY(add_subject_entry(subject, "O", devices->o.organisation));
-    TRY(add_subject_entry(subject, "CN", common_name));
-    TRY(plist_set_bytes_string(content, "Challenge", challenge));
+    TRY(add_subject(content, scep));
+    TRY(plist_set_bytes_string(content, "Challenge", scep->challenge));
     TRY(plist_set_int(content, "Keysize", SCEP_KEY_BITS)); /* the default is 1024 */
     TRY(plist_set_string(content, "Key Type", "RSA"));
-    TRY(plist_set_int(content, "Key Usage", SCEP_USAGE_BOTH));
+    TRY(plist_set_int(content, "Key Usage", scep->usage));
     TRY(plist_set_int(content, "Retries", SCEP_RETRIES));
     TRY(plist_set_int(content, "RetryDelay", SCEP_RETRY_DELAY_S));
     TRY(plist_set_data(content, "CAFingerprint", BYTES_ARRAY(devices->ca_sha1)));
     return plist_set_bool(content, "KeyIsExtractable", false);
 }
 
+void payload_identity_subject(const devices_t *devices, const char *common_name,
+                              name_entry_t ret_subject[PAYLOAD_SUBJECT]) {
+    ret_subject[0] = (name_entry_t){"O", devices->o.organisation};
+    ret_subject[1] = (name_entry_t){"CN", common_name};
+}
+
+void payload_mail_subject(const char *mailbox, name_entry_t *ret_subject) {
+    bool fits = strlen(mailbox) <= COMMON_NAME_MAX;
+    *ret_subject = (name_entry_t){fits ? "CN" : TYPE_EMAIL, mailbox};
+}
+
 /*
  * The challenge is bound to the subject as text, and its escaping is OpenSSL's own: so it is read
  * off a throw-away request with the same names.
  */
-err_t *payload_subject_text(const devices_t *devices, arena_t *arena, const char *common_name,
-                            const char **ret_text) {
-    const name_entry_t subject[] = {{"O", devices->o.organisation}, {"CN", common_name}};
-    const csr_spec_t spec = {.subject = subject, .subject_n = 2};
+err_t *payload_subject_text(const devices_t *devices, arena_t *arena, const name_entry_t *subject,
+                            size_t subject_n, const char **ret_text) {
+    const csr_spec_t spec = {.subject = subject, .subject_n = subject_n};
     CLEANUP(csr_free) csr_t *csr = NULL;
     CLEANUP(buf_done) buf_t der;
     buf_init(&der, LIMIT_CSR_BYTES);
@@ -70,12 +110,12 @@ err_t *payload_subject_text(const devices_t *devices, arena_t *arena, const char
 }
 
 err_t *payload_challenge(devices_t *devices, db_conn_t *conn, const db_enrolment_t *enrolment,
-                         const char *udid, const char *subject, buf_t *ret_challenge) {
-    const pki_challenge_t spec = {.profile = devices->o.identity_profile,
-                                  .subject = subject,
-                                  .names = "",
+                         const payload_grant_t *grant, buf_t *ret_challenge) {
+    const pki_challenge_t spec = {.profile = grant->profile,
+                                  .subject = grant->subject,
+                                  .names = grant->names,
                                   .enrolment_id = enrolment->id,
-                                  .device_udid = udid,
+                                  .device_udid = grant->udid,
                                   .created_by = "enrolment"};
     return pki_challenge_add(devices->o.pki, conn, &spec, ret_challenge);
 }

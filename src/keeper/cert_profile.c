@@ -205,10 +205,49 @@ static err_t *check_wishes(const cert_profile_t *profile, const csr_t *csr) {
     return NULL;
 }
 
+/* ---- mail ---- */
+
+static bool domain_allowed(const cert_profile_t *profile, bytes_t mailbox) {
+    bytes_t domain = bytes_from(mailbox, bytes_find(mailbox, '@') + 1);
+    for (size_t i = 0; i < profile->mail_domains_n; i++)
+        if (text_eq_fold(domain, bytes_str(profile->mail_domains[i]))) return true;
+    return profile->mail_domains_n == 0;
+}
+
+static err_t *check_mailboxes(const cert_profile_t *profile, const san_entry_t *names,
+                              size_t names_n) {
+    size_t mailboxes = 0;
+    for (size_t i = 0; i < names_n; i++) {
+        if (names[i].kind != SAN_EMAIL) continue;
+        mailboxes++;
+        if (!domain_allowed(profile, bytes_str(names[i].value)))
+            return err_new(ERR_DENIED, "profile %s, rule mail_domains: not for %s", profile->name,
+                           names[i].value);
+    }
+    bool mail = profile->purpose == CERT_PROFILE_SIGN || profile->purpose == CERT_PROFILE_ENCRYPT;
+    if (mail && !mailboxes)
+        return err_new(ERR_DENIED, "profile %s, rule purpose: a mailbox must be named",
+                       profile->name);
+    return NULL;
+}
+
+err_t *cert_profile_usage(const cert_profile_t *profile, const pkey_t *key, unsigned *ret_usage) {
+    unsigned usage = profile->key_usage;
+    if (pkey_kind(key) == PKEY_RSA) usage &= ~(unsigned)KEY_USAGE_KEY_AGREEMENT;
+    else usage &= ~(unsigned)(KEY_USAGE_KEY_ENCIPHERMENT | KEY_USAGE_DATA_ENCIPHERMENT);
+    unsigned needed = KEY_USAGE_KEY_ENCIPHERMENT | KEY_USAGE_KEY_AGREEMENT;
+    if (!usage || (profile->purpose == CERT_PROFILE_ENCRYPT && !(usage & needed)))
+        return err_new(ERR_DENIED, "profile %s, rule key_usage: nothing in it is for a %s key",
+                       profile->name, pkey_kind_name(pkey_kind(key)));
+    *ret_usage = usage;
+    return NULL;
+}
+
 err_t *cert_profile_check(const cert_profile_t *profile, const csr_t *csr, const san_entry_t *names,
                           size_t names_n) {
     TRY(cert_profile_check_key(profile, csr_key(csr)));
     TRY(check_wishes(profile, csr));
     TRY(check_subject(profile, csr));
-    return check_names(profile, csr, names, names_n);
+    TRY(check_names(profile, csr, names, names_n));
+    return check_mailboxes(profile, names, names_n);
 }

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "keeper/cert_profile_purpose.h"
 
 typedef struct {
     const char *name;
@@ -40,84 +41,6 @@ static const struct {
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { VALIDITY_MIN_S = 60 * 60, YEAR_S = 365 * 24 * 60 * 60, VALIDITY_MAX_YEARS = 30 };
-
-/* ---- built in ---- */
-
-static void set_text(char out[CERT_PROFILE_TEXT + 1], const char *text) {
-    size_t n = strnlen(text, CERT_PROFILE_TEXT);
-    memcpy(out, text, n);
-    out[n] = '\0';
-}
-
-static void allow_subject(cert_profile_t *profile, const char *type, bool required) {
-    cert_profile_attribute_t *attribute = &profile->subject[profile->subject_n++];
-    set_text(attribute->type, type);
-    attribute->required = required;
-}
-
-static void make_device_identity(cert_profile_t *profile) {
-    static const char *const subject[] = {"O", "OU", "UID", "serialNumber", "emailAddress",
-                                          "C", "L",  "ST"};
-    *profile = (cert_profile_t){
-        .ca = CERT_PROFILE_DEVICE_CA,
-        .rsa_min = 2048,
-        .rsa_max = 4096,
-        .validity_s = YEAR_S,
-        .key_usage = KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_KEY_ENCIPHERMENT,
-        .ekus_n = 1,
-        .names = 1U << SAN_EMAIL | 1U << SAN_DNS | 1U << SAN_URI | 1U << SAN_UPN,
-    };
-    set_text(profile->name, "device-identity");
-    set_text(profile->ekus[0], OID_EKU_CLIENT_AUTH);
-    allow_subject(profile, "CN", true);
-    for (size_t i = 0; i < COUNT(subject); i++) allow_subject(profile, subject[i], false);
-}
-
-static void make_tls_server(cert_profile_t *profile) {
-    make_device_identity(profile);
-    set_text(profile->name, "tls-server");
-    profile->ca = CERT_PROFILE_ROOT_CA;
-    profile->p256 = profile->p384 = true;
-    /* The longest that browsers and Apple's systems take from a public CA is a good rule here too.
-     */
-    profile->validity_s = (int64_t)397 * 24 * 60 * 60;
-    set_text(profile->ekus[0], OID_EKU_SERVER_AUTH);
-    profile->names = 1U << SAN_DNS | 1U << SAN_IP;
-}
-
-/* What a person's mail is encrypted to: never signs (RFC 8551 section 4.4.2). */
-static void make_mail_encrypt(cert_profile_t *profile) {
-    make_device_identity(profile);
-    set_text(profile->name, "mail-encrypt");
-    profile->ca = CERT_PROFILE_MAIL_CA;
-    profile->rsa_min = profile->rsa_max = 3072;
-    profile->validity_s = (int64_t)2 * YEAR_S;
-    profile->key_usage = KEY_USAGE_KEY_ENCIPHERMENT;
-    set_text(profile->ekus[0], OID_EKU_EMAIL_PROTECTION);
-    profile->names = 1U << SAN_EMAIL;
-}
-
-static void make_mail_encrypt_p256(cert_profile_t *profile) {
-    make_mail_encrypt(profile);
-    set_text(profile->name, "mail-encrypt-p256");
-    profile->rsa_min = profile->rsa_max = 0;
-    profile->p256 = true;
-    profile->key_usage = KEY_USAGE_KEY_AGREEMENT;
-}
-
-err_t *cert_profiles_builtin(cert_profiles_t *ret_profiles) {
-    cert_profiles_t profiles = {mem_array(CERT_PROFILE_COUNT, sizeof(cert_profile_t)), 5};
-    if (!profiles.items) return err_nomem();
-    make_device_identity(&profiles.items[0]);
-    make_device_identity(&profiles.items[1]);
-    set_text(profiles.items[1].name, "scep-client");
-    profiles.items[1].p256 = true;
-    make_tls_server(&profiles.items[2]);
-    make_mail_encrypt(&profiles.items[3]);
-    make_mail_encrypt_p256(&profiles.items[4]);
-    *ret_profiles = profiles;
-    return NULL;
-}
 
 /* ---- from the configuration ---- */
 
@@ -206,7 +129,7 @@ static err_t *read_ekus(conf_t *conf, const char *section, cert_profile_t *profi
         size_t k = 0;
         while (k < COUNT(eku_words) && !bytes_eq_str(item, eku_words[k].name)) k++;
         if (k < COUNT(eku_words)) {
-            set_text(out, eku_words[k].value);
+            cert_profile_set_text(out, eku_words[k].value);
         } else if (is_oid(item)) {
             memcpy(out, item.p, item.n);
             out[item.n] = '\0';
@@ -287,10 +210,67 @@ static err_t *read_web_keys(conf_t *conf, const char *section) {
     return conf_get_string(conf, section, "old_ciphers", NULL, &text);
 }
 
+/* Another purpose than the one it had begins anew with that purpose's defaults. */
+static err_t *read_purpose(conf_t *conf, const char *section, cert_profile_t *profile) {
+    static const char *const purposes[] = {"auth", "sign", "encrypt", "server", NULL};
+    char name[CERT_PROFILE_TEXT + 1];
+    size_t purpose = 0;
+    TRY(conf_get_choice(conf, section, "purpose", purposes, (size_t)profile->purpose, &purpose));
+    if (purpose == (size_t)profile->purpose) return NULL;
+    memcpy(name, profile->name, sizeof name);
+    cert_profile_begin((cert_profile_purpose_t)purpose, name, profile);
+    return NULL;
+}
+
+static err_t *read_rules(conf_t *conf, const char *section, cert_profile_t *profile) {
+    static const char *const names[] = {"rfc5280", "smime-strict", "smime-multipurpose", NULL};
+    static const cert_lint_rules_t values[] = {CERT_LINT_RFC5280, CERT_LINT_SMIME_STRICT,
+                                               CERT_LINT_SMIME_MULTIPURPOSE};
+    size_t i = 0, was = 0;
+    while (values[was] != profile->rules) was++;
+    TRY(conf_get_choice(conf, section, "rules", names, was, &i));
+    if (i != was) cert_profile_set_rules(profile, values[i]);
+    return NULL;
+}
+
+static err_t *read_policies(conf_t *conf, const char *section, cert_profile_t *profile) {
+    const char *text = NULL;
+    TRY(conf_get_string(conf, section, "policies", NULL, &text));
+    if (!text) return NULL;
+    bytes_t list, item;
+    TRY(conf_get_list(conf, section, "policies", NULL, &list));
+    profile->policies_n = 0;
+    while (conf_list_next(&list, &item)) {
+        if (bytes_eq_str(item, "none")) continue;
+        if (profile->policies_n == CERT_PROFILE_POLICIES)
+            return err_new(ERR_LIMIT, "[%s] policies: more than %d", section,
+                           CERT_PROFILE_POLICIES);
+        if (!is_oid(item)) return bad_word(section, "policies", item, "a dotted OID, none");
+        char *out = profile->policies[profile->policies_n++];
+        memcpy(out, item.p, item.n);
+        out[item.n] = '\0';
+    }
+    return NULL;
+}
+
+static err_t *read_domains(conf_t *conf, const char *section, cert_profile_t *profile) {
+    bytes_t list, item;
+    TRY(conf_get_list(conf, section, "mail_domains", NULL, &list));
+    while (conf_list_next(&list, &item)) {
+        if (profile->mail_domains_n == CERT_PROFILE_ITEMS || item.n > CERT_PROFILE_TEXT)
+            return err_new(ERR_LIMIT, "[%s] mail_domains: too many or too long", section);
+        char *out = profile->mail_domains[profile->mail_domains_n++];
+        memcpy(out, item.p, item.n);
+        out[item.n] = '\0';
+    }
+    return NULL;
+}
+
 static err_t *read_profile(conf_t *conf, const char *section, cert_profile_t *profile) {
     /* in the order of cert_profile_ca_t */
     static const char *const cas[] = {"device", "root", "mail", NULL};
     size_t ca = 0;
+    TRY(read_purpose(conf, section, profile));
     TRY(conf_get_choice(conf, section, "ca", cas, (size_t)profile->ca, &ca));
     profile->ca = (cert_profile_ca_t)ca;
     TRY(conf_get_duration(conf, section, "validity", VALIDITY_MIN_S,
@@ -301,7 +281,12 @@ static err_t *read_profile(conf_t *conf, const char *section, cert_profile_t *pr
     TRY(read_usage(conf, section, profile));
     TRY(read_ekus(conf, section, profile));
     TRY(read_subject(conf, section, profile));
-    return read_names(conf, section, profile);
+    TRY(read_names(conf, section, profile));
+    TRY(read_rules(conf, section, profile));
+    TRY(read_policies(conf, section, profile));
+    TRY(read_domains(conf, section, profile));
+    TRY_WRAP(cert_profile_purpose_check(profile), "[%s]", section);
+    return NULL;
 }
 
 static err_t *slot_for(cert_profiles_t *profiles, const char *section, const char *name,
@@ -313,8 +298,7 @@ static err_t *slot_for(cert_profiles_t *profiles, const char *section, const cha
             return err_new(ERR_LIMIT, "more than %d certificate profiles", CERT_PROFILE_COUNT);
         if (strlen(name) > CERT_PROFILE_TEXT || !text_printable(bytes_str(name)))
             return err_new(ERR_INVALID, "[%s]: the name is too long or not printable", section);
-        make_device_identity(&profiles->items[i]);
-        set_text(profiles->items[i].name, name);
+        cert_profile_begin(CERT_PROFILE_AUTH, name, &profiles->items[i]);
         profiles->n++;
     }
     *ret_profile = &profiles->items[i];

@@ -7,7 +7,7 @@
 #include "crypto/p12.h"
 #include "keeper/intent_escrow.h"
 
-enum { HOUR_MS = 3600 * 1000, SUBJECT = 3 };
+enum { COMMON_NAME_MAX = 64 /* characters, RFC 5280 A.1 */, HOUR_MS = 3600 * 1000, SUBJECT = 3 };
 #define ATTEMPT_IMPORT "import" /* in the vault's table of attempts */
 
 /* ---- what both do ---- */
@@ -62,9 +62,13 @@ static err_t *certify(const keeper_core_t *core, const cert_profile_t *profile, 
     const char *organisation = cert_subject_get(core->keys->root, "O");
     name_entry_t subject[SUBJECT];
     size_t n = 0;
+    san_entry_t mailbox = {SAN_EMAIL, email};
+    if (profile->rules != CERT_LINT_RFC5280) { /* mailbox-validated: SMBR 7.1.4.2.3 */
+        name_entry_t only = {strlen(email) <= COMMON_NAME_MAX ? "CN" : "emailAddress", email};
+        return intent_issue_cert(core, profile, key, &only, 1, &mailbox, 1, ret_cert);
+    }
     if (organisation) subject[n++] = (name_entry_t){"O", organisation};
     subject[n++] = (name_entry_t){"CN", name[0] ? name : email};
-    san_entry_t mailbox = {SAN_EMAIL, email};
     return intent_issue_cert(core, profile, key, subject, n, &mailbox, 1, ret_cert);
 }
 

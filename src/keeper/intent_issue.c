@@ -65,8 +65,11 @@ err_t *intent_issue_cert(const keeper_core_t *core, const cert_profile_t *profil
     issuer_t ca = issuer_of(core->keys, profile);
     uint8_t serial[CERT_SERIAL_SIZE];
     TRY(cert_serial_random(core->rnd, serial));
-    const char *ekus[CERT_PROFILE_ITEMS];
+    const char *ekus[CERT_PROFILE_ITEMS], *policies[CERT_PROFILE_POLICIES];
     for (size_t i = 0; i < profile->ekus_n; i++) ekus[i] = profile->ekus[i];
+    for (size_t i = 0; i < profile->policies_n; i++) policies[i] = profile->policies[i];
+    unsigned usage = 0;
+    TRY(cert_profile_usage(profile, key, &usage));
     CLEANUP(urls_done) urls_t urls = {0};
     TRY(find_urls(core, profile, &urls));
     int64_t now = clk_unix(core->clk), end = now + profile->validity_s;
@@ -78,9 +81,12 @@ err_t *intent_issue_cert(const keeper_core_t *core, const cert_profile_t *profil
         .serial = BYTES_ARRAY(serial),
         .not_before = now - BACKDATE_S,
         .not_after = end < cert_not_after(ca.cert) ? end : cert_not_after(ca.cert),
-        .key_usage = profile->key_usage,
+        .key_usage = usage,
         .ekus = ekus,
         .ekus_n = profile->ekus_n,
+        .policies = policies,
+        .policies_n = profile->policies_n,
+        .lint = profile->rules,
         .crl_url = urls.crl,
         .ocsp_url = urls.ocsp,
         .ca_issuers_url = urls.ca,

@@ -29,6 +29,7 @@ err_t *own_cert_issue(const own_issuer_t *by, const char *role, int64_t validity
         spec.not_before = cert_not_before(by->issuer);
     if (by->issuer && spec.not_after > cert_not_after(by->issuer))
         spec.not_after = cert_not_after(by->issuer);
+    spec.lint = CERT_LINT_RFC5280;
     TRY_WRAP(cert_issue(&spec, by->issuer, by->issuer_key, ret_cert), "%s", role);
     return NULL;
 }

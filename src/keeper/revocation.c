@@ -215,7 +215,8 @@ static err_t *certify(const cert_t *ca, const pkey_t *ca_key, const pkey_t *key,
         .key_usage = KEY_USAGE_DIGITAL_SIGNATURE,
         .ekus = ekus,
         .ekus_n = 1,
-        .ocsp_nocheck = true, /* it lives too short to be worth a list */
+        .ocsp_nocheck = true,
+        .lint = CERT_LINT_RFC5280, /* it lives too short to be worth a list */
         .key = key,
     };
     if (spec.not_before < cert_not_before(ca)) spec.not_before = cert_not_before(ca);

@@ -70,6 +70,23 @@ err_t *scep_check_profile_algorithms(scep_exchange_t *x, const char *profile) {
         x->cipher ? x->cipher : "?", cms_digest_name(cms_signed_digest(x->request.message)));
 }
 
+/*
+ * Mail certificates name the mailbox of the person they are for, as it is now: also when one is
+ * renewed. A grant that an admin made for nobody in particular names what the admin said.
+ */
+err_t *scep_check_mailboxes(scep_exchange_t *x, const char *email) {
+    bytes_t rest = bytes_str(x->grant.names), field;
+    if (!listed(x->pki->o.mail_profiles, x->grant.profile) || !x->grant.person_id[0]) return NULL;
+    while (text_split(&rest, ' ', &field)) {
+        if (!bytes_starts(field, BYTES_LIT("email:"))) continue;
+        if (!text_eq_fold(bytes_from(field, 6), bytes_str(email)))
+            return SCEP_NO(x, SCEP_FAIL_BAD_REQUEST, NEXT_PROFILE,
+                           "the mailbox of profile %s is not the person's, %s", x->grant.profile,
+                           email);
+    }
+    return NULL;
+}
+
 bool pki_needs_approval(const pki_t *pki, const char *profile) {
     return listed(pki->o.manual_profiles, profile);
 }

@@ -30,6 +30,7 @@ typedef struct {
     const char *owner;
     const char *enrolment_id;
     const char *person_id;
+    const char *email; /* the person's; "" without one */
     const char *udid;
     bytes_t challenge_hash; /* none: already used, or a renewal */
     bytes_t renewed_from;   /* none: no renewal */
@@ -77,6 +78,8 @@ err_t *scep_check_algorithms(scep_exchange_t *x) WARN_UNUSED;
 err_t *scep_check_times(scep_exchange_t *x) WARN_UNUSED;
 /* Whether the profile takes the message's algorithms. ERR_DENIED. */
 err_t *scep_check_profile_algorithms(scep_exchange_t *x, const char *profile) WARN_UNUSED;
+/* Whether a mail certificate's mailboxes are this person's (the grant's). ERR_DENIED. */
+err_t *scep_check_mailboxes(scep_exchange_t *x, const char *email) WARN_UNUSED;
 /* Seconds since 1970 of a signingTime (UTCTime or GeneralizedTime, RFC 5652 section 11.3). */
 err_t *scep_parse_time(int tag, bytes_t text, int64_t *ret_unix) WARN_UNUSED;
 

@@ -101,6 +101,7 @@ static err_t *check_challenge(scep_exchange_t *x, const challenge_t *c) {
                        .owner = c->row.enrolment_id[0] ? c->row.enrolment_id : c->row.created_by,
                        .enrolment_id = c->row.enrolment_id,
                        .person_id = c->enrolment_found ? c->enrolment.person_id : "",
+                       .email = c->person_found ? c->person.email : "",
                        .udid = c->row.device_udid,
                        .challenge_hash = BYTES_ARRAY(x->hash)};
     if (c->row.enrolment_id[0] && !c->enrolment_found)
@@ -115,6 +116,7 @@ static err_t *check_challenge(scep_exchange_t *x, const challenge_t *c) {
     if (c->row.subject[0] && strcmp(c->row.subject, subject) != 0)
         return SCEP_NO(x, SCEP_FAIL_BAD_REQUEST, NEXT_STOP,
                        "the challenge is for the subject %s, not for %s", c->row.subject, subject);
+    TRY(scep_check_mailboxes(x, x->grant.email));
     return pki_names_check(x->csr, c->row.sans);
 }
 

@@ -38,6 +38,7 @@ static err_t *check_holder(db_conn_t *conn, scep_exchange_t *x, const db_certifi
         if (!found || person.disabled)
             return SCEP_NO(x, SCEP_FAIL_BAD_REQUEST, NEXT_STOP,
                            "the person of certificate %s is disabled", old->serial);
+        x->grant.email = person.email;
     }
     TRY(pki_device_of(conn, x->arena, old->fingerprint, &device, &found));
     if (found && strcmp(device.state, "removed") == 0)
@@ -61,6 +62,7 @@ static err_t *check_old(db_conn_t *conn, void *arg) {
                               .names = "",
                               .enrolment_id = old.enrolment_id,
                               .person_id = old.person_id,
+                              .email = "",
                               .udid = "",
                               .renewed_from = old.fingerprint};
     if (old.revoked_ms)
@@ -141,5 +143,6 @@ err_t *scep_renew_check(scep_exchange_t *x) {
     TRY(db_read(x->pki->o.db, check_old, x));
     TRY(check_same(x));
     TRY(take_names(x));
+    TRY(scep_check_mailboxes(x, x->grant.email));
     return take_owner(x);
 }

@@ -35,6 +35,7 @@ static const command_t *const commands[] = {
     &CMD_CERT_SHOW,
     &CMD_CERT_REVOKE,
     &CMD_CERT_LISTS,
+    &CMD_CERT_LINT,
     &CMD_CERT_PENDING,
     &CMD_CERT_APPROVE,
     &CMD_CERT_DENY,

@@ -16,7 +16,8 @@ enum { RATE = 10, RATE_MAX = 100000, BURST = 100, BURST_MAX = 1000000 };
 static const char *const instance_keys[] = {"organisation", "url", "require_sandbox", NULL};
 static const char *const web_keys[] = {"listen",  "http_listen", "mtls_listen",     "mtls_url",
                                        "workers", "per_address", "cheap_passwords", NULL};
-static const char *const enrol_keys[] = {"identity_profile", "factory_ca", "profile_cipher", NULL};
+static const char *const enrol_keys[] = {"identity_profile", "signing_profile", "factory_ca",
+                                         "profile_cipher", NULL};
 static const char *const scep_keys[] = {
     "url",   "allow_3des",     "allow_des",     "allow_sha1", "challenge_lifetime", "rate",
     "burst", "renewal_window", "renewal_grace", "clock_skew", "pending_lifetime",   NULL};
@@ -28,8 +29,9 @@ static const char *const revocation_keys[] = {
     "on_checkout", "on_erase",     "on_lost",      "on_leave",       NULL};
 static const char *const keeper_keys[] = {"master_key", "workers", NULL};
 static const char *const profile_keys[] = {
-    "ca",    "keys",     "validity",    "key_usage", "eku", "subject", "subject_required",
-    "names", "approval", "old_ciphers", NULL};
+    "ca",    "keys",     "validity",    "key_usage", "eku",   "subject",  "subject_required",
+    "names", "approval", "old_ciphers", "purpose",   "rules", "policies", "mail_domains",
+    NULL};
 
 static const conf_known_t known[] = {
     {"instance", instance_keys},
@@ -104,19 +106,28 @@ static err_t *add_line(buf_t *list, bool add, const char *name) {
 /* What of certificate profiles is coffer-web's to decide; the keeper reads the rest. */
 static err_t *load_certificate_profiles(settings_t *s) {
     static const char *const approvals[] = {"automatic", "manual", NULL};
+    static const char *const purposes[] = {"auth", "sign", "encrypt", "server", NULL};
+    enum { PURPOSE_SIGN = 1, PURPOSE_ENCRYPT = 2 };
     size_t cursor = 0;
     const char *section = NULL, *name = NULL, *text = NULL;
-    CLEANUP(buf_done) buf_t manual, modern;
+    CLEANUP(buf_done) buf_t manual, modern, mail;
+    buf_init(&mail, LIMIT_CONFIG_BYTES);
+    TRY(buf_add_str(&mail,
+                    "mail-signing\nmail-encrypt\nmail-encrypt-p256\n")); /* the built-in ones */
     buf_init(&manual, LIMIT_CONFIG_BYTES);
     buf_init(&modern, LIMIT_CONFIG_BYTES);
     while (conf_next_named(s->conf, "certificate-profile", &cursor, &section, &name)) {
-        size_t approval = 0;
+        size_t approval = 0, purpose = 0;
         bool old = true;
         TRY(conf_get_choice(s->conf, section, "approval", approvals, 0, &approval));
         TRY(conf_get_bool(s->conf, section, "old_ciphers", true, &old));
         TRY(add_line(&manual, approval == 1, name));
         TRY(add_line(&modern, !old, name));
+        TRY(conf_get_choice(s->conf, section, "purpose", purposes, 0, &purpose));
+        TRY(add_line(&mail, purpose == PURPOSE_SIGN || purpose == PURPOSE_ENCRYPT, name));
     }
+    TRY(buf_cstr(&mail, &text));
+    if (!(s->mail_profiles = mem_strdup(text))) return err_nomem();
     TRY(buf_cstr(&manual, &text));
     if (!(s->manual_profiles = mem_strdup(text))) return err_nomem();
     TRY(buf_cstr(&modern, &text));
@@ -147,6 +158,7 @@ static err_t *load_enrol(settings_t *s) {
     conf_t *c = s->conf;
     size_t cipher = 0;
     TRY(conf_get_string(c, "enrol", "identity_profile", "device-identity", &s->identity_profile));
+    TRY(conf_get_string(c, "enrol", "signing_profile", "", &s->signing_profile));
     TRY(conf_get_list(c, "enrol", "factory_ca", NULL, &s->factory_cas));
     TRY(conf_get_choice(c, "enrol", "profile_cipher", ciphers, 0, &cipher));
     s->profile_cipher = values[cipher];
@@ -155,16 +167,20 @@ static err_t *load_enrol(settings_t *s) {
 
 /* tls-server is the one of the built-in profiles that the root certifies. */
 static err_t *load_root_profiles(settings_t *s) {
-    static const char *const cas[] = {"device", "root", NULL};
-    enum { ROOT = 1 };
+    static const char *const cas[] = {"device", "root", "mail", NULL};
+    static const char *const purposes[] = {"auth", "sign", "encrypt", "server", NULL};
+    enum { ROOT = 1, PURPOSE_SERVER = 3 };
     const size_t max = sizeof s->root_profiles / sizeof s->root_profiles[0];
     const char *section = NULL, *name = NULL;
-    size_t cursor = 0, ca = 0;
+    size_t cursor = 0, ca = 0, purpose = 0;
     bool server = false;
     while (conf_next_named(s->conf, "certificate-profile", &cursor, &section, &name)) {
         bool is_server = strcmp(name, "tls-server") == 0;
         server = server || is_server;
-        TRY(conf_get_choice(s->conf, section, "ca", cas, is_server ? ROOT : 0, &ca));
+        TRY(conf_get_choice(s->conf, section, "purpose", purposes, is_server ? PURPOSE_SERVER : 0,
+                            &purpose));
+        TRY(conf_get_choice(s->conf, section, "ca", cas, purpose == PURPOSE_SERVER ? ROOT : 0,
+                            &ca));
         if (ca != ROOT) continue;
         if (s->root_profiles_n == max - 1)
             return err_new(ERR_LIMIT, "coffer.conf: more than %zu certificate profiles", max - 1);
@@ -266,6 +282,7 @@ void settings_done(settings_t *settings) {
     mem_free(settings->dir);
     mem_free(settings->manual_profiles);
     mem_free(settings->modern_profiles);
+    mem_free(settings->mail_profiles);
     *settings = (settings_t){0};
 }
 

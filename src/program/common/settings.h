@@ -42,7 +42,8 @@ typedef struct {
 
     /* [enrol] */
     const char *identity_profile;
-    bytes_t factory_cas; /* list of PEM files, see conf_list_next */
+    const char *signing_profile; /* of a certificate for mail as well; "": none */
+    bytes_t factory_cas;         /* list of PEM files, see conf_list_next */
     cms_cipher_t profile_cipher;
 
     /* [scep] */
@@ -61,6 +62,7 @@ typedef struct {
     int64_t pending_ttl_s;
     char *manual_profiles; /* owned: certificate profiles with approval = manual, one a line */
     char *modern_profiles; /* owned: those with old_ciphers = no */
+    char *mail_profiles;   /* owned: those with purpose = sign or encrypt */
 
     /* [revocation] */
     const char *revocation_url; /* prefix in certificates, or "": the keeper finds one */

@@ -209,6 +209,18 @@ static err_t *remember_mdm(enrolment_t *e, const enrolment_terms_t *terms) {
     return NULL;
 }
 
+/* Further certificates; kept beside the device's state and used for nothing here. */
+static err_t *get_more(enrolment_t *e, const enrolment_terms_t *terms) {
+    for (size_t i = 0; i < terms->more_n; i++) {
+        CLEANUP(credential_done) credential_t more = {0};
+        CLEANUP(mem_free) char *name = mem_printf("more%zu", i + 1);
+        if (!name) return err_nomem();
+        TRY_WRAP(enrol_scep(e, &terms->more[i], "further certificate", &more), "phase 3");
+        TRY(credential_save(&more, e->device->dir, name));
+    }
+    return NULL;
+}
+
 err_t *enrol_configure(enrolment_t *e) {
     sim_device_t *d = e->device;
     CLEANUP(verified_profile_done) verified_profile_t profile = {0};
@@ -237,6 +249,7 @@ err_t *enrol_configure(enrolment_t *e) {
     credential_done(&d->mdm);
     d->mdm = identity;
     identity = (credential_t){0};
+    TRY(get_more(e, &terms));
     TRY(remember_profile(e, profile.dict));
     TRY(remember_mdm(e, &terms));
     return device_advance(d, STAGE_CONFIGURED);

@@ -324,7 +324,7 @@ static err_t *read_authority(const plist_t *payload, bool root, const cert_list_
 typedef struct {
     const cert_list_t *roots;
     int64_t at;
-    size_t mdm, scep;
+    size_t mdm;
     enrolment_terms_t *terms;
 } survey_t;
 
@@ -336,8 +336,9 @@ static err_t *survey_payload(survey_t *s, const plist_t *payload) {
         s->mdm++;
         TRY_WRAP(read_mdm(payload, &s->terms->mdm), "MDM payload");
     } else if (strcmp(type, "com.apple.security.scep") == 0) {
-        s->scep++;
-        TRY(verify_scep_payload(payload, &s->terms->scep));
+        if (s->terms->more_n == TERMS_SCEP)
+            return err_new(ERR_VERIFY, "more than %d SCEP payloads", TERMS_SCEP);
+        TRY(verify_scep_payload(payload, &s->terms->more[s->terms->more_n++]));
     } else if (strcmp(type, "com.apple.security.root") == 0) {
         TRY_WRAP(read_authority(payload, true, s->roots, s->at, &s->terms->authorities),
                  "root certificate payload");
@@ -362,6 +363,19 @@ static err_t *check_unique(const plist_t *payloads) {
     return NULL;
 }
 
+/* The SCEP payload that the MDM payload names is the identity; the others are further ones. */
+static err_t *find_identity(enrolment_terms_t *terms) {
+    size_t i = 0;
+    while (i < terms->more_n && strcmp(terms->mdm.identity_uuid, terms->more[i].uuid) != 0) i++;
+    if (i == terms->more_n)
+        return err_new(ERR_VERIFY, "IdentityCertificateUUID %s names no SCEP payload",
+                       terms->mdm.identity_uuid);
+    terms->scep = terms->more[i];
+    terms->more_n--;
+    memmove(&terms->more[i], &terms->more[i + 1], (terms->more_n - i) * sizeof terms->more[0]);
+    return NULL;
+}
+
 err_t *verify_enrolment(const plist_t *payloads, const cert_list_t *roots, int64_t at,
                         enrolment_terms_t *ret_terms) {
     CLEANUP(enrolment_terms_done) enrolment_terms_t terms = {0};
@@ -373,11 +387,7 @@ err_t *verify_enrolment(const plist_t *payloads, const cert_list_t *roots, int64
     TRY(check_unique(payloads));
     if (survey.mdm != 1)
         return err_new(ERR_VERIFY, "the profile has %zu MDM payloads, not one", survey.mdm);
-    if (survey.scep != 1)
-        return err_new(ERR_VERIFY, "the profile has %zu SCEP payloads, not one", survey.scep);
-    if (strcmp(terms.mdm.identity_uuid, terms.scep.uuid) != 0)
-        return err_new(ERR_VERIFY, "IdentityCertificateUUID %s names no payload of the profile",
-                       terms.mdm.identity_uuid);
+    TRY(find_identity(&terms));
     *ret_terms = terms;
     terms = (enrolment_terms_t){0};
     return NULL;

@@ -81,8 +81,12 @@ typedef struct {
     bool check_out_when_removed;
 } mdm_terms_t; /* borrowed */
 
+enum { TERMS_SCEP = 4 };
+
 typedef struct {
-    scep_terms_t scep;
+    scep_terms_t scep;             /* of the identity that management uses */
+    scep_terms_t more[TERMS_SCEP]; /* further certificates: a person's for mail */
+    size_t more_n;
     mdm_terms_t mdm;
     cert_list_t authorities; /* owned: certificates the profile installs */
     size_t others;           /* payloads of other types */
@@ -93,8 +97,9 @@ void enrolment_terms_done(enrolment_terms_t *terms);
 err_t *verify_decrypt_payloads(const plist_t *profile, const cert_t *cert, const pkey_t *key,
                                plist_doc_t **ret_payloads, cms_cipher_t *ret_cipher) WARN_UNUSED;
 /*
- * The payloads together: one com.apple.mdm whose IdentityCertificateUUID names the one SCEP
- * payload; certificate payloads are CAs of `roots` or chain to them; UUIDs are unique.
+ * The payloads together: one com.apple.mdm whose IdentityCertificateUUID names a SCEP payload, and
+ * at most TERMS_SCEP of the others; certificate payloads are CAs of `roots` or chain to them; UUIDs
+ * are unique.
  */
 err_t *verify_enrolment(const plist_t *payloads, const cert_list_t *roots, int64_t at,
                         enrolment_terms_t *ret_terms) WARN_UNUSED;

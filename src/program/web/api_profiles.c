@@ -108,7 +108,8 @@ err_t *api_profiles_unassign(void *ctx, http_request_t *request, http_reply_t *r
 
 /* The keeper knows the rules; a name it can't know is told here and not to the client later. */
 static err_t *check_certificate_profile(const web_t *web, bytes_t profile) {
-    static const char *const builtin[] = {"device-identity", "scep-client", "tls-server"};
+    static const char *const builtin[] = {"device-identity", "scep-client", "tls-server",
+                                          "mail-signing"};
     size_t cursor = 0;
     const char *section = NULL, *name = NULL;
     for (size_t i = 0; i < web->settings.root_profiles_n; i++)

@@ -170,6 +170,7 @@ static err_t *start_services(program_t *p) {
                          .clock_skew_s = s->clock_skew_s,
                          .manual_profiles = s->manual_profiles,
                          .modern_profiles = s->modern_profiles,
+                         .mail_profiles = s->mail_profiles,
                          .allow_des3 = s->scep_des3,
                          .allow_des = s->scep_des,
                          .allow_sha1 = s->scep_sha1};
@@ -189,6 +190,7 @@ static err_t *start_services(program_t *p) {
                                  .mtls_url = s->mtls_url,
                                  .scep_url = p->scep_url,
                                  .identity_profile = s->identity_profile,
+                                 .signing_profile = s->signing_profile,
                                  .topic = p->topic,
                                  .access_rights = s->access_rights,
                                  .sign_message = s->sign_message,

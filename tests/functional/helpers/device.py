@@ -142,9 +142,12 @@ class Device:
         assert content["CAFingerprint"] in (fingerprint, self.device_ca.fingerprint(hashes.SHA256()))
         subject = scep.name(*[tuple(pair) for group in content["Subject"] for pair in group])
         client = scep.Client(key, subject, self.device_ca)
+        mailbox = content.get("SubjectAltName", {}).get("rfc822Name")
+        sans = [x509.RFC822Name(mailbox)] if mailbox else None
         url = urllib.parse.urlsplit(content["URL"])
         listener = "http" if url.scheme == "http" else "https"
-        message = client.request(challenge or content["Challenge"], indefinite=True)
+        message = client.request(challenge or content["Challenge"], sans=sans,
+                                 indefinite=True)
         response = self.instance.http("POST", f"{url.path}?operation=PKIOperation", message,
                                       {"Content-Type": "application/x-pki-message"}, listener)
         if response.status != 200:
@@ -167,8 +170,8 @@ class Device:
         """Phase 3 and the second SCEP."""
         payloads = {p["PayloadType"]: p for p in self.phase3()}
         self.mdm = payloads["com.apple.mdm"]
-        identity = payloads["com.apple.security.scep"]
-        assert self.mdm["IdentityCertificateUUID"] == identity["PayloadUUID"]
+        [identity] = [p for p in self.payloads if p["PayloadType"] == "com.apple.security.scep"
+                      and p["PayloadUUID"] == self.mdm["IdentityCertificateUUID"]]
         assert payloads["com.apple.security.root"]["PayloadContent"] == \
             cms.certificate_der(self.root)
         self.key = scep.rsa_key("device management")

@@ -2,6 +2,10 @@
  * The rules of certificate profiles and their configuration.
  */
 #include "../unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/text.h"
 #include "keeper/cert_profile_conf.h"
@@ -162,7 +166,7 @@ static void test_cert_profile__configuration(void **state) {
                    "subject = CN, UID\nsubject_required = CN, UID\nnames = none\n"
                    "[certificate-profile device-identity]\nvalidity = 2y\n",
                    &profiles));
-    assert_int_equal(profiles.n, 6);
+    assert_int_equal(profiles.n, 7);
     const cert_profile_t *vpn = cert_profiles_find(&profiles, "vpn");
     assert_non_null(vpn);
     assert_int_equal(vpn->rsa_min, 3072);
@@ -198,6 +202,118 @@ static void test_cert_profile__configuration_errors(void **state) {
     }
 }
 
+static void test_cert_profile__purposes(void **state) {
+    (void)state;
+    CLEANUP(cert_profiles_done) cert_profiles_t profiles = {0};
+    assert_ok(load("[certificate-profile a]\npurpose = sign\nkey_usage = digitalSignature, "
+                   "nonRepudiation\nmail_domains = example.org\n"
+                   "[certificate-profile b]\npurpose = encrypt\nrules = smime-multipurpose\n"
+                   "key_usage = keyEncipherment, dataEncipherment\n"
+                   "[certificate-profile c]\npurpose = server\n"
+                   "[certificate-profile d]\npurpose = sign\npolicies = 2.23.140.1.5.3.3, 1.2.3\n",
+                   &profiles));
+    const cert_profile_t *a = cert_profiles_find(&profiles, "a"),
+                         *b = cert_profiles_find(&profiles, "b"),
+                         *c = cert_profiles_find(&profiles, "c"),
+                         *d = cert_profiles_find(&profiles, "d");
+    assert_int_equal(a->rules, CERT_LINT_SMIME_STRICT);
+    assert_int_equal(a->key_usage, KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_NON_REPUDIATION);
+    assert_string_equal(a->ekus[0], OID_EKU_EMAIL_PROTECTION);
+    assert_string_equal(a->policies[0], "2.23.140.1.5.1.3");
+    assert_string_equal(a->mail_domains[0], "example.org");
+    assert_int_equal(a->names, 1 << SAN_EMAIL);
+    assert_string_equal(b->policies[0], "2.23.140.1.5.1.2");
+    assert_int_equal(c->ca, CERT_PROFILE_ROOT_CA);
+    assert_string_equal(c->ekus[0], OID_EKU_SERVER_AUTH);
+    assert_int_equal(d->policies_n, 2);
+    assert_string_equal(d->policies[0], "2.23.140.1.5.3.3");
+    assert_int_equal(cert_profiles_find(&profiles, "mail-encrypt")->purpose, CERT_PROFILE_ENCRYPT);
+}
+
+/* What does not go together is said, and the keeper doesn't start. */
+static void test_cert_profile__refused_combinations(void **state) {
+    (void)state;
+    static const struct {
+        const char *keys, *word;
+    } bad[] = {
+        {"purpose = sign\nkey_usage = digitalSignature, keyEncipherment", "archived"},
+        {"purpose = sign\nkey_usage = nonRepudiation", "digitalSignature"},
+        {"purpose = encrypt\nkey_usage = keyEncipherment, digitalSignature", "archived"},
+        {"purpose = encrypt\nkey_usage = dataEncipherment", "keyEncipherment"},
+        {"purpose = encrypt\nkey_usage = keyEncipherment, dataEncipherment", "multipurpose"},
+        {"purpose = sign\neku = clientAuth", "emailProtection"},
+        {"purpose = sign\neku = emailProtection, clientAuth", "smime-multipurpose"},
+        {"purpose = sign\nrules = smime-multipurpose\neku = emailProtection, serverAuth",
+         "7.1.2.3"},
+        {"purpose = sign\nrules = rfc5280", "smime-strict"},
+        {"purpose = sign\nca = root", "root"},
+        {"purpose = sign\nca = mail", "device CA"},
+        {"purpose = sign\nnames = dns, email", "email"},
+        {"purpose = sign\nnames = none", "7.1.4.2.1"},
+        {"purpose = sign\nnames = email, upn", "smime-strict"},
+        {"purpose = encrypt\nvalidity = 825d", "824d"},
+        {"purpose = auth\neku = emailProtection", "sign or encrypt"},
+        {"rules = smime-strict", "sign or encrypt"},
+        {"key_usage = nonRepudiation, keyEncipherment", "nonRepudiation"},
+        {"purpose = server\neku = clientAuth", "serverAuth"},
+        {"purpose = mail", "encrypt"},
+        {"rules = smime-legacy", "smime-multipurpose"},
+        {"policies = x", "OID"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[512], said[1024];
+        (void)snprintf(text, sizeof text, "[certificate-profile x]\n%s\n", bad[i].keys);
+        cert_profiles_t profiles = {0};
+        err_t *e = load(text, &profiles);
+        if (!e) fail_msg("taken: %s", bad[i].keys);
+        assert_int_equal(err_code(e), ERR_INVALID);
+        if (!strstr(err_text(e, said, sizeof said), bad[i].word))
+            fail_msg("%s: %s", bad[i].keys, said);
+        err_free(e);
+    }
+}
+
+static void test_cert_profile__mailboxes(void **state) {
+    (void)state;
+    CLEANUP(cert_profiles_done) cert_profiles_t profiles = {0};
+    cert_profile_t signing = *builtin(&profiles, "mail-signing");
+    name_entry_t cn = {"CN", "a@example.org"};
+    san_entry_t mail = {SAN_EMAIL, "a@Example.ORG"}, dns = {SAN_DNS, "example.org"};
+    csr_spec_t spec = {.subject = &cn, .subject_n = 1};
+    assert_ok(check_spec(&signing, &spec, &mail, 1));
+    assert_err(ERR_DENIED, check_spec(&signing, &spec, NULL, 0)); /* no mailbox */
+    assert_err(ERR_DENIED, check_spec(&signing, &spec, &dns, 1));
+    memcpy(signing.mail_domains[0], "example.org", 12);
+    signing.mail_domains_n = 1;
+    assert_ok(check_spec(&signing, &spec, &mail, 1));
+    mail.value = "a@sub.example.org";
+    assert_err(ERR_DENIED, check_spec(&signing, &spec, &mail, 1));
+    mail.value = "a@evil.test";
+    assert_err(ERR_DENIED, check_spec(&signing, &spec, &mail, 1));
+}
+
+static void test_cert_profile__usage_fits_the_key(void **state) {
+    (void)state;
+    CLEANUP(cert_profiles_done) cert_profiles_t profiles = {0};
+    const cert_profile_t *client = builtin(&profiles, "scep-client");
+    CLEANUP(pkey_free) pkey_t *rsa = NULL, *p256 = NULL;
+    unsigned usage = 7;
+    assert_ok(pkey_generate(PKEY_RSA, 2048, &rsa));
+    assert_ok(pkey_generate(PKEY_P256, 0, &p256));
+    assert_ok(cert_profile_usage(client, rsa, &usage));
+    assert_int_equal(usage, KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_KEY_ENCIPHERMENT);
+    assert_ok(cert_profile_usage(client, p256, &usage));
+    assert_int_equal(usage, KEY_USAGE_DIGITAL_SIGNATURE);
+    cert_profile_t encrypt = *cert_profiles_find(&profiles, "mail-encrypt");
+    encrypt.key_usage = KEY_USAGE_KEY_ENCIPHERMENT | KEY_USAGE_KEY_AGREEMENT;
+    assert_ok(cert_profile_usage(&encrypt, rsa, &usage));
+    assert_int_equal(usage, KEY_USAGE_KEY_ENCIPHERMENT);
+    assert_ok(cert_profile_usage(&encrypt, p256, &usage));
+    assert_int_equal(usage, KEY_USAGE_KEY_AGREEMENT);
+    encrypt.key_usage = KEY_USAGE_KEY_ENCIPHERMENT;
+    assert_err(ERR_DENIED, cert_profile_usage(&encrypt, p256, &usage));
+}
+
 static int setup(void **state) {
     (void)state;
     assert_ok(crypto_init());
@@ -212,6 +328,10 @@ int main(void) {
         cmocka_unit_test(test_cert_profile__keys),
         cmocka_unit_test(test_cert_profile__configuration),
         cmocka_unit_test(test_cert_profile__configuration_errors),
+        cmocka_unit_test(test_cert_profile__purposes),
+        cmocka_unit_test(test_cert_profile__refused_combinations),
+        cmocka_unit_test(test_cert_profile__mailboxes),
+        cmocka_unit_test(test_cert_profile__usage_fits_the_key),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
