@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -21,7 +21,7 @@ _coffer() {
         " user") words="add list disable enable password" ;;
         " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
-        " cert") words="list show revoke lists pending approve deny" ;;
+        " cert") words="list show revoke lists lint pending approve deny" ;;
         " scep") words="challenge trace" ;;
         " token") words="add list remove" ;;
         " audit") words="list export verify" ;;
@@ -56,6 +56,7 @@ _coffer() {
         " cert show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert revoke"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
         " cert lists"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " cert lint"*) words="--rules --list --dir --server --token-file --ca --json --help --version" ;;
         " cert pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " cert approve"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;

@@ -32,6 +32,8 @@ const init_key_t INIT_KEYS[] = {
      "For tests only: hashes passwords so cheaply that they can be guessed."},
     {"enrol", "identity_profile", "device-identity",
      "The certificate profile of devices' identities."},
+    {"enrol", "signing_profile", "mail-signing",
+     "Another certificate profile: devices get a certificate for signing mail as well."},
     {"enrol", "factory_ca", "factory-ca.pem",
      "PEM files (separated by commas) of the CAs that sign devices' factory certificates.\n"
      "Without one no device can enrol."},
@@ -88,8 +90,11 @@ static const char head[] =
 static const char tail[] =
     "\n"
     "# Certificate profiles: the rules under which the key process certifies. Built in are\n"
-    "# device-identity, scep-client and tls-server; a section changes one or makes a new one.\n"
+    "# device-identity, scep-client, tls-server, mail-signing, mail-encryption; a section changes\n"
+    "# one or makes a new one.\n"
     "#[certificate-profile scep-client]\n"
+    "# auth, sign, encrypt (mail) or server; decides the other defaults.\n"
+    "#purpose = auth\n"
     "# device or root\n"
     "#ca = device\n"
     "# Keys that are accepted: rsa:MIN-MAX, p256, p384.\n"
@@ -104,6 +109,8 @@ static const char tail[] =
     "#subject_required = CN\n"
     "# Kinds of subjectAltName: email, dns, uri, upn, ip, none.\n"
     "#names = email, dns, uri, upn\n"
+    "# What the linter demands: rfc5280; for mail smime-strict or smime-multipurpose.\n"
+    "#rules = rfc5280\n"
     "#approval = automatic\n"
     "#old_ciphers = yes\n";
 
