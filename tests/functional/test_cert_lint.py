@@ -452,6 +452,7 @@ def running(tmp_path_factory, factory):
                             "signing_profile": "mail-signing"},
                   "scep": {"renewal_window": "0d"},
                   "revocation": {"url": one.http_url},
+                  "certificate-profile enc": {"purpose": "encrypt", "ca": "device"},
                   "certificate-profile wide": {"purpose": "sign", "rules": "smime-multipurpose",
                                                "eku": "emailProtection, clientAuth",
                                                "key_usage": "digitalSignature, nonRepudiation",
@@ -524,7 +525,7 @@ def test_all_that_is_issued_agrees(running, factory, tmp_path):
     wide = ask(running, ca_cert, running.challenge(profile="wide", names="email:b@example.org "
                                                    "upn:b@example.org"),
                scep.name(("CN", "b@example.org"))).certificate
-    encryption = ask(running, ca_cert, running.challenge(profile="mail-encryption",
+    encryption = ask(running, ca_cert, running.challenge(profile="enc",
                                                          names="email:c@example.org"),
                      scep.name(("CN", "c@example.org"))).certificate
     tls = x509.load_pem_x509_certificate(
@@ -535,6 +536,8 @@ def test_all_that_is_issued_agrees(running, factory, tmp_path):
     for certificate, rules, between in (
             (device.first_certificate, RFC, chain), (device.certificate, RFC, chain),
             (client, RFC, chain), (signing, S, chain), (wide, M, chain), (encryption, S, chain),
+            (x509.load_pem_x509_certificate(
+                (running.directory / "public" / "mail-ca.pem").read_bytes()), RFC, []),
             (ca_cert, RFC, []), (tls, RFC, []), (signer, RFC, []),
             (x509.load_pem_x509_certificate(running.root.read_bytes()), RFC, [])):
         agreed(running, tmp_path, certificate, rules, between)

@@ -90,7 +90,7 @@ static const char head[] =
 static const char tail[] =
     "\n"
     "# Certificate profiles: the rules under which the key process certifies. Built in are\n"
-    "# device-identity, scep-client, tls-server, mail-signing, mail-encryption; a section changes\n"
+    "# device-identity, scep-client, tls-server, mail-signing, mail-encrypt; a section changes\n"
     "# one or makes a new one.\n"
     "#[certificate-profile scep-client]\n"
     "# auth, sign, encrypt (mail) or server; decides the other defaults.\n"
