@@ -231,16 +231,13 @@ static err_t *handle(checkin_t *x, device_answer_t *answer) {
 
 err_t *devices_checkin(devices_t *devices, const device_request_t *request,
                        device_answer_t *ret_answer) {
-    if (request->body.n > LIMIT_HTTP_BODY_MDM)
-        return err_new(ERR_LIMIT, "a check-in has at most %d bytes", LIMIT_HTTP_BODY_MDM);
     CLEANUP(device_answer_done) device_answer_t answer;
     CLEANUP(cert_free) cert_t *cert = NULL;
     CLEANUP(arena_free) arena_t *arena = NULL;
     CLEANUP(mdm_checkin_done) mdm_checkin_t message = {0};
     device_answer_init(&answer);
-    TRY(mdm_auth_certificate(devices, request, &cert));
+    TRY(mdm_auth_open(devices, request, LIMIT_HTTP_BODY_MDM, &cert, &arena));
     TRY_WRAP(mdm_checkin_parse(request->body, &message), "check-in from %s", request->peer);
-    TRY(arena_new(DEVICE_ARENA, &arena));
     checkin_t x = {
         .devices = devices, .arena = arena, .message = &message, .request = request, .cert = cert};
     TRY_WRAP(handle(&x, &answer), "%s from %s", mdm_checkin_name(message.type), request->peer);

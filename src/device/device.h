@@ -100,6 +100,22 @@ err_t *devices_checkin(devices_t *devices, const device_request_t *request,
 err_t *devices_session(devices_t *devices, const device_request_t *request,
                        device_answer_t *ret_answer) WARN_UNUSED;
 
+/*
+ * The same in two halves, for a thread that must not wait. devices_session_begin checks the
+ * signature and queues the transaction; when that is on disk, or has failed, ready(arg) is called
+ * once, by any thread, perhaps before this returns. Until then the session must not be freed, and
+ * what `request` points to must live until it is. If this fails, `ready` is not called.
+ */
+typedef struct device_session device_session_t;
+err_t *devices_session_begin(devices_t *devices, const device_request_t *request,
+                             void (*ready)(void *arg), void *arg,
+                             device_session_t **ret_session) WARN_UNUSED;
+/* Whether device_session_end has to wait for the keeper. */
+bool device_session_waits(const device_session_t *session);
+/* After `ready`, once: the answer, or why there is none. */
+err_t *device_session_end(device_session_t *session, device_answer_t *ret_answer) WARN_UNUSED;
+void device_session_free(device_session_t *session); /* takes NULL */
+
 /* ---- the queue, for admins (queue.c) ---- */
 
 typedef struct {
@@ -142,6 +158,7 @@ err_t *devices_profile_remove(devices_t *devices, const char *identifier,
                               const char *actor) WARN_UNUSED;
 
 DEFINE_CLEANUP(devices_t, devices_free)
+DEFINE_CLEANUP(device_session_t, device_session_free)
 DEFINE_CLEANUP_VALUE(device_answer_t, device_answer_done)
 
 #endif

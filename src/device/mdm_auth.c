@@ -43,6 +43,18 @@ err_t *mdm_auth_certificate(const devices_t *devices, const device_request_t *re
                    request->peer);
 }
 
+err_t *mdm_auth_open(const devices_t *devices, const device_request_t *request, size_t max,
+                     cert_t **ret_cert, arena_t **ret_arena) {
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    if (request->body.n > max)
+        return err_new(ERR_LIMIT, "the message from %s has more than %zu bytes", request->peer,
+                       max);
+    TRY(mdm_auth_certificate(devices, request, &cert));
+    TRY(arena_new(DEVICE_ARENA, ret_arena));
+    *ret_cert = STEAL(cert);
+    return NULL;
+}
+
 err_t *mdm_auth_sender(const devices_t *devices, db_conn_t *conn, arena_t *arena,
                        const cert_t *cert, mdm_sender_t *ret_sender) {
     mdm_sender_t sender = {0};

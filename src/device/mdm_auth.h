@@ -14,6 +14,13 @@
 err_t *mdm_auth_certificate(const devices_t *devices, const device_request_t *request,
                             cert_t **ret_cert) WARN_UNUSED;
 
+/*
+ * The same, for a message of at most `max` bytes, and an arena for its rows (arena_free): what
+ * every message begins with. ERR_LIMIT.
+ */
+err_t *mdm_auth_open(const devices_t *devices, const device_request_t *request, size_t max,
+                     cert_t **ret_cert, arena_t **ret_arena) WARN_UNUSED;
+
 typedef struct {
     bool ours;  /* an identity of this organisation, valid now */
     bool found; /* a device is pinned to it, or to one that it was renewed from */

@@ -149,5 +149,13 @@ err_t *plist_array_add_copy(plist_t *array, const plist_t *source) WARN_UNUSED;
  * written parses to the same tree. ERR_LIMIT past LIMIT_PLIST_DEPTH or out's maximum.
  */
 err_t *plist_write(const plist_t *node, buf_t *out) WARN_UNUSED;
+/*
+ * For putting what plist_write wrote into another document without reading it: the element alone,
+ * in lines of its own. False if `xml` is in any other layout.
+ */
+bool plist_written_element(bytes_t xml, bytes_t *ret_element);
+/* What stands before and after the element of a document. */
+err_t *plist_write_head(buf_t *out) WARN_UNUSED;
+err_t *plist_write_tail(buf_t *out) WARN_UNUSED;
 
 #endif

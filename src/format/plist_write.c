@@ -16,6 +16,7 @@ static const char header[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                              "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
                              "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n"
                              "<plist version=\"1.0\">\n";
+static const char footer[] = "</plist>\n";
 
 static err_t *tabs(buf_t *out, int count) {
     for (int i = 0; i < count; i++) TRY(buf_add_byte(out, '\t'));
@@ -105,8 +106,19 @@ static err_t *write_node(const plist_t *node, int depth, buf_t *out) {
     return err_new(ERR_INTERNAL, "a property list node of no type");
 }
 
+bool plist_written_element(bytes_t xml, bytes_t *ret_element) {
+    bytes_t head = BYTES_LIT(header), tail = BYTES_LIT(footer);
+    if (xml.n <= head.n + tail.n || !bytes_starts(xml, head)) return false;
+    if (!bytes_eq(bytes_from(xml, xml.n - tail.n), tail)) return false;
+    *ret_element = bytes_slice(xml, head.n, xml.n - head.n - tail.n);
+    return true;
+}
+
+err_t *plist_write_head(buf_t *out) { return buf_add(out, BYTES_LIT(header)); }
+err_t *plist_write_tail(buf_t *out) { return buf_add(out, BYTES_LIT(footer)); }
+
 err_t *plist_write(const plist_t *node, buf_t *out) {
-    TRY(buf_add_str(out, header));
+    TRY(plist_write_head(out));
     TRY(write_node(node, 0, out));
-    return buf_add_str(out, "</plist>\n");
+    return plist_write_tail(out);
 }

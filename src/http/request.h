@@ -36,6 +36,10 @@ typedef struct http_request {
     size_t params_n;
     arena_t *arena; /* for what the handler needs until it returns; bounded */
     void *user;     /* for the `before` hook: whom it authenticated (put it into the arena) */
+    /* For a request in steps (server.h): the program's, freed by state_free when the reply is out.
+     */
+    void *state;
+    void (*state_free)(void *state);
 } http_request_t;
 
 /* The first header of that name, any case. */

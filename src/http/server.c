@@ -117,6 +117,7 @@ void http_server_stop(http_server_t *server, int64_t grace_ms) {
     for (size_t i = 0; i < server->listeners_n; i++) listener_quiesce(&server->listeners[i]);
     if (grace_ms > 0) await_idle(server, grace_ms);
     /* No connection may stay suspended when libmicrohttpd stops, so the workers go first. */
+    steps_stop(server);
     if (server->pool_runs) pool_stop(&server->pool);
     /* Replies that stand still go out; who is only half through a request is cut off. */
     if (grace_ms > 0) await_idle(server, grace_ms < LAST_WORDS_MS ? grace_ms : LAST_WORDS_MS);

@@ -6,6 +6,9 @@
  * handlers, which may block, and wakes the connection with the reply. So RSA, disk and group
  * commit never hold up a socket. A full queue is answered 503 with Retry-After at once.
  *
+ * A program may handle requests in steps (http_step_t) instead: those begin and end on the event
+ * thread and hold no thread at all while they wait for the disk.
+ *
  * Bodies are held to their route's limit while they stream in: a Content-Length above it is
  * answered 413 without reading (and without "100 Continue").
  */
@@ -51,6 +54,21 @@ typedef err_t *(*http_before_t)(void *ctx, http_request_t *request, http_reply_t
 typedef void (*http_after_t)(void *ctx, const http_request_t *request, const http_reply_t *reply,
                              const err_t *e);
 
+/*
+ * A request in steps, for what is short but waits. Called on an event thread, where it must not
+ * block, for each complete request (`before` is not asked). *ret_next is HTTP_STEP_WORKER
+ * beforehand: the request goes to `before` and its handler on a worker as all do. HTTP_STEP_DONE:
+ * the reply stands. HTTP_STEP_WAIT: http_request_wake is or will be called for the request, exactly
+ * once, by whatever thread; then this is called a second time, and may not wait again. In between,
+ * the request stays as it is; request->state is for the program. An error is answered as a
+ * handler's.
+ */
+typedef enum { HTTP_STEP_WORKER, HTTP_STEP_DONE, HTTP_STEP_WAIT } http_next_t;
+typedef err_t *(*http_step_t)(void *ctx, http_request_t *request, http_reply_t *reply,
+                              http_next_t *ret_next);
+/* Ends the wait of a request; it may be gone when this returns. Any thread. */
+void http_request_wake(http_request_t *request);
+
 typedef struct {
     const http_listener_t *listeners;
     size_t listeners_n;
@@ -59,6 +77,7 @@ typedef struct {
     void *ctx;               /* handed to handlers and hooks */
     http_before_t before;    /* or NULL */
     http_after_t after;      /* or NULL */
+    http_step_t step;        /* or NULL: all requests go to the workers */
     const char *json_prefix; /* of paths whose 404 and 405 are JSON, too; or NULL */
     const clk_t *clk;        /* NULL: the real one */
     const rnd_t *rnd;        /* NULL: the real one */

@@ -3,7 +3,8 @@
  *
  * exchange_begin, exchange_step and exchange_end run on libmicrohttpd's event thread of the
  * connection and never block; exchange_run runs on a worker while the connection is suspended.
- * Handing over goes through the pool's lock one way and libmicrohttpd's the other.
+ * Handing over goes through the pool's lock one way and libmicrohttpd's the other. A request in
+ * steps stays with its event thread: only http_request_wake comes from elsewhere.
  */
 #include <arpa/inet.h>
 #include <gnutls/gnutls.h>
@@ -59,6 +60,7 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
     reaper_await_headers(server, connection);
     atomic_fetch_sub(&server->body_bytes, x->counted);
     if (x->response) MHD_destroy_response(x->response);
+    if (x->request.state_free) x->request.state_free(x->request.state);
     http_reply_done(&x->reply);
     arena_free(x->request.arena);
     buf_done(&x->path);
@@ -310,17 +312,92 @@ static enum MHD_Result on_body(exchange_t *x, bytes_t data) {
     return MHD_YES;
 }
 
-static enum MHD_Result on_complete(exchange_t *x) {
-    if (x->discard) return response_queue(x);
-    x->request.body = buf_bytes(&x->body);
-    x->stage = STAGE_PARKED;
-    MHD_suspend_connection(x->connection);
-    if (pool_push(&x->listener->server->pool, x)) return MHD_YES; /* x is the worker's now */
-    atomic_fetch_add(&x->listener->server->overloaded, 1);
-    refuse_error(x, err_new(ERR_UNAVAILABLE, "too many requests wait"));
+/* The reply to a request whose connection is suspended. */
+static enum MHD_Result answer_now(exchange_t *x) {
     x->stage = STAGE_ANSWERED;
     MHD_resume_connection(x->connection);
     return MHD_YES;
+}
+
+/* To a worker; the connection is suspended. */
+static enum MHD_Result park(exchange_t *x) {
+    x->stage = STAGE_PARKED;
+    if (pool_push(&x->listener->server->pool, x)) return MHD_YES; /* x is the worker's now */
+    atomic_fetch_add(&x->listener->server->overloaded, 1);
+    refuse_error(x, err_new(ERR_UNAVAILABLE, "too many requests wait"));
+    return answer_now(x);
+}
+
+static bool asleep_add(http_server_t *server) {
+    pthread_mutex_lock(&server->lock);
+    bool may = !server->closing;
+    if (may) server->asleep++;
+    pthread_mutex_unlock(&server->lock);
+    return may;
+}
+
+static void asleep_remove(http_server_t *server) {
+    pthread_mutex_lock(&server->lock);
+    if (--server->asleep == 0) pthread_cond_broadcast(&server->idle);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void http_request_wake(http_request_t *request) {
+    exchange_t *x = (exchange_t *)(void *)request; /* its first member */
+    http_server_t *server = x->listener->server;
+    atomic_store(&x->woken, true);
+    MHD_resume_connection(x->connection); /* x may be gone from here on */
+    asleep_remove(server);
+}
+
+void steps_stop(http_server_t *server) {
+    pthread_mutex_lock(&server->lock);
+    server->closing = true;
+    while (server->asleep > 0) pthread_cond_wait(&server->idle, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void step_failed(exchange_t *x, err_t *e) {
+    http_reply_error(&x->reply, e, x->request.id, x->request.route->json_errors);
+    answered(x, e);
+    err_free(e);
+}
+
+/* The connection is suspended before the step: its wake may come at once. */
+static enum MHD_Result first_step(exchange_t *x) {
+    http_server_t *server = x->listener->server;
+    http_next_t next = HTTP_STEP_WORKER;
+    if (!asleep_add(server)) return park(x);
+    x->stage = STAGE_WAITING;
+    err_t *e = server->config.step(server->config.ctx, &x->request, &x->reply, &next);
+    if (!e && next == HTTP_STEP_WAIT) return MHD_YES;
+    asleep_remove(server);
+    if (!e && next == HTTP_STEP_WORKER) return park(x);
+    if (e) step_failed(x, e);
+    else answered(x, NULL);
+    return answer_now(x);
+}
+
+static enum MHD_Result second_step(exchange_t *x) {
+    const http_server_config_t *config = &x->listener->server->config;
+    http_next_t next = HTTP_STEP_WORKER;
+    if (!atomic_load(&x->woken)) return MHD_YES;
+    err_t *e = config->step(config->ctx, &x->request, &x->reply, &next);
+    if (!e && next == HTTP_STEP_WAIT) e = err_new(ERR_INTERNAL, "a request that waits twice");
+    if (!e && next == HTTP_STEP_WORKER) {
+        MHD_suspend_connection(x->connection);
+        return park(x);
+    }
+    if (e) step_failed(x, e);
+    else answered(x, NULL);
+    return response_queue(x);
+}
+
+static enum MHD_Result on_complete(exchange_t *x) {
+    if (x->discard) return response_queue(x);
+    x->request.body = buf_bytes(&x->body);
+    MHD_suspend_connection(x->connection);
+    return x->listener->server->config.step ? first_step(x) : park(x);
 }
 
 enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url,
@@ -340,6 +417,7 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, cons
         *data_size = 0;
         return on_body(x, bytes_make(data, n));
     }
+    case STAGE_WAITING: return second_step(x);
     case STAGE_PARKED: return MHD_YES;
     case STAGE_ANSWERED: return response_queue(x);
     }

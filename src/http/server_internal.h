@@ -70,14 +70,17 @@ struct http_server {
     _Atomic uint64_t overloaded;
     _Atomic size_t body_bytes; /* of all exchanges */
     atomic_bool draining;
-    pthread_mutex_t lock; /* guards in_flight */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t idle;
     unsigned in_flight;
+    unsigned asleep; /* of them: to be woken by http_request_wake */
+    bool closing;    /* nobody goes to sleep any more */
 };
 
 typedef enum {
     STAGE_HEADERS, /* event thread: nothing looked at yet */
     STAGE_BODY,    /* event thread: the body streams in */
+    STAGE_WAITING, /* event thread: its first step is made, it awaits its wake */
     STAGE_PARKED,  /* worker: in the queue or in a handler */
     STAGE_ANSWERED /* event thread: the reply stands */
 } stage_t;
@@ -91,6 +94,7 @@ struct exchange {
     struct MHD_Response *response;
     exchange_t *next; /* in the pool's queue */
     stage_t stage;
+    atomic_bool woken;
     bool discard; /* refused already: the body is read to be thrown away */
     http_match_t match;
     char *target;
@@ -111,6 +115,9 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
 /* On a worker: runs the handler (or refuses, when closing) and wakes the connection; x is gone
  * afterwards. */
 void exchange_run(exchange_t *x, bool refuse);
+
+/* Refuses to begin with steps from now on, and awaits those who sleep. */
+void steps_stop(http_server_t *server);
 
 err_t *pool_start(pool_t *pool, unsigned threads, unsigned room) WARN_UNUSED;
 /* False when the queue is full or closing. */

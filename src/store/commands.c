@@ -43,19 +43,51 @@ err_t *db_commands_add(db_conn_t *conn, const db_command_t *row) {
                    DB_TEXT(bytes_str(row->created_by)), DB_I64(row->created_ms));
 }
 
-err_t *db_commands_next(db_conn_t *conn, arena_t *arena, const char *device_id,
-                        db_command_t *ret_row, bool *ret_found) {
-    return row_find(conn, arena, &command_type,
-                    "SELECT " COLUMNS " FROM command WHERE device_id = $1 AND open = 1"
-                    " AND state IN ('queued', 'sent') ORDER BY seq LIMIT 1",
-                    ret_row, ret_found, DB_STR(device_id));
+enum { LOOK_SEQ, LOOK_UUID, LOOK_TYPE, LOOK_STATE, LOOK_KIND, LOOK_VERSION, LOOK_PAYLOAD };
+
+static err_t *look_next(db_stmt_t *stmt, arena_t *arena, db_queue_t *queue) {
+    queue->found = true;
+    queue->next = (db_command_t){.seq = db_col_i64(stmt, LOOK_SEQ),
+                                 .secret_version = db_col_i64(stmt, LOOK_VERSION)};
+    TRY(row_str(stmt, arena, LOOK_UUID, &queue->next.uuid));
+    TRY(row_str(stmt, arena, LOOK_TYPE, &queue->next.request_type));
+    TRY(row_str(stmt, arena, LOOK_KIND, &queue->next.secret_kind));
+    return arena_copy(arena, db_col_bytes(stmt, LOOK_PAYLOAD), &queue->next.payload);
 }
 
-err_t *db_commands_mark_sent(db_conn_t *conn, const char *uuid, int64_t now_ms) {
+static err_t *look_row(db_stmt_t *stmt, arena_t *arena, const char *answered, db_queue_t *queue) {
+    if (!queue->answered && bytes_eq_str(db_col_text(stmt, LOOK_UUID), answered)) {
+        queue->answered = true;
+        queue->answered_seq = db_col_i64(stmt, LOOK_SEQ);
+        return row_str(stmt, arena, LOOK_TYPE, &queue->answered_type);
+    }
+    if (bytes_eq_str(db_col_text(stmt, LOOK_STATE), "not-now")) queue->not_now = true;
+    else if (!queue->found) return look_next(stmt, arena, queue);
+    return NULL;
+}
+
+err_t *db_commands_look(db_conn_t *conn, arena_t *arena, const char *device_id,
+                        const char *answered, db_queue_t *ret_queue) {
+    CLEANUP(db_stmt_done) db_stmt_t *stmt = NULL;
+    db_queue_t queue = {.answered = false};
+    TRY(db_query(conn,
+                 "SELECT seq, uuid, request_type, state, secret_kind, secret_version, payload"
+                 " FROM command WHERE device_id = $1 AND open = 1 ORDER BY seq",
+                 &stmt, DB_STR(device_id)));
+    for (bool row = false; !queue.found || (answered[0] && !queue.answered);) {
+        TRY(db_step(stmt, &row));
+        if (!row) break;
+        TRY(look_row(stmt, arena, answered, &queue));
+    }
+    *ret_queue = queue;
+    return NULL;
+}
+
+err_t *db_commands_mark_sent(db_conn_t *conn, int64_t seq, int64_t now_ms) {
     return db_exec(conn,
                    "UPDATE command SET state = 'sent', sent_ms = $2, deliveries = deliveries + 1"
-                   " WHERE uuid = $1 AND open = 1",
-                   DB_STR(uuid), DB_I64(now_ms));
+                   " WHERE seq = $1 AND open = 1",
+                   DB_I64(seq), DB_I64(now_ms));
 }
 
 err_t *db_commands_release(db_conn_t *conn, const char *device_id, int64_t *ret_count) {
@@ -67,21 +99,18 @@ err_t *db_commands_release(db_conn_t *conn, const char *device_id, int64_t *ret_
     return NULL;
 }
 
-err_t *db_commands_mark_not_now(db_conn_t *conn, const char *device_id, const char *uuid,
-                                bool *ret_found) {
-    return row_change(conn,
-                      "UPDATE command SET state = 'not-now'"
-                      " WHERE uuid = $2 AND device_id = $1 AND open = 1",
-                      ret_found, DB_STR(device_id), DB_STR(uuid));
+err_t *db_commands_mark_not_now(db_conn_t *conn, int64_t seq) {
+    return db_exec(conn, "UPDATE command SET state = 'not-now' WHERE seq = $1 AND open = 1",
+                   DB_I64(seq));
 }
 
-err_t *db_commands_finish(db_conn_t *conn, const char *device_id, const char *uuid,
-                          const char *state, const char *error, int64_t now_ms, bool *ret_found) {
+err_t *db_commands_finish(db_conn_t *conn, int64_t seq, const char *state, const char *error,
+                          int64_t now_ms, bool *ret_found) {
     return row_change(conn,
-                      "UPDATE command SET state = $3, open = 0, error = $4, done_ms = $5"
-                      " WHERE uuid = $2 AND device_id = $1 AND open = 1",
-                      ret_found, DB_STR(device_id), DB_STR(uuid), DB_STR(state),
-                      DB_TEXT(bytes_str(error)), DB_I64(now_ms));
+                      "UPDATE command SET state = $2, open = 0, error = $3, done_ms = $4"
+                      " WHERE seq = $1 AND open = 1",
+                      ret_found, DB_I64(seq), DB_STR(state), DB_TEXT(bytes_str(error)),
+                      DB_I64(now_ms));
 }
 
 err_t *db_commands_get(db_conn_t *conn, arena_t *arena, const char *uuid, db_command_t *ret_row,
@@ -102,13 +131,6 @@ err_t *db_commands_list(db_conn_t *conn, arena_t *arena, const char *device_id, 
 
 err_t *db_commands_count_open(db_conn_t *conn, const char *device_id, int64_t *ret_count) {
     return row_number(conn, "SELECT COUNT(*) FROM command WHERE device_id = $1 AND open = 1",
-                      ret_count, DB_STR(device_id));
-}
-
-err_t *db_commands_count_not_now(db_conn_t *conn, const char *device_id, int64_t *ret_count) {
-    return row_number(conn,
-                      "SELECT COUNT(*) FROM command"
-                      " WHERE device_id = $1 AND open = 1 AND state = 'not-now'",
                       ret_count, DB_STR(device_id));
 }
 

@@ -1,29 +1,39 @@
 /*
  * The façade's common part: group commit, the pool of readers, hooks, scripts. See db.h. Any
- * process but the keeper. There is no writer thread: of those who want to write one leads, runs
- * what is queued in one transaction on its own thread, and hands the lead on; so a lone writer
- * costs no change of threads, and many share one flush.
+ * process but the keeper. Of those who want to write one leads, runs what is queued in one
+ * transaction on its own thread, and hands the lead on; so a lone writer costs no change of
+ * threads, and many share one flush. Who writes later doesn't wait and so can't lead: a thread
+ * for that (writer_main) does it when nobody else does.
  */
 #include "store/db.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "store/db_internal.h"
 
-enum { READERS_DEFAULT = 4, BUSY_MS_DEFAULT = 10000, SCRIPT_MAX = 1024 * 1024 };
+enum {
+    READERS_DEFAULT = 4,
+    BUSY_MS_DEFAULT = 10000,
+    SCRIPT_MAX = 1024 * 1024,
+    WRITER_STACK = 512 * 1024, /* bytes; only touched pages cost memory */
+};
 
-/* One waiting caller of db_write; lies on its stack. */
+/* One caller of db_write, on whose stack it lies, or of db_write_later, on the heap. */
 typedef struct request request_t;
 struct request {
     db_fn fn;
     void *arg;
     err_t *error;
-    pthread_t thread; /* whose it is */
-    bool lead;        /* woken to lead, not because it is done */
+    void (*later)(void *arg, err_t *error); /* nobody waits: called when it is done */
+    pthread_t thread;                       /* who leads when it is this one's turn */
+    bool lead;                              /* woken to lead, not because it is done */
     sem_t done; /* a condition's waiter would wake only to queue for the lock its waker holds */
     request_t *next;
 };
@@ -44,6 +54,11 @@ struct db {
 
     db_conn_t *writer; /* used by the leader alone */
     request_t *group[LIMIT_DB_BATCH];
+
+    pthread_t writer_thread; /* leads for those who don't wait */
+    bool writer_runs;
+    bool writer_stops; /* once it does not lead; guarded by the lock */
+    sem_t writer_wake; /* to lead, or to stop */
 };
 
 /* ---- connections ------------------------------------------------------------------------ */
@@ -179,30 +194,60 @@ static size_t run_group(db_t *db) {
     return count;
 }
 
-/* Runs one group and hands the lead to the first of those who came meanwhile, if anybody did. */
-static void lead(db_t *db, const request_t *self) {
+/* A request is gone once it is told: nobody may look at it afterwards. */
+static void tell(request_t *request) {
+    if (!request->later) {
+        (void)sem_post(&request->done);
+        return;
+    }
+    request->later(request->arg, request->error);
+    mem_free(request);
+}
+
+/*
+ * Runs one group and hands the lead to the first of those who came meanwhile, if anybody did.
+ * True: that is the caller again (the writer's thread, for another who doesn't wait).
+ */
+static bool lead(db_t *db, const request_t *self) {
     size_t count = run_group(db);
-    /* A request is gone from its owner's stack once it is told: look at nothing of it afterwards.
-     */
     for (size_t i = 0; i < count; i++)
-        if (db->group[i] != self) (void)sem_post(&db->group[i]->done);
+        if (db->group[i] != self) tell(db->group[i]);
     (void)pthread_mutex_lock(&db->lock);
     request_t *next = db->queue;
+    sem_t *wake = NULL;
     if (next) {
         next->lead = true;
         db->leader = next->thread;
+        wake = next->later ? &db->writer_wake : &next->done;
     } else {
         db->led = false;
     }
     (void)pthread_mutex_unlock(&db->lock);
-    if (next) (void)sem_post(&next->done);
+    if (!wake) return false;
+    if (!self && wake == &db->writer_wake) return true;
+    (void)sem_post(wake);
+    return false;
+}
+
+/* Leads whenever it is woken, until it is told to stop; by then nothing is queued. */
+static void *writer_main(void *arg) {
+    db_t *db = arg;
+    for (bool stops = false; !stops;) {
+        while (sem_wait(&db->writer_wake) != 0) continue;
+        (void)pthread_mutex_lock(&db->lock);
+        bool mine = db->led && pthread_equal(pthread_self(), db->leader);
+        stops = !mine && db->writer_stops;
+        (void)pthread_mutex_unlock(&db->lock);
+        while (mine) mine = lead(db, NULL);
+    }
+    return NULL;
 }
 
 /* Queues the request; *ret_lead: nobody leads, so the caller does. */
 static err_t *enqueue(db_t *db, request_t *request, bool *ret_lead) {
     (void)pthread_mutex_lock(&db->lock);
     err_t *e = NULL;
-    if (db->led && pthread_equal(request->thread, db->leader))
+    if (db->led && !request->later && pthread_equal(request->thread, db->leader))
         e = err_new(ERR_INTERNAL, "db_write inside db_write");
     else if (db->waiting >= LIMIT_DB_QUEUE)
         e = err_new(ERR_BUSY, "%d writes are waiting already", LIMIT_DB_QUEUE);
@@ -227,9 +272,57 @@ err_t *db_write(db_t *db, db_fn fn, void *arg) {
         while (sem_wait(&request.done) != 0) continue; /* a signal handler ran */
         leading = request.lead;
     }
-    if (leading) lead(db, &request); /* the first in the queue: so it is in this group */
+    if (leading) (void)lead(db, &request); /* the first in the queue: so it is in this group */
     (void)sem_destroy(&request.done);
     return e ? e : request.error;
+}
+
+err_t *db_write_later(db_t *db, db_fn fn, void (*done)(void *arg, err_t *error), void *arg) {
+    bool leading = false;
+    if (!db->writer_runs) return err_new(ERR_INTERNAL, "opened without `later`");
+    request_t *request = mem_zalloc(sizeof *request);
+    if (!request) return err_nomem();
+    request->fn = fn;
+    request->arg = arg;
+    request->later = done;
+    request->thread = db->writer_thread;
+    err_t *e = enqueue(db, request, &leading);
+    if (e) mem_free(request);
+    else if (leading) (void)sem_post(&db->writer_wake);
+    return e;
+}
+
+/* Signals belong to the main thread. */
+static err_t *writer_start(db_t *db) {
+    sigset_t all, before;
+    pthread_attr_t attr;
+    int rc = fault_io() ? EAGAIN : pthread_attr_init(&attr);
+    if (rc != 0) return err_errno(rc, "cannot start the database's thread");
+    (void)pthread_attr_setstacksize(&attr, WRITER_STACK);
+    (void)sem_init(&db->writer_wake, 0, 0);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&db->writer_thread, &attr, writer_main, db);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    if (rc != 0) {
+        (void)sem_destroy(&db->writer_wake);
+        return err_errno(rc, "cannot start the database's thread");
+    }
+    db->writer_runs = true;
+    return NULL;
+}
+
+/* What is queued is written first: its callers are owed an answer. */
+static void writer_stop(db_t *db) {
+    if (!db->writer_runs) return;
+    (void)pthread_mutex_lock(&db->lock);
+    db->writer_stops = true;
+    (void)pthread_mutex_unlock(&db->lock);
+    (void)sem_post(&db->writer_wake);
+    (void)pthread_join(db->writer_thread, NULL);
+    (void)sem_destroy(&db->writer_wake);
+    db->writer_runs = false;
 }
 
 /* ---- readers ---------------------------------------------------------------------------- */
@@ -280,6 +373,7 @@ err_t *db_read(db_t *db, db_fn fn, void *arg) {
 
 void db_close(db_t *db) {
     if (!db) return;
+    writer_stop(db);
     while (db->readers) {
         db_conn_t *next = db->readers->next;
         conn_free(db->readers);
@@ -305,6 +399,7 @@ err_t *db_open(const char *path, const db_options_t *options, const clk_t *clk, 
     db->path = mem_strdup(path);
     if (!db->path) return err_nomem();
     TRY(conn_new(db, true, &db->writer));
+    if (db->options.later) TRY(writer_start(db));
     *ret_db = STEAL(db);
     return NULL;
 }

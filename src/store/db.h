@@ -32,6 +32,7 @@ typedef struct {
     unsigned busy_ms;   /* how long to wait while another process writes; default 10,000 */
     unsigned max_pages; /* database pages at most, for tests of a full disk; default no limit */
     bool must_exist;    /* ERR_NOT_FOUND instead of making a new file */
+    bool later;         /* db_write_later will be used: starts a thread for it */
 } db_options_t;
 
 /* Work inside a transaction. An error undoes what this call wrote, and nobody else's work. */
@@ -53,6 +54,14 @@ void db_close(db_t *db);
  * process kept the database longer than busy_ms. ERR_FULL, ERR_IO: nothing of the group was kept.
  */
 err_t *db_write(db_t *db, db_fn fn, void *arg) WARN_UNUSED;
+/*
+ * The same for a caller that does not wait: queues fn and returns. Once its group is on disk, or
+ * has failed, done(arg, error) is called on the thread that led it: short, no use of the database;
+ * the error (NULL: it is on disk) is now done's. That may be before this returns. If this itself
+ * fails, neither is called: ERR_BUSY, ERR_NOMEM; ERR_INTERNAL without options.later.
+ */
+err_t *db_write_later(db_t *db, db_fn fn, void (*done)(void *arg, err_t *error),
+                      void *arg) WARN_UNUSED;
 /*
  * Runs fn on the calling thread with a read-only connection: one consistent state of the
  * database. Waits for a free connection; must not be nested.

@@ -143,7 +143,7 @@ static err_t *start_services(program_t *p) {
     const settings_t *s = &web->settings;
     const clk_t *clk = clk_real();
     const rnd_t *rnd = rnd_real();
-    TRY(db_open(p->store_path, NULL, clk, &web->db));
+    TRY(db_open(p->store_path, &(db_options_t){.later = true}, clk, &web->db));
     unsigned applied = 0;
     TRY(migrate_run(web->db, &applied));
     TRY(rpc_client_new(-1, &web->keeper_rpc));
@@ -235,6 +235,7 @@ static err_t *start_http(program_t *p) {
                                    .ctx = web,
                                    .before = web_before,
                                    .after = web_after,
+                                   .step = route_mdm_step,
                                    .json_prefix = "/api/",
                                    .workers = (unsigned)s->workers,
                                    .per_address = (unsigned)s->per_address};

@@ -115,5 +115,8 @@ err_t *route_portal_profile(void *ctx, http_request_t *request, http_reply_t *re
 err_t *route_ota(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *route_mdm(void *ctx, http_request_t *request, http_reply_t *reply);
+/* Of http_server_config_t: command sessions hold no worker while they wait for the disk. */
+err_t *route_mdm_step(void *ctx, http_request_t *request, http_reply_t *reply,
+                      http_next_t *ret_next);
 
 #endif

@@ -478,13 +478,23 @@ static err_t *add_command(db_conn_t *conn, const char *uuid, const char *type) {
     return db_commands_add(conn, &row);
 }
 
+/* What the device gets when it says something of `answered`; *ret_seq is that one's, 0: not open.
+ */
+static err_t *assert_look(db_conn_t *conn, arena_t *arena, const char *answered, const char *uuid,
+                          int64_t *ret_seq) {
+    db_queue_t got;
+    TRY(db_commands_look(conn, arena, "d1", answered, &got));
+    assert_int_equal(got.found, uuid != NULL);
+    if (uuid) assert_string_equal(got.next.uuid, uuid);
+    if (uuid) assert_true(bytes_eq_str(got.next.payload, "<plist/>"));
+    *ret_seq = got.answered ? got.answered_seq : 0;
+    return NULL;
+}
+
 static err_t *assert_next(db_conn_t *conn, arena_t *arena, const char *uuid) {
-    db_command_t got;
-    bool found = false;
-    TRY(db_commands_next(conn, arena, "d1", &got, &found));
-    assert_int_equal(found, uuid != NULL);
-    if (uuid) assert_string_equal(got.uuid, uuid);
-    if (uuid) assert_true(bytes_eq_str(got.payload, "<plist/>"));
+    int64_t seq = 0;
+    TRY(assert_look(conn, arena, "", uuid, &seq));
+    assert_int_equal(seq, 0);
     return NULL;
 }
 
@@ -495,22 +505,30 @@ static err_t *command_body(db_conn_t *conn, arena_t *arena) {
     assert_err(ERR_EXISTS, add_command(conn, "c1", "DeviceLock"));
     TRY(add_command(conn, "c2", "DeviceLock"));
     TRY(assert_next(conn, arena, "c1"));
-    TRY(db_commands_mark_sent(conn, "c1", 10));
-    TRY(assert_next(conn, arena, "c1")); /* sent, but not answered: again */
+    db_queue_t queue;
+    int64_t c1 = 0, c2 = 0, none = 0, count = 0;
     bool found = false;
-    TRY(db_commands_mark_not_now(conn, "d1", "c1", &found));
-    assert_true(found);
+    TRY(assert_look(conn, arena, "c1", "c2", &c1));
+    assert_true(c1);
+    TRY(db_commands_mark_sent(conn, c1, 10));
+    TRY(assert_next(conn, arena, "c1")); /* sent, but not answered: again */
+    TRY(db_commands_mark_not_now(conn, c1));
     TRY(assert_next(conn, arena, "c2"));
-    int64_t count = 0;
-    TRY(db_commands_count_not_now(conn, "d1", &count));
-    assert_int_equal(count, 1);
-    TRY(db_commands_finish(conn, "other", "c2", "acknowledged", "", 20, &found));
-    assert_false(found); /* another device's */
-    TRY(db_commands_finish(conn, "d1", "c2", "acknowledged", "", 20, &found));
+    TRY(assert_look(conn, arena, "c2", NULL, &c2));
+    assert_true(c2 && c2 != c1);
+    TRY(db_commands_look(conn, arena, "other", "c2", &queue));
+    assert_false(queue.answered || queue.found || queue.not_now); /* another device's */
+    TRY(db_commands_finish(conn, c2, "acknowledged", "", 20, &found));
     assert_true(found);
-    TRY(db_commands_finish(conn, "d1", "c2", "error", "[]", 21, &found));
+    TRY(db_commands_finish(conn, c2, "error", "[]", 21, &found));
     assert_false(found); /* repeated */
-    TRY(assert_next(conn, arena, NULL));
+    TRY(assert_look(conn, arena, "c2", NULL, &none));
+    assert_int_equal(none, 0);
+    TRY(db_commands_look(conn, arena, "d1", "", &queue));
+    assert_true(queue.not_now && !queue.found);
+    TRY(db_commands_look(conn, arena, "d1", "c1", &queue));
+    assert_true(queue.answered && !queue.not_now); /* the one it speaks of is no other */
+    assert_string_equal(queue.answered_type, "DeviceInformation");
     TRY(db_commands_release(conn, "d1", &count));
     assert_int_equal(count, 1);
     TRY(assert_next(conn, arena, "c1"));
@@ -534,7 +552,9 @@ static err_t *cancel_body(db_conn_t *conn, arena_t *arena) {
     TRY(add_command(conn, "c1", "EraseDevice"));
     TRY(add_command(conn, "c2", "DeviceLock"));
     TRY(add_command(conn, "c3", "Settings"));
-    TRY(db_commands_mark_sent(conn, "c1", 10));
+    int64_t c1 = 0;
+    TRY(assert_look(conn, arena, "c1", "c2", &c1));
+    TRY(db_commands_mark_sent(conn, c1, 10));
     bool found = true;
     TRY(db_commands_cancel(conn, "d1", "c1", false, 11, &found));
     assert_false(found); /* it may be on its way */
