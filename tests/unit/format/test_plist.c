@@ -13,7 +13,7 @@
 
 #define WRAP(body) "<plist version=\"1.0\">" body "</plist>"
 
-static const char message[] = WRAP("<dict>"
+static const char message[] = WRAP("<!-- so that expat reads it --><dict>"
                                    "<key>UDID</key><string>X1</string>"
                                    "<key>Token</key><data> AAEC\n /w== </data>"
                                    "<key>Count</key><integer> -42 </integer>"
