@@ -111,10 +111,10 @@ err_t *devices_session_begin(devices_t *devices, const device_request_t *request
                              void (*ready)(void *arg), void *arg,
                              device_session_t **ret_session) WARN_UNUSED;
 /* Whether device_session_end has to wait for the keeper. */
-bool device_session_waits(const device_session_t *session);
+bool device_session_waits(const device_session_t *x);
 /* After `ready`, once: the answer, or why there is none. */
-err_t *device_session_end(device_session_t *session, device_answer_t *ret_answer) WARN_UNUSED;
-void device_session_free(device_session_t *session); /* takes NULL */
+err_t *device_session_end(device_session_t *x, device_answer_t *ret_answer) WARN_UNUSED;
+void device_session_free(device_session_t *x); /* takes NULL */
 
 /* ---- the queue, for admins (queue.c) ---- */
 

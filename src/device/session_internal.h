@@ -27,8 +27,8 @@ struct device_session {
 };
 
 /* In the transaction: marks queue.next as sent and fetches its secret, or has a push follow. */
-err_t *device_session_pick(db_conn_t *conn, device_session_t *session) WARN_UNUSED;
+err_t *device_session_pick(db_conn_t *conn, device_session_t *x) WARN_UNUSED;
 /* After it: the next command, or 200 and nothing. */
-err_t *device_session_reply(device_session_t *session, device_answer_t *answer) WARN_UNUSED;
+err_t *device_session_reply(device_session_t *x, device_answer_t *answer) WARN_UNUSED;
 
 #endif

@@ -44,12 +44,12 @@ typedef struct {
 } plist_tree_t;
 
 /* doc is borrowed: its nodes are made there, and its root is set when <plist> ends. */
-void plist_tree_init(plist_tree_t *tree, plist_doc_t *doc);
-void plist_tree_done(plist_tree_t *tree);
+void plist_tree_init(plist_tree_t *p, plist_doc_t *doc);
+void plist_tree_done(plist_tree_t *p);
 /* ERR_INVALID, ERR_LIMIT: what is wrong, without the line. */
-err_t *plist_tree_begin(plist_tree_t *tree, const char *name, bool *ret_is_plist) WARN_UNUSED;
-err_t *plist_tree_text(plist_tree_t *tree, bytes_t text) WARN_UNUSED;
-err_t *plist_tree_end(plist_tree_t *tree) WARN_UNUSED; /* of the innermost element */
+err_t *plist_tree_begin(plist_tree_t *p, const char *name, bool *ret_is_plist) WARN_UNUSED;
+err_t *plist_tree_text(plist_tree_t *p, bytes_t text) WARN_UNUSED;
+err_t *plist_tree_end(plist_tree_t *p) WARN_UNUSED; /* of the innermost element */
 
 /*
  * plist_lean.c: the tree of a property list in the plain form that Apple's tools and ours write.
