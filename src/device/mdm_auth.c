@@ -57,14 +57,17 @@ err_t *mdm_auth_open(const devices_t *devices, const device_request_t *request, 
 
 err_t *mdm_auth_sender(const devices_t *devices, db_conn_t *conn, arena_t *arena,
                        const cert_t *cert, mdm_sender_t *ret_sender) {
+    bytes_t fingerprint = bytes_make(cert_sha256(cert), DEVICE_HASH);
     mdm_sender_t sender = {0};
-    err_t *e = pki_identity_check(devices->o.pki, conn, arena, cert, &sender.row);
+    bool known = false, pinned = false;
+    TRY(db_devices_sender(conn, arena, fingerprint, &sender.row, &known, &sender.device, &pinned));
+    err_t *e = known ? pki_identity_row_check(devices->o.pki, cert, &sender.row) : NULL;
     if (e && err_code(e) != ERR_VERIFY) return e;
-    sender.ours = !e && strcmp(sender.row.profile, devices->o.identity_profile) == 0;
+    sender.ours = known && !e && strcmp(sender.row.profile, devices->o.identity_profile) == 0;
     err_free(e);
-    if (sender.ours)
-        TRY(pki_device_of(conn, arena, bytes_make(cert_sha256(cert), DEVICE_HASH), &sender.device,
-                          &sender.found));
+    sender.found = sender.ours && pinned;
+    if (sender.ours && !pinned)
+        TRY(pki_device_of(conn, arena, fingerprint, &sender.device, &sender.found));
     *ret_sender = sender;
     return NULL;
 }

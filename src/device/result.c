@@ -21,11 +21,10 @@ static err_t *merge(arena_t *arena, const char *info, const char *name, const pl
     CLEANUP(buf_done) buf_t text;
     json_t *json = NULL;
     buf_init(&text, LIMIT_DEVICE_INFO);
-    err_t *e = jso_parse_object(bytes_str(info), &all);
-    if (e) {
-        err_free(e);
-        TRY(jso_object(&all));
-    }
+    bool empty = !info[0] || strcmp(info, "{}") == 0;
+    err_t *e = empty ? NULL : jso_parse_object(bytes_str(info), &all);
+    err_free(e);
+    if (!all) TRY(jso_object(&all));
     TRY(plist_to_json(part, &json));
     TRY(jso_set(all, name, json));
     TRY(jso_write(all, false, &text));

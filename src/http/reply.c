@@ -18,6 +18,7 @@ void http_reply_init(http_reply_t *reply) {
 
 void http_reply_done(http_reply_t *reply) {
     for (size_t i = 0; i < reply->headers_n; i++) {
+        if (reply->headers[i].fixed) continue;
         mem_free(reply->headers[i].name);
         mem_free(reply->headers[i].value);
     }
@@ -54,7 +55,7 @@ err_t *http_reply_header(http_reply_t *reply, const char *name, const char *valu
     if (!name_ok(name) || !value_ok(value)) return err_new(ERR_INVALID, "not a header line");
     if (reply->headers_n == HTTP_REPLY_HEADERS)
         return err_new(ERR_LIMIT, "the reply has too many headers");
-    http_reply_header_t header = {mem_strdup(name), mem_strdup(value)};
+    http_reply_header_t header = {.name = mem_strdup(name), .value = mem_strdup(value)};
     if (!header.name || !header.value) {
         mem_free(header.name);
         mem_free(header.value);
@@ -75,6 +76,7 @@ err_t *http_reply_set_header(http_reply_t *reply, const char *name, const char *
     http_reply_header_t *header = header_find(reply, name);
     if (!header) return http_reply_header(reply, name, value);
     if (!value_ok(value)) return err_new(ERR_INVALID, "not a header line");
+    if (header->fixed) return err_new(ERR_INTERNAL, "this header stands already");
     char *copy = mem_strdup(value);
     if (!copy) return err_nomem();
     mem_free(header->value);
@@ -265,6 +267,15 @@ void http_reply_error(http_reply_t *reply, const err_t *e, const char *request_i
     err_free(failed);
 }
 
+/* Without a copy: most replies have these and nothing else. */
+static err_t *add_fixed(http_reply_t *reply, const char *name, const char *value) {
+    if (reply->headers_n == HTTP_REPLY_HEADERS)
+        return err_new(ERR_LIMIT, "the reply has too many headers");
+    reply->headers[reply->headers_n++] = (http_reply_header_t){
+        .name = (char *)(uintptr_t)name, .value = (char *)(uintptr_t)value, .fixed = true};
+    return NULL;
+}
+
 err_t *http_reply_security(http_reply_t *reply, bool hsts) {
     static const char *const defaults[][2] = {
         {"X-Content-Type-Options", "nosniff"},
@@ -275,8 +286,8 @@ err_t *http_reply_security(http_reply_t *reply, bool hsts) {
     };
     for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
         if (!header_find(reply, defaults[i][0]))
-            TRY(http_reply_header(reply, defaults[i][0], defaults[i][1]));
+            TRY(add_fixed(reply, defaults[i][0], defaults[i][1]));
     if (hsts && !header_find(reply, "Strict-Transport-Security"))
-        TRY(http_reply_header(reply, "Strict-Transport-Security", "max-age=31536000"));
+        TRY(add_fixed(reply, "Strict-Transport-Security", "max-age=31536000"));
     return NULL;
 }

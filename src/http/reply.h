@@ -14,6 +14,7 @@ enum { HTTP_REPLY_HEADERS = 24 }; /* header lines a handler may add */
 typedef struct {
     char *name;
     char *value;
+    bool fixed; /* both are literals, not owned */
 } http_reply_header_t;
 
 typedef struct http_reply {

@@ -57,19 +57,25 @@ const cert_t *pki_profile_signer(const pki_t *pki) { return pki->profile_signer;
 cert_cache_t *pki_certs(const pki_t *pki) { return pki->certs; }
 
 static size_t slot_of(const uint8_t fingerprint[PKI_HASH]) {
-    return ((size_t)fingerprint[0] << 8 | fingerprint[1]) % PKI_VERIFIED_SLOTS;
+    size_t sets = PKI_VERIFIED_SLOTS / PKI_VERIFIED_WAYS;
+    return ((size_t)fingerprint[0] << 8 | fingerprint[1]) % sets * PKI_VERIFIED_WAYS;
 }
 
 static bool verified_before(pki_t *pki, const uint8_t fingerprint[PKI_HASH]) {
     (void)pthread_mutex_lock(&pki->verified_lock);
-    bool hit = memcmp(pki->verified[slot_of(fingerprint)], fingerprint, PKI_HASH) == 0;
+    const uint8_t(*set)[PKI_HASH] = &pki->verified[slot_of(fingerprint)];
+    bool hit = false;
+    for (size_t i = 0; i < PKI_VERIFIED_WAYS && !hit; i++)
+        hit = memcmp(set[i], fingerprint, PKI_HASH) == 0;
     (void)pthread_mutex_unlock(&pki->verified_lock);
     return hit;
 }
 
 static void remember_verified(pki_t *pki, const uint8_t fingerprint[PKI_HASH]) {
     (void)pthread_mutex_lock(&pki->verified_lock);
-    memcpy(pki->verified[slot_of(fingerprint)], fingerprint, PKI_HASH);
+    uint8_t(*set)[PKI_HASH] = &pki->verified[slot_of(fingerprint)];
+    memmove(set[1], set[0], (size_t)PKI_HASH * (PKI_VERIFIED_WAYS - 1));
+    memcpy(set[0], fingerprint, PKI_HASH);
     (void)pthread_mutex_unlock(&pki->verified_lock);
 }
 
@@ -89,6 +95,16 @@ err_t *pki_check_signature(pki_t *pki, const cert_t *cert) {
     return NULL;
 }
 
+err_t *pki_identity_row_check(pki_t *pki, const cert_t *cert, const db_certificate_t *row) {
+    TRY(pki_check_signature(pki, cert));
+    int64_t now = clk_unix(pki->o.clk);
+    if (row->revoked_ms) return err_new(ERR_VERIFY, "certificate %s is revoked", row->serial);
+    if (now < row->not_before)
+        return err_new(ERR_VERIFY, "certificate %s is not valid yet", row->serial);
+    if (now > row->not_after) return err_new(ERR_VERIFY, "certificate %s has expired", row->serial);
+    return NULL;
+}
+
 err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cert_t *cert,
                           db_certificate_t *ret_row) {
     TRY(pki_check_signature(pki, cert));
@@ -98,11 +114,7 @@ err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cer
                                        &found));
     if (!found)
         return err_new(ERR_VERIFY, "certificate %s is not in the records", cert_serial_hex(cert));
-    int64_t now = clk_unix(pki->o.clk);
-    if (row.revoked_ms) return err_new(ERR_VERIFY, "certificate %s is revoked", row.serial);
-    if (now < row.not_before)
-        return err_new(ERR_VERIFY, "certificate %s is not valid yet", row.serial);
-    if (now > row.not_after) return err_new(ERR_VERIFY, "certificate %s has expired", row.serial);
+    TRY(pki_identity_row_check(pki, cert, &row));
     *ret_row = row;
     return NULL;
 }

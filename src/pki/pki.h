@@ -78,6 +78,10 @@ err_t *pki_challenge_new(pki_t *pki, const pki_challenge_t *spec, buf_t *ret_cha
 err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cert_t *cert,
                           db_certificate_t *ret_row) WARN_UNUSED;
 
+/* The same for a row that was read in this transaction: its serial, dates and revoked_ms. */
+err_t *pki_identity_row_check(pki_t *pki, const cert_t *cert,
+                              const db_certificate_t *row) WARN_UNUSED;
+
 /*
  * The device that is pinned to this certificate or to one that it was renewed from, at most
  * LIMIT_SCEP_CHAIN renewals ago. Says nothing about the certificate's validity.

@@ -10,7 +10,8 @@
 
 enum {
     PKI_HASH = 32,              /* SHA-256 */
-    PKI_VERIFIED_SLOTS = 16384, /* remembered chain verifications */
+    PKI_VERIFIED_SLOTS = 65536, /* remembered chain verifications; 2 MiB when all are used */
+    PKI_VERIFIED_WAYS = 4,      /* slots that may hold a certificate, newest first */
     PKI_CERTS = 4096,           /* certificates kept parsed */
     PKI_IN_FLIGHT = 256,        /* challenges being redeemed at this moment */
 };

@@ -73,6 +73,44 @@ err_t *db_devices_by_identity(db_conn_t *conn, arena_t *arena, bytes_t fingerpri
                     ret_row, ret_found, DB_BYTES(fingerprint));
 }
 
+typedef struct {
+    db_certificate_t certificate;
+    db_device_t device;
+} sender_t;
+
+#define OF_CERTIFICATE(field) offsetof(sender_t, certificate.field)
+#define OF_DEVICE(field)      offsetof(sender_t, device.field)
+static const row_column_t sender_columns[] = {
+    {ROW_BYTES, OF_CERTIFICATE(fingerprint)}, {ROW_STR, OF_CERTIFICATE(serial)},
+    {ROW_STR, OF_CERTIFICATE(profile)},       {ROW_STR, OF_CERTIFICATE(enrolment_id)},
+    {ROW_I64, OF_CERTIFICATE(not_before)},    {ROW_I64, OF_CERTIFICATE(not_after)},
+    {ROW_I64, OF_CERTIFICATE(revoked_ms)},    {ROW_STR, OF_DEVICE(id)},
+    {ROW_STR, OF_DEVICE(enrolment_key)},      {ROW_STR, OF_DEVICE(state)},
+    {ROW_I64, OF_DEVICE(last_seen_ms)},       {ROW_STR, OF_DEVICE(info)},
+};
+static const row_type_t sender_type = ROW_TYPE(sender_columns, sender_t);
+
+err_t *db_devices_sender(db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
+                         db_certificate_t *ret_certificate, bool *ret_found,
+                         db_device_t *ret_device, bool *ret_pinned) {
+    sender_t row = {.device = {.id = ""}};
+    bool found = false;
+    TRY(row_find(conn, arena, &sender_type,
+                 "SELECT c.fingerprint, c.serial, c.profile, c.enrolment_id, c.not_before,"
+                 " c.not_after, c.revoked_ms, d.id, d.enrolment_key, d.state,"
+                 " d.last_seen_ms, d.info"
+                 " FROM certificate c LEFT JOIN device d ON d.identity = c.fingerprint"
+                 " WHERE c.fingerprint = $1",
+                 &row, &found, DB_BYTES(fingerprint)));
+    *ret_found = found;
+    *ret_pinned = found && row.device.id[0];
+    if (!found) return NULL;
+    row.device.identity = row.certificate.fingerprint;
+    *ret_certificate = row.certificate;
+    if (*ret_pinned) *ret_device = row.device;
+    return NULL;
+}
+
 /*
  * What a person may type: the id, which we gave; else anything a device says of itself. All of that
  * at once, so that no device comes before another by calling itself as that one is called.

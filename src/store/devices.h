@@ -5,6 +5,7 @@
 #define COFFER_STORE_DEVICES_H
 
 #include "base/arena.h"
+#include "store/certs.h"
 #include "store/db.h"
 
 typedef struct {
@@ -42,6 +43,14 @@ err_t *db_devices_by_id(db_conn_t *conn, arena_t *arena, const char *id, db_devi
                         bool *ret_found) WARN_UNUSED;
 err_t *db_devices_by_key(db_conn_t *conn, arena_t *arena, const char *enrolment_key,
                          db_device_t *ret_row, bool *ret_found) WARN_UNUSED;
+/*
+ * Who sends with this certificate, in one statement: of the certificate its fingerprint, serial,
+ * profile, enrolment_id, dates and revocation; of the device that is pinned to it (*ret_pinned) its
+ * id, enrolment_key, state, identity, last_seen_ms and info. Nothing else is filled in.
+ */
+err_t *db_devices_sender(db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
+                         db_certificate_t *ret_certificate, bool *ret_found,
+                         db_device_t *ret_device, bool *ret_pinned) WARN_UNUSED;
 err_t *db_devices_by_identity(db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
                               db_device_t *ret_row, bool *ret_found) WARN_UNUSED;
 /*
