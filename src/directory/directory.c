@@ -24,6 +24,7 @@ err_t *directory_new(const directory_options_t *options, directory_t **ret_direc
     (void)pthread_mutex_init(&directory->strangers_lock, NULL);
     (void)pthread_mutex_init(&directory->gate_lock, NULL);
     (void)pthread_cond_init(&directory->gate_open, NULL);
+    TRY(rnd_fill(options->rnd, directory->strangers_key, sizeof directory->strangers_key));
     uint8_t nobody[32];
     TRY(rnd_fill(options->rnd, nobody, sizeof nobody));
     TRY(hash_text(BYTES_ARRAY(nobody), directory->cost, &directory->dummy_hash));

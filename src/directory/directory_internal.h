@@ -19,8 +19,9 @@ struct directory {
     /* At most LIMIT_LOGINS_CONCURRENT Argon2id computations run: each takes 64 MiB. */
     /* Failures of addresses that nobody has: they are throttled like those that somebody has. */
     pthread_mutex_t strangers_lock;
+    uint8_t strangers_key[32]; /* so that nobody can choose whose slot he takes */
     struct {
-        uint8_t address[32]; /* SHA-256 */
+        uint8_t address[32]; /* HMAC-SHA-256 with strangers_key */
         int64_t failures;
         int64_t retry_after_ms;
     } strangers[DIRECTORY_STRANGERS];

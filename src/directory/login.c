@@ -36,12 +36,13 @@ static int64_t delay_ms(int64_t failures) {
 
 /*
  * The same throttle for an address that nobody has, or it would tell that nobody has it. One slot
- * an address, in memory: whoever floods it with addresses learns nothing by that either.
+ * an address, in memory, chosen by a keyed hash: whoever floods it with addresses learns nothing by
+ * that either, and can't aim at another's.
  */
 static err_t *stranger(login_t *login, bool failed, int64_t *ret_retry_after_ms) {
     directory_t *d = login->directory;
     uint8_t hash[DIGEST_SHA256_SIZE];
-    TRY(digest_sha256(bytes_str(login->email), hash));
+    TRY(digest_hmac_sha256(BYTES_ARRAY(d->strangers_key), bytes_str(login->email), hash));
     size_t slot = ((size_t)hash[0] << 8 | hash[1]) % DIRECTORY_STRANGERS;
     (void)pthread_mutex_lock(&d->strangers_lock);
     bool same = memcmp(d->strangers[slot].address, hash, sizeof hash) == 0;

@@ -2,8 +2,9 @@
 #include "../store/store_fixture.h"
 
 #include "base/limits.h"
+#include "crypto/digest.h"
 #include "crypto/secret.h"
-#include "directory/directory.h"
+#include "directory/directory_internal.h"
 
 typedef struct {
     fixture_t f;
@@ -122,6 +123,40 @@ static void test_login__throttles_and_forgets_after_success(void **state) {
     assert_ok(log_in(room, "admin@example.org", "correct horse"));
 }
 
+/* Which slot an address would have if its plain hash chose. */
+static size_t plain_slot(const char *address) {
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    assert_ok(digest_sha256(bytes_str(address), hash));
+    return ((size_t)hash[0] << 8 | hash[1]) % DIRECTORY_STRANGERS;
+}
+
+/* Whether `victim` still has to wait after someone tried an address with the same plain slot. */
+static bool keeps_waiting(room_t *room, const char *victim) {
+    char other[64];
+    for (unsigned i = 0; i < LIMIT_LOGIN_FAILURES; i++)
+        assert_err(ERR_AUTH, log_in(room, victim, "wrong horse"));
+    assert_err(ERR_BUSY, log_in(room, victim, "wrong horse"));
+    for (unsigned n = 0;; n++) {
+        (void)snprintf(other, sizeof other, "%u%s", n, victim);
+        if (plain_slot(other) == plain_slot(victim)) break;
+    }
+    assert_err(ERR_AUTH, log_in(room, other, "wrong horse"));
+    err_t *e = log_in(room, victim, "wrong horse");
+    bool busy = e && err_code(e) == ERR_BUSY;
+    err_free(e);
+    return busy;
+}
+
+/*
+ * Who could choose the slot would end another address's wait, and learn that nobody has it. Three
+ * tries, for two addresses may have one slot by chance.
+ */
+static void test_login__nobody_aims_at_a_strangers_slot(void **state) {
+    room_t *room = *state;
+    assert_true(keeps_waiting(room, "a@example.org") || keeps_waiting(room, "b@example.org") ||
+                keeps_waiting(room, "c@example.org"));
+}
+
 static void test_login__throttles_strangers_just_the_same(void **state) {
     room_t *room = *state;
     for (int i = 0; i < LIMIT_LOGIN_FAILURES; i++)
@@ -223,6 +258,8 @@ int main(void) {
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__failures_say_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__throttles_and_forgets_after_success, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_login__nobody_aims_at_a_strangers_slot, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_login__throttles_strangers_just_the_same, setup,
                                         teardown),

@@ -363,6 +363,52 @@ static err_t *add_device(db_conn_t *conn, arena_t *arena, const char *id, const 
     return db_devices_authenticate(conn, arena, &row, ret_id);
 }
 
+/* The device pinned to a certificate comes with it, and only with it. */
+static err_t *sender_body(db_conn_t *conn, arena_t *arena) {
+    const db_certificate_t row = {.fingerprint = HASH("a"),
+                                  .issuer = "device-ca",
+                                  .serial = "01",
+                                  .profile = "device",
+                                  .enrolment_id = "e1",
+                                  .spki_sha256 = HASH("k"),
+                                  .not_before = 1,
+                                  .not_after = 2,
+                                  .revoked_ms = 3,
+                                  .der = BYTES_LIT("\x30\0")};
+    const char *id = NULL;
+    db_certificate_t certificate;
+    db_device_t device;
+    bool found = true, pinned = true;
+    TRY(db_devices_sender(conn, arena, HASH("a"), &certificate, &found, &device, &pinned));
+    assert_false(found || pinned);
+    TRY(db_certificates_add(conn, &row));
+    TRY(db_devices_sender(conn, arena, HASH("a"), &certificate, &found, &device, &pinned));
+    assert_true(found && !pinned);
+    assert_string_equal(certificate.serial, "01");
+    assert_string_equal(certificate.profile, "device");
+    assert_string_equal(certificate.enrolment_id, "e1");
+    assert_true(certificate.not_before == 1 && certificate.not_after == 2);
+    assert_true(certificate.revoked_ms == 3 && bytes_eq(certificate.fingerprint, HASH("a")));
+    TRY(add_device(conn, arena, "d2", "U2", HASH("b"), &id));
+    TRY(add_device(conn, arena, "d1", "U1", HASH("a"), &id));
+    TRY(db_devices_touch(conn, "d1", 60));
+    TRY(db_devices_sender(conn, arena, HASH("a"), &certificate, &found, &device, &pinned));
+    assert_true(found && pinned && device.last_seen_ms == 60);
+    assert_string_equal(device.id, "d1");
+    assert_string_equal(device.enrolment_key, "U1");
+    assert_string_equal(device.state, "authenticated");
+    assert_string_equal(device.info, "{}");
+    assert_true(bytes_eq(device.identity, HASH("a")));
+    TRY(db_devices_sender(conn, arena, HASH("b"), &certificate, &found, &device, &pinned));
+    assert_false(found || pinned); /* pinned, but not in the records */
+    return NULL;
+}
+
+static void test_rows__a_sender_is_certificate_and_device(void **state) {
+    (void)state;
+    run_body(sender_body);
+}
+
 static err_t *device_body(db_conn_t *conn, arena_t *arena) {
     const char *id = NULL;
     TRY(add_device(conn, arena, "d1", "U1", HASH("a"), &id));
@@ -735,6 +781,7 @@ int main(void) {
         cmocka_unit_test(test_rows__scep_pending),
         cmocka_unit_test(test_rows__scep_trace_is_a_ring),
         cmocka_unit_test(test_rows__devices),
+        cmocka_unit_test(test_rows__a_sender_is_certificate_and_device),
         cmocka_unit_test(test_rows__devices_are_found_by_what_a_person_types),
         cmocka_unit_test(test_rows__commands_go_first_in_first_out),
         cmocka_unit_test(test_rows__commands_cancel_and_keep_the_first_result),
