@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sqlite3.h>
 #include <time.h>
 #include <unistd.h>
@@ -104,16 +103,16 @@ static err_t *make_file(const char *path) {
     return NULL;
 }
 
-/* Its own count of memory, which nobody asks for, would lock a mutex at every allocation. */
-static void count_no_memory(void) { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
-
 static err_t *sqlite_open(db_conn_t *conn, const char *path, const db_options_t *options) {
     if (conn->writable && options->must_exist && !file_exists(path))
         return err_new(ERR_NOT_FOUND, "there is no such file");
     if (conn->writable && !options->must_exist) TRY(make_file(path));
     if (fault_io()) return err_new(ERR_IO, "database input/output error");
-    static pthread_once_t once = PTHREAD_ONCE_INIT; /* before SQLite's first use */
-    (void)pthread_once(&once, count_no_memory);
+    /*
+     * Before SQLite's first use, refused afterwards: its own count of memory, which nobody asks
+     * for, would lock a mutex at every allocation.
+     */
+    if (conn->writable) (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = conn->writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
     sqlite3 *handle = NULL;
     int rc =
