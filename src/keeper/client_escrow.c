@@ -3,7 +3,6 @@
  */
 #include "keeper/client_escrow.h"
 
-#include "crypto/p12.h"
 #include "ipc/frame.h"
 
 enum { CHUNK = 48 }; /* objects in one request: the answers of so many fit in a frame */
@@ -257,4 +256,36 @@ err_t *keeper_escrow_fill(keeper_t *keeper, const escrow_object_t *object, bytes
     TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &secret));
     TRY(wire_done(&r));
     return buf_add(ret_secret, secret);
+}
+
+/* ---- delivery ---- */
+
+static err_t *put_delivered(const keeper_delivered_t *key, buf_t *body) {
+    TRY(put_stored(&key->object, key->blob, key->wrap, body));
+    return wire_put_bytes(body, key->certificate);
+}
+
+err_t *keeper_escrow_deliver(keeper_t *keeper, const keeper_delivery_t *d, buf_t *ret_envelope) {
+    if (d->fingerprint.n != CERT_SHA256_SIZE) return err_new(ERR_USAGE, "not a fingerprint");
+    if (d->keys_n > LIMIT_ESCROW_PAYLOADS || d->signatures_n > LIMIT_ESCROW_OFFICERS)
+        return err_new(ERR_LIMIT, "too many keys or signatures");
+    CLEANUP(buf_done) buf_t body, reply;
+    bytes_t envelope;
+    body_init(&body);
+    body_init(&reply);
+    TRY(wire_put_str(&body, d->person));
+    TRY(buf_add(&body, d->fingerprint));
+    TRY(wire_put_u8(&body, (uint8_t)d->cipher));
+    TRY(wire_put_bool(&body, d->old_p12));
+    TRY(wire_put_bytes(&body, d->payloads));
+    TRY(wire_put_i64(&body, d->expires));
+    TRY(wire_put_u16(&body, (uint16_t)d->signatures_n));
+    for (size_t i = 0; i < d->signatures_n; i++) TRY(wire_put_bytes(&body, d->signatures[i]));
+    TRY(wire_put_u16(&body, (uint16_t)d->keys_n));
+    for (size_t i = 0; i < d->keys_n; i++) TRY(put_delivered(&d->keys[i], &body));
+    TRY(keeper_call_once(keeper, KEEPER_ESCROW_DELIVER, &body, &reply));
+    wire_reader_t r = wire_reader(buf_bytes(&reply));
+    TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &envelope));
+    TRY(wire_done(&r));
+    return buf_add(ret_envelope, envelope);
 }

@@ -123,4 +123,36 @@ err_t *keeper_escrow_drill(keeper_t *keeper, const escrow_object_t *object, byte
 err_t *keeper_escrow_fill(keeper_t *keeper, const escrow_object_t *object, bytes_t blob,
                           bytes_t wrap, const char *command_uuid, buf_t *ret_secret) WARN_UNUSED;
 
+/* ---- delivery: a person's keys to a device ---- */
+
+/* A key to deliver, as the store has it. */
+typedef struct {
+    escrow_object_t object; /* kind smime-key */
+    bytes_t blob, wrap;
+    bytes_t certificate; /* DER, of this key */
+} keeper_delivered_t;
+
+typedef struct {
+    const char *person;        /* the owner of all the objects */
+    bytes_t fingerprint;       /* SHA-256 of the device's certificate, which the keeper recorded */
+    cms_cipher_t cipher;       /* of the envelope */
+    bool old_p12;              /* 3DES and SHA-1 inside: for old systems alone */
+    bytes_t payloads;          /* the PayloadContent array as a property list, with holes */
+    int64_t expires;           /* of the officers' consent; 0: there is none */
+    const bytes_t *signatures; /* records cofferSG over the record cofferDL */
+    size_t signatures_n;
+    const keeper_delivered_t *keys; /* at most LIMIT_ESCROW_PAYLOADS */
+    size_t keys_n;
+} keeper_delivery_t;
+
+/*
+ * Fills the holes and encrypts the payloads to the device: {{p12:ID}} becomes the base64 of a
+ * PKCS#12 of the object's key, {{password:ID}} its password; each key's file exactly once. Nothing
+ * of it comes back in clear. ERR_DENIED: another person's object, a certificate that has expired,
+ * one whose holder got another person's keys before, or (KEEPER_WRAP_APPROVED, at a holder's first
+ * time) without an officer's consent. ERR_BUSY at LIMIT_ESCROW_DELIVERIES a person and day.
+ */
+err_t *keeper_escrow_deliver(keeper_t *keeper, const keeper_delivery_t *delivery,
+                             buf_t *ret_envelope) WARN_UNUSED;
+
 #endif

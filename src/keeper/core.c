@@ -67,6 +67,8 @@ static const rule_t rules[] = {
     {KEEPER_ESCROW_REWRAP, "escrow-rewrap", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_rewrap},
     {KEEPER_ESCROW_DRILL, "escrow-drill", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_drill},
     {KEEPER_ESCROW_FILL, "escrow-fill", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_fill},
+    {KEEPER_ESCROW_DELIVER, "escrow-deliver", WEB, RECORD_FIRST, TALLY_NEVER,
+     intent_escrow_deliver},
     {KEEPER_STORAGE_KEY, "storage-key", WEB, RECORD_NOT, TALLY_NEVER, intent_storage_key},
     {KEEPER_STORAGE_KEY_NEW, "storage-key-new", WEB, RECORD_FIRST, TALLY_NEVER,
      intent_storage_key_new},

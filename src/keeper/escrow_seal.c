@@ -107,7 +107,8 @@ err_t *escrow_wrap_open(const escrow_object_t *object, const secret_t *storage_k
 
 err_t *escrow_share_check(const uint8_t object_hash[ESCROW_HASH], uint8_t index, bytes_t y,
                           uint8_t ret_check[ESCROW_CHECK]) {
-    _Static_assert(ESCROW_CHECK == (int)SHAMIR_CHECK_SIZE, "the format's check is the shares' check");
+    _Static_assert(ESCROW_CHECK == (int)SHAMIR_CHECK_SIZE,
+                   "the format's check is the shares' check");
     return shamir_check(bytes_make(object_hash, ESCROW_HASH), index, y, ret_check);
 }
 

@@ -11,7 +11,8 @@
 
 /* ---- the officers' set ---- */
 
-static err_t *get_signatures(wire_reader_t *r, escrow_signature_t *signatures, size_t *ret_n) {
+err_t *escrow_get_signatures(wire_reader_t *r, escrow_signature_t signatures[LIMIT_ESCROW_OFFICERS],
+                             size_t *ret_n) {
     uint16_t n = 0;
     TRY(wire_get_u16(r, &n));
     if (n > LIMIT_ESCROW_OFFICERS) return err_new(ERR_LIMIT, "too many signatures");
@@ -43,7 +44,7 @@ err_t *intent_officers_activate(const keeper_core_t *core, const intent_call_t *
     escrow_set_t current, next;
     uint8_t current_hash[ESCROW_HASH], next_hash[ESCROW_HASH];
     TRY(wire_get_bytes(&r, LIMIT_ESCROW_RECORD, &record));
-    TRY(get_signatures(&r, signatures, &n));
+    TRY(escrow_get_signatures(&r, signatures, &n));
     TRY(wire_done(&r));
     TRY_WRAP(escrow_set_parse(record, &next), "officers' set");
     TRY(about_set(answer, &next));

@@ -30,8 +30,14 @@ err_t *intent_storage_key(const keeper_core_t *, const intent_call_t *,
                           intent_answer_t *) WARN_UNUSED;
 err_t *intent_storage_key_new(const keeper_core_t *, const intent_call_t *,
                               intent_answer_t *) WARN_UNUSED;
+err_t *intent_escrow_deliver(const keeper_core_t *, const intent_call_t *,
+                             intent_answer_t *) WARN_UNUSED;
 
 /* ---- shared ---- */
+
+/* Records cofferSG: a count of two bytes, then each with its length. */
+err_t *escrow_get_signatures(wire_reader_t *r, escrow_signature_t signatures[LIMIT_ESCROW_OFFICERS],
+                             size_t *ret_n) WARN_UNUSED;
 
 /* The current officers' set with a sealer for each; set.epoch is 0 if there is none yet. */
 typedef struct {

@@ -40,6 +40,7 @@ typedef enum {
     KEEPER_ESCROW_FILL = 48,       /* web: one into this command for its device; capped */
     KEEPER_STORAGE_KEY = 49,       /* web: the number of the current storage key */
     KEEPER_STORAGE_KEY_NEW = 50,   /* web: make the next one */
+    KEEPER_ESCROW_DELIVER = 51,    /* web: a person's mail keys, encrypted to his device */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */

@@ -27,7 +27,7 @@ typedef struct {
     device_ca_t device_cas[LIMIT_DEVICE_CAS]; /* by generation, the oldest first */
     size_t device_cas_n;
     const device_ca_t *device_ca; /* the current one */
-    cert_t *mail_ca; /* NULL in a vault from before there was one, until it serves */
+    cert_t *mail_ca;              /* NULL in a vault from before there was one, until it serves */
     pkey_t *mail_ca_key;
     cert_t *profile_cert;
     cms_signer_t *profile_signer; /* carries the root along */

@@ -150,6 +150,8 @@ void vault_op_done(vault_op_t *op);
 /* Appends the DER of the certificate with this fingerprint. */
 err_t *vault_issued_find(vault_t *vault, bytes_t fingerprint, bool *ret_found,
                          buf_t *der) WARN_UNUSED;
+/* Whom it was issued to (vault_issued_t.owner), as a new string; NULL if there is no such one. */
+err_t *vault_issued_owner(vault_t *vault, bytes_t fingerprint, char **ret_owner) WARN_UNUSED;
 /*
  * Appends log entries after `after` as JSON lines, as many as fit in max_bytes; *ret_last is the
  * last one's number (or `after`).

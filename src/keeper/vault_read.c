@@ -1,6 +1,7 @@
 /*
  * Reading the record and the log: see vault.h. Any thread; one at a time (vault->read_lock).
  */
+#include "base/mem.h"
 #include "base/text.h"
 #include "crypto/aead.h"
 #include "keeper/vault_internal.h"
@@ -8,7 +9,7 @@
 enum { LINE_MAX_BYTES = 8192 }; /* bytes of one log line with every character escaped */
 
 err_t *vault_reader_prepare(vault_t *vault) {
-    TRY(sql_prepare(vault->reader, "SELECT der FROM issued WHERE fingerprint = ?",
+    TRY(sql_prepare(vault->reader, "SELECT der, owner FROM issued WHERE fingerprint = ?",
                     &vault->select_issued));
     return sql_prepare(vault->reader,
                        "SELECT seq, ms, role, intent, object, outcome, prev_hash, hash FROM log"
@@ -29,6 +30,25 @@ static err_t *find_issued(vault_t *vault, bytes_t fingerprint, bool *ret_found, 
 err_t *vault_issued_find(vault_t *vault, bytes_t fingerprint, bool *ret_found, buf_t *der) {
     (void)pthread_mutex_lock(&vault->read_lock);
     err_t *e = find_issued(vault, fingerprint, ret_found, der);
+    (void)pthread_mutex_unlock(&vault->read_lock);
+    return e;
+}
+
+static err_t *find_owner(vault_t *vault, bytes_t fingerprint, char **ret_owner) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->select_issued;
+    sql_bind_bytes(stmt, 1, fingerprint);
+    bool row = false;
+    *ret_owner = NULL;
+    TRY(sql_step(stmt, &row));
+    if (!row) return NULL;
+    bytes_t owner = sql_bytes(stmt, 1);
+    *ret_owner = mem_strndup((const char *)owner.p, owner.n);
+    return *ret_owner ? NULL : err_nomem();
+}
+
+err_t *vault_issued_owner(vault_t *vault, bytes_t fingerprint, char **ret_owner) {
+    (void)pthread_mutex_lock(&vault->read_lock);
+    err_t *e = find_owner(vault, fingerprint, ret_owner);
     (void)pthread_mutex_unlock(&vault->read_lock);
     return e;
 }

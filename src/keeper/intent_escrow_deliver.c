@@ -1,0 +1,246 @@
+/*
+ * A person's mail keys to a device of his: PKCS#12 files (RFC 7292) are made here, put into the
+ * payloads' holes and encrypted (CMS, RFC 5652) to a certificate that this keeper issued, so that
+ * whoever asked gets ciphertext. The keeper's own record says whom the certificate was issued to
+ * (the holder: an enrolment or a device), and a holder only ever gets one person's keys. Worker
+ * threads.
+ */
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "crypto/p12.h"
+#include "keeper/intent_escrow.h"
+
+enum {
+    PASSWORD = 20,   /* random bytes of a file's password; hex in the payload */
+    ITERATIONS = 16, /* such a password needs no stretching */
+    FILLED_MAX = 1024 * 1024,
+    CONSENTS = 1, /* officers who must agree to a first device */
+    CONSENT_MAX_S = 30 * 86400,
+};
+
+/* One key of the delivery. */
+typedef struct {
+    char id[ESCROW_ID_TEXT];
+    char password[2 * PASSWORD + 1];
+    buf_t file; /* base64 of the PKCS#12 */
+    bool used;
+} file_t;
+
+typedef struct {
+    const keeper_core_t *core;
+    char *person, *holder;
+    cert_t *device;
+    p12_cipher_t p12;
+    bytes_t payloads;
+    int64_t expires;
+    escrow_signature_t signatures[LIMIT_ESCROW_OFFICERS];
+    size_t signatures_n;
+    bool approved_needed; /* one of the keys asks for it */
+    bool known;           /* the holder got this person's keys before */
+    file_t files[LIMIT_ESCROW_PAYLOADS];
+    size_t files_n;
+} delivery_t;
+
+static void delivery_free(delivery_t *d) {
+    if (!d) return;
+    mem_free(d->person);
+    mem_free(d->holder);
+    cert_free(d->device);
+    for (size_t i = 0; i < LIMIT_ESCROW_PAYLOADS; i++) buf_done(&d->files[i].file);
+    mem_wipe(d->files, sizeof d->files);
+    mem_free(d);
+}
+DEFINE_CLEANUP(delivery_t, delivery_free)
+
+/* ---- to whom ---- */
+
+static err_t *find_device(delivery_t *d, bytes_t fingerprint) {
+    TRY(intent_find_issued(d->core, fingerprint, &d->device));
+    int64_t now = clk_unix(d->core->clk);
+    if (cert_not_after(d->device) < now || cert_not_before(d->device) > now)
+        return err_new(ERR_DENIED, "the device's certificate is not valid now");
+    TRY(vault_issued_owner(d->core->vault, fingerprint, &d->holder));
+    if (!d->holder || d->holder[0] == '\0')
+        return err_new(ERR_DENIED, "the certificate was issued to nobody");
+    return vault_delivery_known(d->core->vault, d->person, d->holder, &d->known);
+}
+
+/* ---- what ---- */
+
+static err_t *make_password(const keeper_core_t *core, char out[2 * PASSWORD + 1]) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t raw[PASSWORD];
+    TRY(rnd_fill(core->rnd, raw, sizeof raw));
+    for (size_t i = 0; i < PASSWORD; i++) {
+        out[2 * i] = digits[raw[i] >> 4];
+        out[2 * i + 1] = digits[raw[i] & 15];
+    }
+    out[2 * PASSWORD] = '\0';
+    mem_wipe(raw, sizeof raw);
+    return NULL;
+}
+
+static err_t *make_file(delivery_t *d, const secret_t *secret, bytes_t certificate, file_t *file) {
+    CLEANUP(pkey_free) pkey_t *key = NULL;
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    CLEANUP(buf_done) buf_t p12;
+    buf_init_secret(&p12, P12_BYTES_MAX);
+    TRY_WRAP(cert_parse_der(certificate, &cert), "certificate of object %s", file->id);
+    TRY(pkey_parse_private_der(secret_bytes(secret), &key));
+    if (!pkey_same_public(cert_key(cert), key))
+        return err_new(ERR_VERIFY, "the certificate is not that of object %s", file->id);
+    TRY(make_password(d->core, file->password));
+    const char *mailbox = cert_san_get(cert, SAN_EMAIL, 0);
+    p12_spec_t spec = {.key = key,
+                       .cert = cert,
+                       .name = mailbox ? mailbox : file->id,
+                       .cipher = d->p12,
+                       .iterations = ITERATIONS};
+    TRY(p12_write(&spec, bytes_str(file->password), &p12));
+    return text_base64(buf_bytes(&p12), &file->file);
+}
+
+static err_t *take_key(delivery_t *d, wire_reader_t *r) {
+    escrow_object_t object;
+    vault_escrow_t record;
+    bytes_t blob, wrap, certificate;
+    CLEANUP(secret_free) secret_t *secret = NULL;
+    file_t *file = &d->files[d->files_n++];
+    buf_init_secret(&file->file, FILLED_MAX);
+    TRY(escrow_object_get(r, &object));
+    TRY(wire_get_bytes(r, LIMIT_ESCROW_SECRET + ESCROW_BLOB_OVERHEAD, &blob));
+    TRY(wire_get_bytes(r, ESCROW_WRAP_SIZE, &wrap));
+    TRY(wire_get_bytes(r, LIMIT_CERTIFICATE_BYTES, &certificate));
+    escrow_id_text(object.id, file->id);
+    if (strcmp(object.kind, ESCROW_KIND_SMIME) != 0)
+        return err_new(ERR_DENIED, "object %s is no mail key", file->id);
+    if (strcmp(object.owner, d->person) != 0)
+        return err_new(ERR_DENIED, "object %s is another person's", file->id);
+    TRY_WRAP(escrow_open_stored(d->core, &object, blob, wrap, &record, &secret), "object %s",
+             file->id);
+    d->approved_needed |= record.wrap == KEEPER_WRAP_APPROVED;
+    return make_file(d, secret, certificate, file);
+}
+
+static err_t *take_keys(delivery_t *d, wire_reader_t *r) {
+    uint16_t n = 0;
+    TRY(wire_get_u16(r, &n));
+    if (n == 0 || n > LIMIT_ESCROW_PAYLOADS)
+        return err_new(ERR_LIMIT, "a delivery has 1 to %d keys", LIMIT_ESCROW_PAYLOADS);
+    for (size_t i = 0; i < n; i++) TRY(take_key(d, r));
+    return wire_done(r);
+}
+
+/* ---- may it ---- */
+
+static err_t *check_consent(const delivery_t *d) {
+    if (!d->approved_needed || d->known) return NULL;
+    escrow_set_t set;
+    escrow_delivery_t consent = {.expires = d->expires};
+    int64_t now = clk_unix(d->core->clk);
+    TRY(escrow_set_load(d->core, &set));
+    if (!set.epoch) return err_new(ERR_DENIED, "there are no officers who could agree");
+    if (d->signatures_n == 0)
+        return err_new(ERR_DENIED, "an officer must agree to this person's new device first");
+    if (d->expires <= now || d->expires - now > CONSENT_MAX_S)
+        return err_new(ERR_DENIED, "the officers' consent has expired, or lasts too long");
+    size_t n = strlen(d->person);
+    memcpy(consent.person, d->person, n + 1);
+    memcpy(consent.certificate, cert_sha256(d->device), ESCROW_HASH);
+    consent.epoch = set.epoch;
+    for (size_t i = 0; i < d->signatures_n; i++) {
+        const escrow_officer_t *officer = escrow_set_officer(&set, d->signatures[i].officer);
+        if (officer && strcmp(officer->person, d->person) == 0)
+            return err_new(ERR_DENIED, "officer %s may not agree to his own device", officer->id);
+    }
+    return escrow_delivery_verify(&set, &consent, d->signatures, d->signatures_n, CONSENTS);
+}
+
+/* ---- the payloads ---- */
+
+static file_t *find_file(delivery_t *d, bytes_t id) {
+    for (size_t i = 0; i < d->files_n; i++)
+        if (bytes_eq_str(id, d->files[i].id)) return &d->files[i];
+    return NULL;
+}
+
+/* What stands between {{ and }}. */
+static err_t *fill_hole(delivery_t *d, bytes_t hole, buf_t *out) {
+    size_t colon = bytes_find(hole, ':');
+    bytes_t what = bytes_slice(hole, 0, colon);
+    file_t *file = find_file(d, bytes_from(hole, colon + 1));
+    if (!file) return err_new(ERR_INVALID, "a hole in the payloads names no key");
+    if (bytes_eq_str(what, "password")) return buf_add_str(out, file->password);
+    if (!bytes_eq_str(what, "p12") || file->used)
+        return err_new(ERR_INVALID, "a hole in the payloads is unknown, or a key is there twice");
+    file->used = true;
+    return buf_add(out, buf_bytes(&file->file));
+}
+
+static size_t find_pair(bytes_t text, char c) {
+    for (size_t i = 0; i + 1 < text.n; i++)
+        if (text.p[i] == (uint8_t)c && text.p[i + 1] == (uint8_t)c) return i;
+    return text.n;
+}
+
+static err_t *fill(delivery_t *d, buf_t *out) {
+    bytes_t rest = d->payloads;
+    for (;;) {
+        size_t begin = find_pair(rest, '{');
+        TRY(buf_add(out, bytes_slice(rest, 0, begin)));
+        if (begin == rest.n) break;
+        rest = bytes_from(rest, begin + 2);
+        size_t end = find_pair(rest, '}');
+        if (end == rest.n) return err_new(ERR_INVALID, "a hole in the payloads has no end");
+        TRY(fill_hole(d, bytes_slice(rest, 0, end), out));
+        rest = bytes_from(rest, end + 2);
+    }
+    for (size_t i = 0; i < d->files_n; i++)
+        if (!d->files[i].used)
+            return err_new(ERR_INVALID, "the payloads have no hole for key %s", d->files[i].id);
+    return NULL;
+}
+
+/* ---- the intent ---- */
+
+static err_t *read_head(delivery_t *d, wire_reader_t *r, cms_cipher_t *ret_cipher,
+                        bytes_t *ret_fingerprint) {
+    bool old = false;
+    TRY(intent_get_name(r, LIMIT_ESCROW_OWNER, "person", &d->person));
+    TRY(wire_get_raw(r, CERT_SHA256_SIZE, ret_fingerprint));
+    TRY(intent_get_cipher(r, ret_cipher));
+    TRY(wire_get_bool(r, &old));
+    TRY(wire_get_bytes(r, LIMIT_PROFILE_BYTES, &d->payloads));
+    TRY(wire_get_i64(r, &d->expires));
+    TRY(escrow_get_signatures(r, d->signatures, &d->signatures_n));
+    d->p12 = old ? P12_DES3 : P12_AES256;
+    return NULL;
+}
+
+err_t *intent_escrow_deliver(const keeper_core_t *core, const intent_call_t *call,
+                             intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    cms_encrypt_options_t options = {0};
+    bytes_t fingerprint;
+    CLEANUP(buf_done) buf_t filled, envelope;
+    buf_init_secret(&filled, FILLED_MAX);
+    buf_init(&envelope, LIMIT_FRAME_BYTES);
+    CLEANUP(delivery_free) delivery_t *d = mem_zalloc(sizeof *d);
+    if (!d) return err_nomem();
+    d->core = core;
+    TRY(read_head(d, &r, &options.cipher, &fingerprint));
+    intent_about(answer, "person=%s", d->person);
+    TRY(find_device(d, fingerprint));
+    intent_about(answer, "person=%s holder=%s%s serial=%s", d->person, d->holder,
+                 d->known ? "" : " (new)", cert_serial_hex(d->device));
+    TRY(take_keys(d, &r));
+    TRY(check_consent(d));
+    intent_about(answer, "person=%s holder=%s%s serial=%s keys=%zu consents=%zu", d->person,
+                 d->holder, d->known ? "" : " (new)", cert_serial_hex(d->device), d->files_n,
+                 d->signatures_n);
+    TRY(fill(d, &filled));
+    TRY(cms_encrypt_to(buf_bytes(&filled), d->device, &options, &envelope));
+    TRY(wire_put_bytes(&answer->body, buf_bytes(&envelope)));
+    return vault_delivery_put(answer->op, d->person, d->holder);
+}

@@ -1,0 +1,306 @@
+/*
+ * A person's mail keys go to his device alone: what comes back opens with the device's key and
+ * holds PKCS#12 files that open with the passwords beside them.
+ */
+#include "keeper_fixture.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "crypto/p12.h"
+#include "keeper/client_escrow.h"
+#include "keeper/escrow_seal.h"
+
+enum { BUF = 256 * 1024, KEYS = 3 };
+
+typedef struct {
+    keeper_fixture_t f;
+    keeper_archived_t keys[KEYS];
+    keeper_delivered_t list[KEYS];
+    pkey_t *officer_hpke[2], *officer_sign[2];
+    escrow_set_t set;
+    cert_t *device;
+} deliver_t;
+
+static cert_t *issue(keeper_fixture_t *f, const char *enrolment) {
+    CLEANUP(buf_done) buf_t csr, certificate, certrep;
+    static const uint8_t nonce[16] = {1};
+    cert_t *cert = NULL;
+    buf_init(&csr, LIMIT_CSR_BYTES);
+    buf_init(&certificate, LIMIT_CERTIFICATE_BYTES);
+    buf_init(&certrep, BUF);
+    keeper_fixture_csr(f, "device", NULL, &csr);
+    keeper_scep_reply_t reply = {.transaction_id = BYTES_LIT("t"),
+                                 .sender_nonce = BYTES_ARRAY(nonce),
+                                 .signer = cert_der(f->device_self),
+                                 .cipher = CMS_AES128_CBC};
+    keeper_request_t request = {"device-identity", buf_bytes(&csr), "", enrolment};
+    assert_ok(keeper_scep_issue(f->keeper, &request, &reply, &certificate, &certrep));
+    assert_ok(cert_parse_der(buf_bytes(&certificate), &cert));
+    return cert;
+}
+
+static void make_key(deliver_t *t, size_t i, const char *person, keeper_wrap_t wrap) {
+    escrow_object_t object = {.kind = ESCROW_KIND_SMIME, .version = 1};
+    keeper_smime_t smime = {"mail-encrypt-p256", "one@example.org", ""};
+    memset(object.id, (int)i + 1, sizeof object.id);
+    (void)snprintf(object.owner, sizeof object.owner, "%s", person);
+    keeper_archived_init(&t->keys[i]);
+    assert_ok(keeper_escrow_make_smime(t->f.keeper, &object, wrap, &smime, &t->keys[i]));
+    t->list[i] =
+        (keeper_delivered_t){t->keys[i].object, buf_bytes(&t->keys[i].blob),
+                             buf_bytes(&t->keys[i].wrap), buf_bytes(&t->keys[i].certificate)};
+}
+
+static void make_officers(deliver_t *t) {
+    CLEANUP(buf_done) buf_t record;
+    buf_init(&record, BUF);
+    t->set = (escrow_set_t){.epoch = 1, .threshold = 2, .n = 2};
+    for (size_t i = 0; i < 2; i++) {
+        escrow_officer_t *o = &t->set.officers[i];
+        assert_ok(pkey_generate(PKEY_X25519, 0, &t->officer_hpke[i]));
+        assert_ok(pkey_generate(PKEY_ED25519, 0, &t->officer_sign[i]));
+        (void)snprintf(o->id, sizeof o->id, "officer-%zu", i);
+        (void)snprintf(o->person, sizeof o->person, "boss-%zu", i);
+        o->index = (uint8_t)(i + 1);
+        assert_ok(pkey_raw_public(t->officer_hpke[i], o->hpke));
+        assert_ok(pkey_raw_public(t->officer_sign[i], o->sign));
+    }
+    assert_ok(escrow_set_put(&t->set, &record));
+    assert_ok(keeper_officers_activate(t->f.keeper, buf_bytes(&record), NULL, 0));
+}
+
+static int setup(void **state) {
+    deliver_t *t = mem_zalloc(sizeof *t);
+    assert_non_null(t);
+    assert_ok(crypto_init());
+    keeper_fixture_make(&t->f);
+    make_officers(t);
+    for (size_t i = 0; i < KEYS; i++) make_key(t, i, "person-1", KEEPER_WRAP_AUTOMATIC);
+    t->device = issue(&t->f, "enrolment-1");
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    deliver_t *t = *state;
+    for (size_t i = 0; i < KEYS; i++) keeper_archived_done(&t->keys[i]);
+    for (size_t i = 0; i < 2; i++) {
+        pkey_free(t->officer_hpke[i]);
+        pkey_free(t->officer_sign[i]);
+    }
+    cert_free(t->device);
+    keeper_fixture_done(&t->f);
+    mem_free(t);
+    return 0;
+}
+
+/* "<data>{{p12:ID}}</data><string>{{password:ID}}</string>" of n keys. */
+static void add_holes(const deliver_t *t, size_t n, buf_t *out) {
+    char id[ESCROW_ID_TEXT];
+    for (size_t i = 0; i < n; i++) {
+        escrow_id_text(t->list[i].object.id, id);
+        assert_ok(
+            buf_printf(out, "<data>{{p12:%s}}</data><string>{{password:%s}}</string>", id, id));
+    }
+}
+
+static err_t *deliver(deliver_t *t, const keeper_delivery_t *changed, buf_t *envelope) {
+    CLEANUP(buf_done) buf_t payloads;
+    buf_init(&payloads, BUF);
+    keeper_delivery_t d = *changed;
+    if (!d.person) d.person = "person-1";
+    if (!d.fingerprint.n) d.fingerprint = bytes_make(cert_sha256(t->device), CERT_SHA256_SIZE);
+    if (!d.keys_n) d.keys_n = KEYS;
+    d.keys = t->list;
+    d.cipher = CMS_AES256_CBC;
+    add_holes(t, d.keys_n, &payloads);
+    if (!d.payloads.n) d.payloads = buf_bytes(&payloads);
+    return keeper_escrow_deliver(t->f.keeper, &d, envelope);
+}
+
+static bytes_t between(bytes_t *rest, const char *begin, const char *end) {
+    const uint8_t *a = memmem(rest->p, rest->n, begin, strlen(begin));
+    assert_non_null(a);
+    a += strlen(begin);
+    const uint8_t *b = memmem(a, (size_t)(rest->p + rest->n - a), end, strlen(end));
+    assert_non_null(b);
+    *rest = bytes_make(b, (size_t)(rest->p + rest->n - b));
+    return bytes_make(a, (size_t)(b - a));
+}
+
+static void assert_opens(const deliver_t *t, bytes_t envelope) {
+    CLEANUP(buf_done) buf_t plain;
+    cms_decrypt_options_t options = {0};
+    cms_cipher_t cipher;
+    buf_init_secret(&plain, BUF);
+    assert_ok(cms_decrypt(envelope, t->device, t->f.device_key, &options, &plain, &cipher));
+    bytes_t rest = buf_bytes(&plain);
+    for (size_t i = 0; i < KEYS; i++) {
+        CLEANUP(buf_done) buf_t file;
+        CLEANUP(pkey_free) pkey_t *key = NULL;
+        CLEANUP(cert_free) cert_t *cert = NULL;
+        buf_init_secret(&file, BUF);
+        bytes_t data = between(&rest, "<data>", "</data>");
+        bytes_t password = between(&rest, "<string>", "</string>");
+        assert_ok(text_unbase64(data, &file));
+        assert_ok(p12_read(buf_bytes(&file), password, &key, &cert, NULL));
+        assert_true(bytes_eq(cert_der(cert), t->list[i].certificate));
+    }
+}
+
+static void test_escrow_deliver__all_keys_to_the_owners_device(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+    assert_opens(t, buf_bytes(&envelope));
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &(keeper_delivery_t){.old_p12 = true}, &envelope));
+    assert_opens(t, buf_bytes(&envelope));
+}
+
+static void test_escrow_deliver__never_to_strangers(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    static const uint8_t unknown[CERT_SHA256_SIZE] = {1};
+    assert_err(ERR_NOT_FOUND,
+               deliver(t, &(keeper_delivery_t){.fingerprint = BYTES_ARRAY(unknown)}, &envelope));
+    bytes_t self = bytes_make(cert_sha256(t->f.device_self), CERT_SHA256_SIZE);
+    assert_err(ERR_NOT_FOUND, deliver(t, &(keeper_delivery_t){.fingerprint = self}, &envelope));
+    assert_err(ERR_DENIED, deliver(t, &(keeper_delivery_t){.person = "person-2"}, &envelope));
+    t->list[1].object.owner[7] = '2'; /* the row says it is his */
+    assert_err(ERR_DENIED, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    t->list[0].object.owner[7] = t->list[2].object.owner[7] = '2';
+    assert_err(ERR_VERIFY, deliver(t, &(keeper_delivery_t){.person = "person-2"}, &envelope));
+    assert_int_equal(envelope.n, 0);
+}
+
+static void test_escrow_deliver__another_persons_device_is_refused(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    assert_ok(deliver(t, &(keeper_delivery_t){.keys_n = 1}, &envelope));
+    escrow_object_t object = {.kind = ESCROW_KIND_SMIME, .version = 1, .owner = "person-2"};
+    keeper_smime_t smime = {"mail-encrypt-p256", "two@example.org", ""};
+    keeper_archived_t other;
+    memset(object.id, 0x55, sizeof object.id);
+    keeper_archived_init(&other);
+    assert_ok(
+        keeper_escrow_make_smime(t->f.keeper, &object, KEEPER_WRAP_AUTOMATIC, &smime, &other));
+    t->list[0] = (keeper_delivered_t){other.object, buf_bytes(&other.blob), buf_bytes(&other.wrap),
+                                      buf_bytes(&other.certificate)};
+    keeper_delivery_t d = {.person = "person-2", .keys_n = 1};
+    assert_err(ERR_DENIED, deliver(t, &d, &envelope));
+    /* his own is fine */
+    cert_t *own = issue(&t->f, "enrolment-2");
+    d.fingerprint = bytes_make(cert_sha256(own), CERT_SHA256_SIZE);
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &d, &envelope));
+    cert_free(own);
+    keeper_archived_done(&other);
+}
+
+static void test_escrow_deliver__certificates_end(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    clk_fake_advance(&t->f.clk, (int64_t)366 * 86400 * 1000);
+    assert_err(ERR_DENIED, deliver(t, &(keeper_delivery_t){0}, &envelope));
+}
+
+static void test_escrow_deliver__is_capped_a_day(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope, lines;
+    const char *text = NULL;
+    uint64_t last = 0;
+    buf_init(&envelope, BUF);
+    buf_init(&lines, BUF);
+    for (int i = 0; i < LIMIT_ESCROW_DELIVERIES; i++) {
+        buf_clear(&envelope);
+        assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+    }
+    assert_err(ERR_BUSY, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    keeper_fixture_restart(&t->f);
+    assert_err(ERR_BUSY, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    assert_ok(keeper_log(t->f.keeper, 0, &lines, &last));
+    assert_ok(buf_cstr(&lines, &text));
+    assert_non_null(strstr(text, "ALARM"));
+    clk_fake_advance(&t->f.clk, (int64_t)25 * 3600 * 1000);
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+}
+
+static void test_escrow_deliver__holes_are_filled_exactly(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    static const char *const bad[] = {
+        "nothing",
+        "{{p12:01010101010101010101010101010101}} {{p12:01010101010101010101010101010101}}",
+        "{{p12:01010101010101010101010101010101",
+        "{{key:01010101010101010101010101010101}}",
+        "{{p12:02020202020202020202020202020202}}",
+        "{{}}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_err(ERR_INVALID,
+                   deliver(t, &(keeper_delivery_t){.keys_n = 1, .payloads = bytes_str(bad[i])},
+                           &envelope));
+    assert_int_equal(envelope.n, 0);
+}
+
+static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope, record;
+    buf_init(&envelope, BUF);
+    buf_init(&record, BUF);
+    keeper_archived_done(&t->keys[2]);
+    escrow_object_t object = {.kind = ESCROW_KIND_SMIME, .version = 1, .owner = "person-1"};
+    keeper_smime_t smime = {"mail-encrypt-p256", "one@example.org", ""};
+    memset(object.id, 0x66, sizeof object.id);
+    keeper_archived_init(&t->keys[2]);
+    keeper_archived_t *a = &t->keys[2];
+    assert_ok(keeper_escrow_make_smime(t->f.keeper, &object, KEEPER_WRAP_APPROVED, &smime, a));
+    t->list[2] = (keeper_delivered_t){a->object, buf_bytes(&a->blob), buf_bytes(&a->wrap),
+                                      buf_bytes(&a->certificate)};
+    assert_err(ERR_DENIED, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    int64_t now = clk_unix(&t->f.clk.clk);
+    escrow_delivery_t consent = {.person = "person-1", .epoch = 1, .expires = now + 100};
+    escrow_signature_t signature;
+    memcpy(consent.certificate, cert_sha256(t->device), ESCROW_HASH);
+    assert_ok(escrow_delivery_sign(t->officer_sign[1], "officer-1", &consent, &signature));
+    assert_ok(escrow_signature_put(&signature, &record));
+    bytes_t signatures[1] = {buf_bytes(&record)};
+    keeper_delivery_t d = {.expires = now + 101, .signatures = signatures, .signatures_n = 1};
+    assert_err(ERR_VERIFY, deliver(t, &d, &envelope)); /* another date than the officer signed */
+    d.expires = now + 100;
+    assert_ok(deliver(t, &d, &envelope));
+    assert_opens(t, buf_bytes(&envelope));
+    /* from now on this device is known: a renewal asks nobody */
+    clk_fake_advance(&t->f.clk, 1000 * 1000);
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+    /* a consent is for one certificate, and ends */
+    cert_t *next = issue(&t->f, "enrolment-2");
+    d.fingerprint = bytes_make(cert_sha256(next), CERT_SHA256_SIZE);
+    assert_err(ERR_DENIED, deliver(t, &d, &envelope));
+    cert_free(next);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_escrow_deliver__all_keys_to_the_owners_device),
+        TEST(test_escrow_deliver__never_to_strangers),
+        TEST(test_escrow_deliver__another_persons_device_is_refused),
+        TEST(test_escrow_deliver__certificates_end),
+        TEST(test_escrow_deliver__is_capped_a_day),
+        TEST(test_escrow_deliver__holes_are_filled_exactly),
+        TEST(test_escrow_deliver__an_officer_agrees_to_a_first_device),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
