@@ -12,6 +12,7 @@
 #include "ipc/frame.h"
 #include "keeper/intent.h"
 #include "keeper/intent_escrow.h"
+#include "keeper/intent_lease.h"
 #include "keeper/intent_revocation.h"
 
 /* When an allowed use is recorded. A refused one always is. */
@@ -69,6 +70,9 @@ static const rule_t rules[] = {
     {KEEPER_ESCROW_FILL, "escrow-fill", WEB, RECORD_FIRST, TALLY_NEVER, intent_escrow_fill},
     {KEEPER_ESCROW_DELIVER, "escrow-deliver", WEB, RECORD_FIRST, TALLY_NEVER,
      intent_escrow_deliver},
+    {KEEPER_LEASE_PUT, "lease-put", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_put},
+    {KEEPER_LEASE_RELEASE, "lease-release", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_release},
+    {KEEPER_LEASE_REVOKE, "lease-revoke", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_revoke},
     {KEEPER_STORAGE_KEY, "storage-key", WEB, RECORD_NOT, TALLY_NEVER, intent_storage_key},
     {KEEPER_STORAGE_KEY_NEW, "storage-key-new", WEB, RECORD_FIRST, TALLY_NEVER,
      intent_storage_key_new},

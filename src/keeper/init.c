@@ -81,7 +81,8 @@ static err_t *make_device_ca(work_t *w) {
 
 static err_t *make_mail_ca(work_t *w) {
     own_issuer_t root = issuer_of(w);
-    return mail_ca_make(w->vault, &root, &w->mail_ca);
+    TRY(mail_ca_make(w->vault, &root, &w->mail_ca));
+    return lease_key_ensure(w->vault);
 }
 
 static err_t *make_profile_signer(work_t *w) {

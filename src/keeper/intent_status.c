@@ -33,6 +33,7 @@ err_t *intent_public(const keeper_core_t *core, const intent_call_t *call,
     case KEEPER_PUBLIC_MAIL_CA: return wire_put_bytes(&answer->body, cert_der(keys->mail_ca));
     case KEEPER_PUBLIC_PROFILE_SIGNER:
         return wire_put_bytes(&answer->body, cert_der(keys->profile_cert));
+    case KEEPER_PUBLIC_LEASE_KEY: return wire_put_bytes(&answer->body, pkey_spki(keys->lease_key));
     case KEEPER_PUBLIC_AUDIT_KEY:
         TRY(pkey_public_der(keys->audit_key, &der));
         return wire_put_bytes(&answer->body, buf_bytes(&der));

@@ -40,6 +40,9 @@ typedef enum {
     KEEPER_ESCROW_FILL = 48,       /* web: one into this command for its device; capped */
     KEEPER_STORAGE_KEY = 49,       /* web: the number of the current storage key */
     KEEPER_STORAGE_KEY_NEW = 50,   /* web: make the next one */
+    KEEPER_LEASE_PUT = 60,         /* web: put or renew a lease */
+    KEEPER_LEASE_RELEASE = 61,     /* web: its key, sealed to its device's push key; capped */
+    KEEPER_LEASE_REVOKE = 62,      /* web: forget a device's leases */
     KEEPER_ESCROW_DELIVER = 51,    /* web: a person's mail keys, encrypted to his device */
 } keeper_intent_t;
 
@@ -57,6 +60,7 @@ typedef enum {
     KEEPER_PUBLIC_PROFILE_SIGNER = 3, /* certificate DER */
     KEEPER_PUBLIC_AUDIT_KEY = 4,      /* SubjectPublicKeyInfo DER */
     KEEPER_PUBLIC_MAIL_CA = 5,        /* certificate DER */
+    KEEPER_PUBLIC_LEASE_KEY = 6,      /* SubjectPublicKeyInfo DER, X25519 */
 } keeper_public_t;
 
 /* A generation of the device CA; what is on the wire of KEEPER_DEVICE_CAS. */

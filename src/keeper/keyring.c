@@ -33,9 +33,10 @@ static err_t *load_device_cas(vault_t *vault, keyring_t *keys) {
     return NULL;
 }
 
-/* Serving makes it first (mail_ca.h); who only looks at an old vault finds none. */
-static err_t *load_mail_ca(vault_t *vault, keyring_t *keys) {
+/* Serving makes them first (mail_ca.h); who only looks at an old vault finds none. */
+static err_t *load_late(vault_t *vault, keyring_t *keys) {
     err_t *e = keyring_load_key(vault, KEY_MAIL_CA, &keys->mail_ca_key, &keys->mail_ca);
+    if (!e) e = keyring_load_key(vault, KEY_LEASE, &keys->lease_key, NULL);
     if (!e || err_code(e) != ERR_NOT_FOUND) return e;
     err_free(e);
     return NULL;
@@ -44,7 +45,7 @@ static err_t *load_mail_ca(vault_t *vault, keyring_t *keys) {
 static err_t *load_all(vault_t *vault, keyring_t *keys) {
     TRY(keyring_load_key(vault, KEY_ROOT, &keys->root_key, &keys->root));
     TRY(load_device_cas(vault, keys));
-    TRY(load_mail_ca(vault, keys));
+    TRY(load_late(vault, keys));
     CLEANUP(pkey_free) pkey_t *profile_key = NULL;
     TRY(keyring_load_key(vault, KEY_PROFILE_SIGNER, &profile_key, &keys->profile_cert));
     cert_list_t chain = {&keys->root, 1};
@@ -71,6 +72,7 @@ void keyring_free(keyring_t *keys) {
     cert_free(keys->mail_ca);
     pkey_free(keys->mail_ca_key);
     cert_free(keys->profile_cert);
+    pkey_free(keys->lease_key);
     pkey_free(keys->audit_key);
     storage_free(keys->storage);
     mem_free(keys);

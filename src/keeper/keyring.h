@@ -20,6 +20,7 @@
 #define KEY_PROFILE_SIGNER "profile-signer"
 #define KEY_AUDIT          "audit"
 #define KEY_STORAGE        "storage"
+#define KEY_LEASE          "lease"
 
 typedef struct {
     cert_t *root;
@@ -31,6 +32,7 @@ typedef struct {
     pkey_t *mail_ca_key;
     cert_t *profile_cert;
     cms_signer_t *profile_signer; /* carries the root along */
+    pkey_t *lease_key;            /* X25519: what leases are sealed to; NULL as mail_ca */
     pkey_t *audit_key;
     uint8_t audit_key_id[32]; /* SHA-256 of its SubjectPublicKeyInfo */
     storage_t *storage;       /* AES-256 keys for secrets in the store; can grow while serving */

@@ -62,6 +62,15 @@ err_t *mail_ca_ensure(vault_t *vault, const char *dir, const clk_t *clk, const r
     return NULL;
 }
 
+err_t *lease_key_ensure(vault_t *vault) {
+    CLEANUP(pkey_free) pkey_t *key = NULL;
+    err_t *e = keyring_load_key(vault, KEY_LEASE, &key, NULL);
+    if (!e || err_code(e) != ERR_NOT_FOUND) return e;
+    err_free(e);
+    TRY(pkey_generate(PKEY_X25519, 0, &key));
+    return own_cert_keep(vault, KEY_LEASE, key, NULL);
+}
+
 static void on_recorded(vault_op_t *op, err_t *e) {
     err_free(e);
     vault_op_done(op);

@@ -18,6 +18,8 @@ err_t *mail_ca_make(vault_t *vault, const own_issuer_t *root, cert_t **ret_cert)
  */
 err_t *mail_ca_ensure(vault_t *vault, const char *dir, const clk_t *clk, const rnd_t *rnd,
                       cert_t **ret_made) WARN_UNUSED;
+/* The lease key, in a new vault or in one from before leases. */
+err_t *lease_key_ensure(vault_t *vault) WARN_UNUSED;
 /* An entry of the log and the record of issued certificates for what mail_ca_ensure made. */
 err_t *mail_ca_record(vault_t *vault, const cert_t *cert) WARN_UNUSED;
 

@@ -87,6 +87,18 @@ static const char *const migrations[] = {
     " who TEXT NOT NULL,"
     " ms INTEGER NOT NULL);"
     "CREATE INDEX attempt_by_who ON attempt(what, who, ms);",
+    /* Leases: see vault_lease.c. */
+    "CREATE TABLE lease ("
+    " device TEXT NOT NULL,"
+    " account TEXT NOT NULL,"
+    " epoch INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL," /* seconds */
+    " push_key BLOB NOT NULL,"
+    " sealed BLOB NOT NULL,"      /* to the lease key, as the device sealed it */
+    " since_ms INTEGER NOT NULL," /* of the hour in which releases are counted */
+    " releases INTEGER NOT NULL,"
+    " PRIMARY KEY (device, account)) WITHOUT ROWID;"
+    "CREATE INDEX lease_by_expiry ON lease(expires);",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {
@@ -166,7 +178,8 @@ static err_t *open_database(vault_t *vault, const char *dir, bool create) {
     TRY(vault_writer_prepare(vault));
     TRY(sql_open(path, false, &vault->reader));
     TRY(vault_reader_prepare(vault));
-    return vault_escrow_prepare(vault);
+    TRY(vault_escrow_prepare(vault));
+    return vault_lease_prepare(vault);
 }
 
 err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vault) {
@@ -199,6 +212,7 @@ void vault_free(vault_t *vault) {
     sql_close(vault->reader);
     sql_close(vault->writer);
     mem_free(vault->escrow);
+    mem_free(vault->lease);
     secret_free(vault->wrap_key);
     secret_free(vault->mac_key);
     fd_close(vault->lock_fd);

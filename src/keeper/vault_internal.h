@@ -38,6 +38,7 @@ typedef struct {
 } vault_entry_t;
 
 typedef struct vault_escrow_sql vault_escrow_sql_t; /* vault_escrow.c */
+typedef struct vault_lease_sql vault_lease_sql_t;   /* vault_lease.c */
 
 struct vault {
     const clk_t *clk;
@@ -74,6 +75,8 @@ struct vault {
     sql_stmt_t *select_issued, *select_log;
 
     vault_escrow_sql_t *escrow; /* statements of both connections, under the same rules */
+    vault_lease_sql_t *lease;   /* the same */
+    atomic_bool sweeping;       /* expired leases are being deleted */
 };
 
 /* SHA-256 over the entry's wire encoding (vault.c). `scratch` is cleared. */
@@ -83,5 +86,6 @@ err_t *vault_entry_hash(const vault_entry_t *entry, buf_t *scratch,
 err_t *vault_writer_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
+err_t *vault_lease_prepare(vault_t *vault) WARN_UNUSED;
 
 #endif

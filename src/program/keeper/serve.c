@@ -19,7 +19,10 @@
 #include "ipc/server.h"
 #include "keeper/core.h"
 #include "keeper/master.h"
+#include "keeper/vault_lease.h"
 #include "program/keeper/config.h"
+
+enum { SWEEP_MS = 10 * 1000 }; /* how often expired leases are looked for */
 
 typedef struct {
     const log_t *log;
@@ -116,14 +119,23 @@ static err_t *take_channel(control_t *control, rpc_server_t *server, bool *ret_g
     return e ? e : rpc_server_add(server, fd, peer);
 }
 
-static err_t *wait_for_work(control_t *control, rpc_server_t *server, int signals) {
+/* Expired leases go, whatever else happens; a failure is told and tried again. */
+static err_t *sweep(vault_t *vault, const log_t *log) {
+    err_t *e = vault_lease_sweep(vault);
+    if (e) log_error(log, LOG_WARNING, e, "expired leases could not be deleted");
+    return NULL;
+}
+
+static err_t *wait_for_work(control_t *control, rpc_server_t *server, int signals, vault_t *vault,
+                            const log_t *log) {
     struct pollfd fds[] = {{.fd = control_fd(control), .events = POLLIN},
                            {.fd = signals, .events = POLLIN}};
     for (bool gone = false; !gone;) {
-        if (poll(fds, 2, -1) < 0) {
+        if (poll(fds, 2, SWEEP_MS) < 0) {
             if (errno == EINTR) continue;
             return err_errno(errno, "poll");
         }
+        TRY(sweep(vault, log));
         if (fds[1].revents && is_end(signals)) return NULL;
         if (fds[0].revents) TRY(take_channel(control, server, &gone));
     }
@@ -159,7 +171,7 @@ static err_t *serve(const keeper_state_t *state, service_t *service, control_t *
     };
     err_t *e = rpc_server_new(&config, &server);
     if (!e) e = control_ready(control);
-    if (!e) e = wait_for_work(control, server, signals);
+    if (!e) e = wait_for_work(control, server, signals, state->vault, service->log);
     if (server) rpc_server_stop(server);
     vault_stop(state->vault); /* answers what waits for a commit; the server must still be there */
     return e;
@@ -173,6 +185,7 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
     TRY(block_signals(&signals));
     TRY(open_vault(dir, &state));
     TRY(mail_ca_ensure(state.vault, dir, clk_real(), rnd_real(), &state.new_mail_ca));
+    TRY(lease_key_ensure(state.vault));
     TRY(keyring_load(state.vault, &state.keys));
     TRY(csr_cache_new(&state.csrs));
     if (state.config.revocation_url)

@@ -1,0 +1,51 @@
+/*
+ * The asking half of leases: see client_lease.h. Any program, any thread.
+ */
+#include "keeper/client_lease.h"
+
+#include "ipc/frame.h"
+#include "ipc/wire.h"
+
+static void body_init(buf_t *body) { buf_init_secret(body, FRAME_BODY_MAX); }
+
+err_t *keeper_lease_put(keeper_t *keeper, const keeper_lease_t *lease, bytes_t sealed) {
+    CLEANUP(buf_done) buf_t body, reply;
+    body_init(&body);
+    body_init(&reply);
+    TRY(keeper_lease_put_fields(lease, &body));
+    TRY(wire_put_bytes(&body, sealed));
+    return keeper_call_once(keeper, KEEPER_LEASE_PUT, &body, &reply);
+}
+
+err_t *keeper_lease_release(keeper_t *keeper, const char *device, const char *account,
+                            keeper_lease_t *ret_lease, buf_t *ret_sealed) {
+    CLEANUP(buf_done) buf_t body, reply;
+    bytes_t push_key, sealed;
+    keeper_lease_t lease = {.device = device, .account = account};
+    body_init(&body);
+    body_init(&reply);
+    TRY(wire_put_str(&body, device));
+    TRY(wire_put_str(&body, account));
+    TRY(keeper_call_once(keeper, KEEPER_LEASE_RELEASE, &body, &reply));
+    wire_reader_t r = wire_reader(buf_bytes(&reply));
+    TRY(wire_get_u64(&r, &lease.epoch));
+    TRY(wire_get_i64(&r, &lease.expires));
+    TRY(wire_get_raw(&r, LEASE_PUSH_KEY, &push_key));
+    TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &sealed));
+    TRY(wire_done(&r));
+    memcpy(lease.push_key, push_key.p, LEASE_PUSH_KEY);
+    TRY(buf_add(ret_sealed, sealed));
+    *ret_lease = lease;
+    return NULL;
+}
+
+err_t *keeper_lease_revoke(keeper_t *keeper, const char *device, const char *account,
+                           const char *reason) {
+    CLEANUP(buf_done) buf_t body, reply;
+    body_init(&body);
+    body_init(&reply);
+    TRY(wire_put_str(&body, device));
+    TRY(wire_put_str(&body, account));
+    TRY(wire_put_str(&body, reason));
+    return keeper_call(keeper, KEEPER_LEASE_REVOKE, &body, &reply);
+}

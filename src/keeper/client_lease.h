@@ -1,0 +1,44 @@
+/*
+ * Leases: keys with a short life that a device leaves with the keeper, so that it can be given one
+ * back while it is locked (docs/formats/escrow.md). The device seals its key to the keeper's lease
+ * key (HPKE, info: keeper_lease_info); the keeper gives it to nobody but the push key that the
+ * device named when it sealed, and forgets it when it expires. See client.h for what is common.
+ */
+#ifndef COFFER_KEEPER_CLIENT_LEASE_H
+#define COFFER_KEEPER_CLIENT_LEASE_H
+
+#include "keeper/client.h"
+
+enum { LEASE_PUSH_KEY = 32 }; /* bytes: X25519 */
+
+typedef struct {
+    const char *device;  /* device id */
+    const char *account; /* what it is for, e.g. a mail account's id */
+    uint64_t epoch;      /* from 1, higher with each renewal */
+    int64_t expires;     /* seconds since 1970 UTC, at most LIMIT_LEASE_LIFE_S ahead */
+    uint8_t push_key[LEASE_PUSH_KEY];
+} keeper_lease_t;
+
+/* What the sealing of a key to the keeper, or of its release to the push key, is bound to. */
+err_t *keeper_lease_info(const keeper_lease_t *lease, bool release, buf_t *ret_info) WARN_UNUSED;
+
+/* The fields alone: part of that, and of a body. */
+err_t *keeper_lease_put_fields(const keeper_lease_t *lease, buf_t *out) WARN_UNUSED;
+
+/*
+ * Puts a lease, or renews it: `sealed` is HPKE_AES256_GCM to KEEPER_PUBLIC_LEASE_KEY, at most
+ * LIMIT_LEASE_KEY bytes. ERR_DENIED if the epoch is not higher than what is there.
+ */
+err_t *keeper_lease_put(keeper_t *keeper, const keeper_lease_t *lease, bytes_t sealed) WARN_UNUSED;
+/*
+ * The key, sealed to the push key. ret_lease's texts are `device` and `account`. ERR_NOT_FOUND if
+ * there is none or it has expired; ERR_BUSY at LIMIT_LEASE_RELEASES an hour; ERR_VERIFY if it was
+ * not sealed for exactly this lease.
+ */
+err_t *keeper_lease_release(keeper_t *keeper, const char *device, const char *account,
+                            keeper_lease_t *ret_lease, buf_t *ret_sealed) WARN_UNUSED;
+/* Forgets those of a device (`account` ""): all of them. Nothing there is fine. Idempotent. */
+err_t *keeper_lease_revoke(keeper_t *keeper, const char *device, const char *account,
+                           const char *reason) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * See vault_lease.h. Writing: the vault's writer thread. Reading: any, under vault->read_lock.
+ */
+#include "keeper/vault_lease.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "crypto/digest.h"
+#include "ipc/wire.h"
+#include "keeper/vault_internal.h"
+
+enum {
+    HOUR_MS = 3600 * 1000,
+    SWEEP = 500,           /* leases deleted in one transaction */
+    LIST_MAX = 256 * 1024, /* bytes of their names, digested */
+};
+
+struct vault_lease_sql {
+    sql_stmt_t *epoch, *put, *releases, *count, *revoke, *revoke_all, *expired, *forget;
+    sql_stmt_t *find, *any_expired; /* the reader's */
+};
+
+static err_t *prepare_writer(sql_t *sql, vault_lease_sql_t *s) {
+    TRY(sql_prepare(sql, "SELECT epoch FROM lease WHERE device = ? AND account = ?", &s->epoch));
+    TRY(sql_prepare(sql,
+                    "INSERT OR REPLACE INTO lease (device, account, epoch, expires, push_key,"
+                    " sealed, since_ms, releases) VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
+                    &s->put));
+    TRY(sql_prepare(sql,
+                    "SELECT since_ms, releases FROM lease WHERE device = ? AND account = ?"
+                    " AND epoch = ? AND expires > ?",
+                    &s->releases));
+    TRY(sql_prepare(sql,
+                    "UPDATE lease SET since_ms = ?, releases = ? WHERE device = ? AND account = ?",
+                    &s->count));
+    TRY(sql_prepare(sql, "DELETE FROM lease WHERE device = ? AND account = ?", &s->revoke));
+    TRY(sql_prepare(sql, "DELETE FROM lease WHERE device = ?", &s->revoke_all));
+    TRY(sql_prepare(sql,
+                    "SELECT device, account, epoch FROM lease WHERE expires <= ?"
+                    " ORDER BY expires LIMIT ?",
+                    &s->expired));
+    return sql_prepare(sql, "DELETE FROM lease WHERE device = ? AND account = ? AND epoch = ?",
+                       &s->forget);
+}
+
+err_t *vault_lease_prepare(vault_t *vault) {
+    vault_lease_sql_t *s = mem_zalloc(sizeof *s);
+    if (!s) return err_nomem();
+    vault->lease = s;
+    TRY(prepare_writer(vault->writer, s));
+    TRY(sql_prepare(vault->reader,
+                    "SELECT epoch, expires, push_key, sealed FROM lease WHERE device = ?"
+                    " AND account = ?",
+                    &s->find));
+    return sql_prepare(vault->reader, "SELECT 1 FROM lease WHERE expires <= ? LIMIT 1",
+                       &s->any_expired);
+}
+
+static err_t *attach(vault_op_t *op, const vault_lease_t *lease,
+                     err_t *(*write)(vault_t *, void *, int64_t, err_t **)) {
+    vault_lease_t *copy = mem_alloc(sizeof *copy);
+    if (!copy) return err_nomem();
+    *copy = *lease;
+    op->rows = (vault_rows_t){.rows = copy, .write = write, .free = mem_free};
+    return NULL;
+}
+
+/* ---- put ---- */
+
+static err_t *find_epoch(vault_t *vault, const vault_lease_t *lease, bool *ret_found,
+                         uint64_t *ret_epoch) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->epoch;
+    sql_bind_str(stmt, 1, lease->device);
+    sql_bind_str(stmt, 2, lease->account);
+    TRY(sql_step(stmt, ret_found));
+    *ret_epoch = *ret_found ? (uint64_t)sql_i64(stmt, 0) : 0;
+    return NULL;
+}
+
+static err_t *write_put(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
+    (void)now_ms;
+    const vault_lease_t *lease = rows;
+    bool found = false;
+    uint64_t epoch = 0;
+    TRY(find_epoch(vault, lease, &found, &epoch));
+    if (found && lease->epoch <= epoch) {
+        *ret_refused =
+            err_new(ERR_DENIED, "the lease has epoch %llu already", (unsigned long long)epoch);
+        return NULL;
+    }
+    sql_stmt_t *stmt = vault->lease->put;
+    sql_bind_str(stmt, 1, lease->device);
+    sql_bind_str(stmt, 2, lease->account);
+    sql_bind_i64(stmt, 3, (int64_t)lease->epoch);
+    sql_bind_i64(stmt, 4, lease->expires);
+    sql_bind_bytes(stmt, 5, BYTES_ARRAY(lease->push_key));
+    sql_bind_bytes(stmt, 6, bytes_make(lease->sealed, lease->sealed_n));
+    return sql_run(stmt);
+}
+
+err_t *vault_lease_put(vault_op_t *op, const vault_lease_t *lease) {
+    return attach(op, lease, write_put);
+}
+
+/* ---- release ---- */
+
+/* How many there were in the hour that goes on, and since when that is. */
+static err_t *find_releases(vault_t *vault, const vault_lease_t *lease, int64_t now_ms,
+                            bool *ret_found, int64_t *ret_since, int64_t *ret_n) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->releases;
+    sql_bind_str(stmt, 1, lease->device);
+    sql_bind_str(stmt, 2, lease->account);
+    sql_bind_i64(stmt, 3, (int64_t)lease->epoch);
+    sql_bind_i64(stmt, 4, now_ms / 1000);
+    TRY(sql_step(stmt, ret_found));
+    if (!*ret_found) return NULL;
+    *ret_since = sql_i64(stmt, 0);
+    *ret_n = sql_i64(stmt, 1);
+    if (now_ms - *ret_since >= HOUR_MS) {
+        *ret_since = now_ms;
+        *ret_n = 0;
+    }
+    return NULL;
+}
+
+static err_t *write_release(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
+    const vault_lease_t *lease = rows;
+    bool found = false;
+    int64_t since = 0, n = 0;
+    TRY(find_releases(vault, lease, now_ms, &found, &since, &n));
+    if (!found) *ret_refused = err_new(ERR_NOT_FOUND, "the lease is gone");
+    else if (n >= LIMIT_LEASE_RELEASES)
+        *ret_refused =
+            err_new(ERR_BUSY, "the lease was released %lld times within an hour", (long long)n);
+    if (*ret_refused) return NULL;
+    sql_stmt_t *stmt = vault->lease->count;
+    sql_bind_i64(stmt, 1, since);
+    sql_bind_i64(stmt, 2, n + 1);
+    sql_bind_str(stmt, 3, lease->device);
+    sql_bind_str(stmt, 4, lease->account);
+    return sql_run(stmt);
+}
+
+err_t *vault_lease_release(vault_op_t *op, const vault_lease_t *lease) {
+    return attach(op, lease, write_release);
+}
+
+/* ---- revoke ---- */
+
+static err_t *write_revoke(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
+    (void)now_ms;
+    (void)ret_refused;
+    const vault_lease_t *lease = rows;
+    bool all = lease->account[0] == '\0';
+    sql_stmt_t *stmt = all ? vault->lease->revoke_all : vault->lease->revoke;
+    sql_bind_str(stmt, 1, lease->device);
+    if (!all) sql_bind_str(stmt, 2, lease->account);
+    return sql_run(stmt);
+}
+
+err_t *vault_lease_revoke(vault_op_t *op, const char *device, const char *account) {
+    vault_lease_t lease = {0};
+    if (strlen(device) > LIMIT_DEVICE_ID || strlen(account) > LIMIT_LEASE_ACCOUNT)
+        return err_new(ERR_LIMIT, "a lease's device or account is too long");
+    memcpy(lease.device, device, strlen(device) + 1);
+    memcpy(lease.account, account, strlen(account) + 1);
+    return attach(op, &lease, write_revoke);
+}
+
+/* ---- reading ---- */
+
+static err_t *read_lease(sql_stmt_t *row, vault_lease_t *lease) {
+    bytes_t push_key = sql_bytes(row, 2), sealed = sql_bytes(row, 3);
+    if (push_key.n != LEASE_PUSH_KEY || sealed.n > LIMIT_LEASE_KEY)
+        return err_new(ERR_VERIFY, "a lease in the vault was changed");
+    lease->epoch = (uint64_t)sql_i64(row, 0);
+    lease->expires = sql_i64(row, 1);
+    lease->sealed_n = sealed.n;
+    memcpy(lease->push_key, push_key.p, LEASE_PUSH_KEY);
+    if (sealed.n) memcpy(lease->sealed, sealed.p, sealed.n);
+    return NULL;
+}
+
+static err_t *find(vault_t *vault, const char *device, const char *account, bool *ret_found,
+                   vault_lease_t *lease) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->find;
+    sql_bind_str(stmt, 1, device);
+    sql_bind_str(stmt, 2, account);
+    TRY(sql_step(stmt, ret_found));
+    return *ret_found ? read_lease(stmt, lease) : NULL;
+}
+
+err_t *vault_lease_find(vault_t *vault, const char *device, const char *account, bool *ret_found,
+                        vault_lease_t *ret_lease) {
+    vault_lease_t lease = {0};
+    bool found = false;
+    if (strlen(device) > LIMIT_DEVICE_ID || strlen(account) > LIMIT_LEASE_ACCOUNT)
+        return err_new(ERR_LIMIT, "a lease's device or account is too long");
+    memcpy(lease.device, device, strlen(device) + 1);
+    memcpy(lease.account, account, strlen(account) + 1);
+    (void)pthread_mutex_lock(&vault->read_lock);
+    err_t *e = find(vault, device, account, &found, &lease);
+    (void)pthread_mutex_unlock(&vault->read_lock);
+    if (e) return e;
+    *ret_found = found && lease.expires > clk_unix(vault->clk);
+    if (*ret_found) *ret_lease = lease;
+    return NULL;
+}
+
+/* ---- the sweep ---- */
+
+typedef struct {
+    char device[LIMIT_DEVICE_ID + 1];
+    char account[LIMIT_LEASE_ACCOUNT + 1];
+    int64_t epoch;
+} expired_t;
+
+typedef struct {
+    vault_op_t op; /* first */
+    vault_t *vault;
+    size_t n; /* deleted by the last transaction */
+    expired_t list[SWEEP];
+} sweep_t;
+
+static void copy_text(bytes_t from, size_t max, char *to) {
+    size_t n = from.n < max ? from.n : max;
+    if (n) memcpy(to, from.p, n);
+    to[n] = '\0';
+}
+
+static err_t *find_expired(vault_t *vault, int64_t now, sweep_t *sweep) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->expired;
+    bool row = false;
+    sql_bind_i64(stmt, 1, now);
+    sql_bind_i64(stmt, 2, SWEEP);
+    sweep->n = 0;
+    for (;;) {
+        TRY(sql_step(stmt, &row));
+        if (!row) return NULL;
+        expired_t *one = &sweep->list[sweep->n++];
+        copy_text(sql_bytes(stmt, 0), LIMIT_DEVICE_ID, one->device);
+        copy_text(sql_bytes(stmt, 1), LIMIT_LEASE_ACCOUNT, one->account);
+        one->epoch = sql_i64(stmt, 2);
+    }
+}
+
+/* Names the first and digests all, so that the deletion of each can be shown from the log. */
+static err_t *say(sweep_t *sweep) {
+    CLEANUP(buf_done) buf_t list;
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    char hex[2 * DIGEST_SHA256_SIZE + 1];
+    buf_init(&list, LIST_MAX);
+    for (size_t i = 0; i < sweep->n; i++) {
+        TRY(wire_put_str(&list, sweep->list[i].device));
+        TRY(wire_put_str(&list, sweep->list[i].account));
+        TRY(wire_put_i64(&list, sweep->list[i].epoch));
+    }
+    TRY(digest_sha256(buf_bytes(&list), hash));
+    for (size_t i = 0; i < sizeof hash; i++) (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    (void)snprintf(sweep->op.object, sizeof sweep->op.object,
+                   "leases=%zu sha256=%s first=%s/%s/%lld", sweep->n, hex, sweep->list[0].device,
+                   sweep->list[0].account, (long long)sweep->list[0].epoch);
+    return NULL;
+}
+
+static err_t *write_sweep(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
+    sweep_t *sweep = rows;
+    TRY(find_expired(vault, now_ms / 1000, sweep));
+    if (sweep->n == 0) {
+        *ret_refused = err_new(ERR_NOT_FOUND, "no lease has expired");
+        return NULL;
+    }
+    for (size_t i = 0; i < sweep->n; i++) {
+        sql_stmt_t *stmt = vault->lease->forget;
+        sql_bind_str(stmt, 1, sweep->list[i].device);
+        sql_bind_str(stmt, 2, sweep->list[i].account);
+        sql_bind_i64(stmt, 3, sweep->list[i].epoch);
+        TRY(sql_run(stmt));
+    }
+    return say(sweep);
+}
+
+static void keep(void *rows) { (void)rows; }
+
+static void begin(sweep_t *sweep) {
+    vault_op_t *op = &sweep->op;
+    *op = (vault_op_t){.role = "keeper", .intent = "lease-expire", .waits = true};
+    (void)snprintf(op->outcome, sizeof op->outcome, "ok");
+    op->rows = (vault_rows_t){.rows = sweep, .write = write_sweep, .free = keep};
+}
+
+static void swept(vault_op_t *op, err_t *e) {
+    sweep_t *sweep = (sweep_t *)(void *)op;
+    vault_t *vault = sweep->vault;
+    bool more = !e && sweep->n == SWEEP;
+    err_free(e);
+    vault_op_done(op);
+    if (more) {
+        begin(sweep);
+        op->done = swept;
+        e = vault_submit(vault, op); /* behind what came meanwhile */
+        if (!e) return;
+        err_free(e);
+        vault_op_done(op);
+    }
+    mem_free(sweep);
+    atomic_store(&vault->sweeping, false);
+}
+
+static err_t *any_expired(vault_t *vault, bool *ret_any) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->any_expired;
+    sql_bind_i64(stmt, 1, clk_unix(vault->clk));
+    return sql_step(stmt, ret_any);
+}
+
+err_t *vault_lease_sweep(vault_t *vault) {
+    bool any = false;
+    if (atomic_exchange(&vault->sweeping, true)) return NULL;
+    (void)pthread_mutex_lock(&vault->read_lock);
+    err_t *e = any_expired(vault, &any);
+    (void)pthread_mutex_unlock(&vault->read_lock);
+    sweep_t *sweep = !e && any ? mem_zalloc(sizeof *sweep) : NULL;
+    if (sweep) {
+        sweep->vault = vault;
+        begin(sweep);
+        sweep->op.done = swept;
+        e = vault_submit(vault, &sweep->op);
+        if (!e) return NULL;
+        mem_free(sweep);
+    } else if (!e && any) {
+        e = err_nomem();
+    }
+    atomic_store(&vault->sweeping, false);
+    return e;
+}
+
+bool vault_lease_sweeping(const vault_t *vault) { return atomic_load(&vault->sweeping); }

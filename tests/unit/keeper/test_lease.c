@@ -1,0 +1,223 @@
+/*
+ * Leases, asked by the real client and sealed as a device would.
+ */
+#include "keeper_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "crypto/hpke.h"
+#include "keeper/client_lease.h"
+#include "keeper/vault_lease.h"
+
+enum { BUF = 64 * 1024 };
+
+typedef struct {
+    keeper_fixture_t f;
+    pkey_t *push, *lease_key;
+} lease_t;
+
+static int setup(void **state) {
+    lease_t *t = mem_zalloc(sizeof *t);
+    CLEANUP(buf_done) buf_t der;
+    assert_non_null(t);
+    assert_ok(crypto_init());
+    keeper_fixture_make(&t->f);
+    buf_init(&der, BUF);
+    assert_ok(pkey_generate(PKEY_X25519, 0, &t->push));
+    assert_ok(keeper_public(t->f.keeper, KEEPER_PUBLIC_LEASE_KEY, &der));
+    assert_ok(pkey_parse_public_der(buf_bytes(&der), &t->lease_key));
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    lease_t *t = *state;
+    pkey_free(t->push);
+    pkey_free(t->lease_key);
+    keeper_fixture_done(&t->f);
+    mem_free(t);
+    return 0;
+}
+
+static keeper_lease_t lease_of(const lease_t *t, const char *device, uint64_t epoch,
+                               int64_t life_s) {
+    keeper_lease_t lease = {device, "mail", epoch, clk_unix(&t->f.clk.clk) + life_s, {0}};
+    assert_ok(pkey_raw_public(t->push, lease.push_key));
+    return lease;
+}
+
+static void seal(const lease_t *t, const keeper_lease_t *lease, const char *key, buf_t *out) {
+    CLEANUP(buf_done) buf_t info;
+    buf_init(&info, BUF);
+    buf_init(out, BUF);
+    assert_ok(keeper_lease_info(lease, false, &info));
+    assert_ok(hpke_seal(HPKE_AES256_GCM, t->lease_key, buf_bytes(&info), BYTES_NONE, bytes_str(key),
+                        out));
+}
+
+static err_t *put(lease_t *t, const keeper_lease_t *lease, const char *key) {
+    CLEANUP(buf_done) buf_t sealed;
+    seal(t, lease, key, &sealed);
+    return keeper_lease_put(t->f.keeper, lease, buf_bytes(&sealed));
+}
+
+static void assert_released(lease_t *t, const char *device, const char *key) {
+    CLEANUP(buf_done) buf_t sealed, info, plain;
+    keeper_lease_t lease;
+    buf_init(&sealed, BUF);
+    buf_init(&info, BUF);
+    buf_init_secret(&plain, BUF);
+    assert_ok(keeper_lease_release(t->f.keeper, device, "mail", &lease, &sealed));
+    assert_ok(keeper_lease_info(&lease, true, &info));
+    assert_ok(hpke_open(HPKE_AES256_GCM, t->push, buf_bytes(&info), BYTES_NONE, buf_bytes(&sealed),
+                        &plain));
+    assert_true(bytes_eq_str(buf_bytes(&plain), key));
+}
+
+static err_t *release(lease_t *t, const char *device) {
+    CLEANUP(buf_done) buf_t sealed;
+    keeper_lease_t lease;
+    buf_init(&sealed, BUF);
+    return keeper_lease_release(t->f.keeper, device, "mail", &lease, &sealed);
+}
+
+static void assert_logged(lease_t *t, const char *text) {
+    CLEANUP(buf_done) buf_t lines;
+    const char *all = NULL;
+    uint64_t last = 0;
+    buf_init(&lines, 1024 * 1024);
+    keeper_fixture_restart(&t->f);
+    assert_ok(keeper_log(t->f.keeper, 0, &lines, &last));
+    assert_ok(buf_cstr(&lines, &all));
+    assert_non_null(strstr(all, text));
+}
+
+static void test_lease__is_released_to_the_push_key(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t one = lease_of(t, "D1", 1, 3600), two = lease_of(t, "D2", 1, 3600);
+    assert_ok(put(t, &one, "kek-1"));
+    assert_ok(put(t, &two, "kek-2"));
+    assert_released(t, "D1", "kek-1");
+    keeper_fixture_restart(&t->f);
+    assert_released(t, "D2", "kek-2");
+    assert_err(ERR_NOT_FOUND, release(t, "D3"));
+    assert_logged(t, "device=D1 account=mail epoch=1");
+}
+
+static void test_lease__renewal_has_a_higher_epoch(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 5, 3600);
+    assert_ok(put(t, &lease, "first"));
+    assert_err(ERR_DENIED, put(t, &lease, "again"));
+    lease.epoch = 4;
+    assert_err(ERR_DENIED, put(t, &lease, "older"));
+    lease.epoch = 6;
+    assert_ok(put(t, &lease, "second"));
+    assert_released(t, "D1", "second");
+}
+
+static void test_lease__nobody_puts_his_own_push_key_in(void **state) {
+    lease_t *t = *state;
+    CLEANUP(buf_done) buf_t sealed;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    seal(t, &lease, "kek", &sealed);
+    keeper_lease_t forged = lease; /* another push key, or a later end */
+    forged.push_key[0] ^= 1;
+    assert_ok(keeper_lease_put(t->f.keeper, &forged, buf_bytes(&sealed)));
+    assert_err(ERR_VERIFY, release(t, "D1"));
+    forged = lease;
+    forged.epoch = 2;
+    forged.expires++;
+    assert_ok(keeper_lease_put(t->f.keeper, &forged, buf_bytes(&sealed)));
+    assert_err(ERR_VERIFY, release(t, "D1"));
+    forged = lease;
+    forged.device = "D2";
+    assert_ok(keeper_lease_put(t->f.keeper, &forged, buf_bytes(&sealed)));
+    assert_err(ERR_VERIFY, release(t, "D2"));
+    assert_logged(t, "the key was not sealed for this lease");
+}
+
+static void test_lease__is_bounded(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 0);
+    assert_err(ERR_INVALID, put(t, &lease, "kek"));
+    lease = lease_of(t, "D1", 1, LIMIT_LEASE_LIFE_S + 1);
+    assert_err(ERR_INVALID, put(t, &lease, "kek"));
+    lease = lease_of(t, "D1", 0, 10);
+    assert_err(ERR_INVALID, put(t, &lease, "kek"));
+    lease = lease_of(t, "", 1, 10);
+    assert_err(ERR_INVALID, put(t, &lease, "kek"));
+}
+
+static void test_lease__releases_are_capped_an_hour(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3 * 3600);
+    assert_ok(put(t, &lease, "kek"));
+    for (int i = 0; i < LIMIT_LEASE_RELEASES; i++) assert_ok(release(t, "D1"));
+    assert_err(ERR_BUSY, release(t, "D1"));
+    keeper_fixture_restart(&t->f);
+    assert_err(ERR_BUSY, release(t, "D1"));
+    clk_fake_advance(&t->f.clk, 3600 * 1000);
+    assert_released(t, "D1", "kek");
+}
+
+static void test_lease__is_revoked(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t one = lease_of(t, "D1", 1, 3600), two = one, other = lease_of(t, "D2", 1, 3600);
+    two.account = "calendar";
+    assert_ok(put(t, &one, "kek"));
+    assert_ok(put(t, &two, "kek"));
+    assert_ok(put(t, &other, "kek"));
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "mail", "lost"));
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+    assert_ok(put(t, &one, "kek"));
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "wiped"));
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+    assert_released(t, "D2", "kek");
+    assert_logged(t, "device=D1 account=* reason=wiped");
+}
+
+/* Until the sweep in the background is over. */
+static void wait_swept(const lease_t *t) {
+    struct timespec pause = {0, 1000 * 1000};
+    for (int i = 0; i < 10000 && vault_lease_sweeping(t->f.vault); i++)
+        (void)nanosleep(&pause, NULL);
+    assert_false(vault_lease_sweeping(t->f.vault));
+}
+
+static void test_lease__expired_ones_are_deleted_and_the_log_shows_it(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t one = lease_of(t, "D1", 7, 100), two = lease_of(t, "D2", 1, 3600);
+    assert_ok(put(t, &one, "kek"));
+    assert_ok(put(t, &two, "kek"));
+    assert_ok(vault_lease_sweep(t->f.vault)); /* nothing yet */
+    clk_fake_advance(&t->f.clk, 101 * 1000);
+    assert_err(ERR_NOT_FOUND, release(t, "D1")); /* whether swept or not */
+    assert_ok(vault_lease_sweep(t->f.vault));
+    wait_swept(t);
+    /* its row is gone: an older epoch may begin anew */
+    one = lease_of(t, "D1", 1, 100);
+    assert_ok(put(t, &one, "new"));
+    assert_released(t, "D1", "new");
+    assert_released(t, "D2", "kek");
+    assert_logged(t, "leases=1 sha256=");
+    assert_logged(t, "first=D1/mail/7");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_lease__is_released_to_the_push_key),
+        TEST(test_lease__renewal_has_a_higher_epoch),
+        TEST(test_lease__nobody_puts_his_own_push_key_in),
+        TEST(test_lease__is_bounded),
+        TEST(test_lease__releases_are_capped_an_hour),
+        TEST(test_lease__is_revoked),
+        TEST(test_lease__expired_ones_are_deleted_and_the_log_shows_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
