@@ -52,10 +52,10 @@ static void link_unref(rpc_link_t *link) {
     mem_free(link);
 }
 
+/* With the lock. The caller then signals slot->done. */
 static void slot_finish(slot_t *slot, err_t *e) {
     slot->finished = true;
     slot->e = e;
-    (void)pthread_cond_signal(&slot->done);
 }
 
 /* With the lock. Everybody who waits for an answer by this link learns that none will come. */
@@ -64,8 +64,9 @@ static void link_end(rpc_client_t *client, rpc_link_t *link, const err_t *why) {
     const char *reason = why ? err_text(why, text, sizeof text) : "replaced or closed";
     for (size_t i = 0; i < LIMIT_FRAME_IN_FLIGHT; i++) {
         slot_t *slot = &client->slots[i];
-        if (slot->id && slot->link == link && !slot->finished)
-            slot_finish(slot, err_new(ERR_UNAVAILABLE, "the channel ended: %s", reason));
+        if (!slot->id || slot->link != link || slot->finished) continue;
+        slot_finish(slot, err_new(ERR_UNAVAILABLE, "the channel ended: %s", reason));
+        (void)pthread_cond_signal(&slot->done);
     }
     if (client->link != link) return;
     client->link = NULL;
@@ -73,8 +74,11 @@ static void link_end(rpc_client_t *client, rpc_link_t *link, const err_t *why) {
     link_unref(link);
 }
 
-/* With the lock. A late answer, after its caller gave up, finds another id and is dropped. */
-static err_t *hand_over(rpc_client_t *client, const frame_t *frame) {
+/*
+ * With the lock. A late answer, after its caller gave up, finds another id and is dropped.
+ * *ret_slot: whose call is finished; NULL if nobody's.
+ */
+static err_t *hand_over(rpc_client_t *client, const frame_t *frame, slot_t **ret_slot) {
     if (frame->kind != FRAME_REPLY && frame->kind != FRAME_ERROR)
         return err_new(ERR_INVALID, "the server sent a frame that is no answer");
     slot_t *slot = &client->slots[frame->id % LIMIT_FRAME_IN_FLIGHT];
@@ -83,6 +87,7 @@ static err_t *hand_over(rpc_client_t *client, const frame_t *frame) {
     if (frame->kind == FRAME_REPLY) answer = buf_add(slot->reply, frame->body);
     else TRY(frame_error_decode(frame->body, &answer));
     slot_finish(slot, answer);
+    *ret_slot = slot;
     return NULL;
 }
 
@@ -94,9 +99,13 @@ static err_t *read_link(rpc_client_t *client, const rpc_link_t *link) {
         TRY(channel_recv(link->fd, client->room, LIMIT_FRAME_BYTES, &n));
         err_t *e = frame_decode(bytes_make(client->room, n), &frame);
         if (!e) {
+            slot_t *slot = NULL;
             (void)pthread_mutex_lock(&client->lock);
-            e = hand_over(client, &frame);
+            e = hand_over(client, &frame, &slot);
             (void)pthread_mutex_unlock(&client->lock);
+            /* Whom it wakes needs the lock at once. The slot may be another's by now, who looks
+             * for himself; it lives as long as this thread. */
+            if (slot) (void)pthread_cond_signal(&slot->done);
         }
         mem_wipe(client->room, n); /* replies may carry secrets */
         if (e) return e;
