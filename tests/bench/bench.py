@@ -2,7 +2,7 @@
 
 Everything runs once, in rounds that alternate between what is compared; a row is the median of its
 rounds. Environment: BENCH_QUICK=1 for a run of about a minute; BENCH_BUILD, the build directory
-(default build); BENCH_ONLY, a list of scep, mdm, memory, micro; BENCH_KEEP=1 keeps the instances.
+(default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro; BENCH_KEEP=1 keeps the instances.
 """
 
 import os
@@ -25,6 +25,7 @@ sys.path[:0] = [str(HERE), str(ROOT / "tests" / "functional")]
 from cryptography import x509  # noqa: E402
 
 import idle  # noqa: E402
+import lifecycle  # noqa: E402
 import load  # noqa: E402
 import meter  # noqa: E402
 import peer  # noqa: E402
@@ -34,11 +35,15 @@ from helpers import cms, scep  # noqa: E402
 from helpers import instance as instances  # noqa: E402
 
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
-ONLY = os.environ.get("BENCH_ONLY", "scep,mdm,memory,micro").split(",")
+ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro").split(",")
 ROUNDS = 3
 DEVICES = int(os.environ.get("BENCH_DEVICES") or (1200 if QUICK else 10000))
 PEER_REQUESTS = 60 if QUICK else 400     # a round
 OLD_RESULTS = 100000 if QUICK else 1000000
+CERTIFICATES = int(os.environ.get("BENCH_CERTIFICATES") or (100000 if QUICK else 1000000))
+ISSUED = 200 if QUICK else 1000          # a round, with few certificates and with many
+OCSP_SECONDS = 2 if QUICK else 5         # of wrk, a round
+OCSP_SAMPLE = 20000                      # certificates asked for again and again
 IDLE_CONNECTIONS = 1000 if QUICK else 5000
 CONNECTIONS = 16                         # SCEP: requests at once
 MDM_CONNECTIONS = 32                     # MDM: devices at once
@@ -148,12 +153,13 @@ def bench_scep(workshop, instance, directory):
                                  range(DEVICES, DEVICES + ROUNDS * PEER_REQUESTS),
                                  lambda n: peer.SECRET)
     pids, part = list(meter.coffer(instance)), (DEVICES - WARM_UP) // (2 * ROUNDS)
-    results = {"http": [], "https": [], "peer": [], "rsa": []}
+    results = {"http": [], "https": [], "peer": [], "rsa": [], "rsa_all": []}
     measured_enrolments(instance.http_port, jobs[2 * ROUNDS * part:], pids)
     before = cpu_so_far(instance)
     for i in range(ROUNDS):
         say(f"SCEP, round {i + 1} of {ROUNDS}")
         results["rsa"].append(meter.rsa_private_us())
+        results["rsa_all"].append(meter.rsa_private_us(at_once=os.cpu_count()))
         a, b = jobs[2 * i * part:(2 * i + 1) * part], jobs[(2 * i + 1) * part:2 * (i + 1) * part]
         results["http"].append(measured_enrolments(instance.http_port, a, pids))
         results["peer"].append(measured_peer(
@@ -173,6 +179,8 @@ def report_scep(results, processes):
 
     rsa, peer_rate = median(results["rsa"]), median(column("peer", 0))
     row("RSA-2048 private operation, `openssl speed`", f"{spread(results['rsa'])} us")
+    row("RSA-2048 private operation, one `openssl speed` on each processor",
+        f"{spread(results['rsa_all'])} us")
     row("scepserver over HTTP", f"{spread(column('peer', 0))} /s, "
                                 f"{median(column('peer', 1)):.0f} us of CPU each, "
                                 f"{sum(column('peer', 3))} of {ROUNDS * PEER_REQUESTS} refused")
@@ -190,8 +198,93 @@ def report_scep(results, processes):
         ratios = [c / (3 * r) for c, r in zip(column(name, 1), results["rsa"])]
         row(f"{label}: of 3 RSA-2048 operations", f"{spread(ratios, 2)} x", "<= 1.5 x",
             median(ratios) <= 1.5)
+        busy = [c / (3 * r) for c, r in zip(column(name, 1), results["rsa_all"])]
+        row(f"{label}: of 3 RSA-2048 operations, all processors busy", f"{spread(busy, 2)} x")
         say(f"{label}: {rate:.0f}/s, {cpu:.0f} us, {cpu / (3 * rsa):.2f} x")
     row("SCEP enrolments: CPU by process", f"{processes} us")
+
+
+# ---- many certificates ----
+
+def bench_certs(workshop, instance, directory):
+    ca = x509.load_pem_x509_certificate(instance.device_ca.read_bytes())
+    say(f"a second instance with {CERTIFICATES} certificates")
+    first = 10 * DEVICES + ROUNDS * PEER_REQUESTS
+    numbers = range(first, first + ROUNDS * ISSUED + WARM_UP)
+    rows.add_challenges(instance, numbers)
+    jobs = workshop.enrolments(ca, "/scep?operation=PKIOperation", numbers, rows.challenge)
+    many = copy_of(instance, directory / "many")
+    lifecycle.add_certificates(many, CERTIFICATES)
+    both = {"few": instance.start(), "many": many.start()}
+    began = time.monotonic()
+    lifecycle.await_count(many, "SELECT COUNT(*) FROM ocsp_status", CERTIFICATES)
+    row("OCSP statuses signed ahead, in the background",
+        f"{CERTIFICATES / (time.monotonic() - began):.0f} /s")
+    bench_issuing(both, jobs)
+    bench_ocsp(many, ca, directory)
+    say(f"a revocation list of {CERTIFICATES} entries")
+    many.stop()
+    lifecycle.revoke_all(many)
+    seconds, size, peaks = lifecycle.build_lists(many)
+    many.stop()
+    shutil.rmtree(directory / "many")
+    label = f"revocation list of {CERTIFICATES} entries"
+    row(f"{label}: to build", f"{seconds:.1f} s, {size / 1e6:.1f} MB", "<= 5 s", seconds <= 5)
+    row(f"{label}: most memory", megabytes(peaks), "<= 200 MB",
+        sum(peaks.values()) <= 200 * 1024)
+    say(f"{label}: {seconds:.1f} s, {megabytes(peaks)}")
+
+
+def bench_issuing(both, jobs):
+    """The same requests to both, in turns."""
+    results = {"few": [], "many": []}
+    for name, instance in both.items():
+        measured_enrolments(instance.http_port, jobs[ROUNDS * ISSUED:], meter.coffer(instance))
+    for i in range(ROUNDS):
+        say(f"issuing, round {i + 1} of {ROUNDS}")
+        for name in ("few", "many") if i % 2 == 0 else ("many", "few"):
+            results[name].append(measured_enrolments(
+                both[name].http_port, jobs[i * ISSUED:(i + 1) * ISSUED], meter.coffer(both[name])))
+    both["few"].stop()
+    for name, what in (("few", "few certificates"), ("many", f"{CERTIFICATES} certificates")):
+        row(f"issuing by SCEP, {what}", f"{spread([r[0] for r in results[name]])} /s, "
+                                        f"{median([r[1] for r in results[name]]):.0f} us of CPU each")
+    change = median([m[0] / f[0] - 1 for f, m in zip(results["few"], results["many"])])
+    row("issuing by SCEP: change of the rate by many certificates", f"{change * 100:+.0f} %",
+        "+-15 %", abs(change) <= 0.15)
+    say(f"issuing with {CERTIFICATES} certificates: {change * 100:+.0f} %")
+
+
+def bench_ocsp(instance, ca, directory):
+    say("OCSP")
+    asked = lifecycle.requests_for(ca, lifecycle.sample(CERTIFICATES, OCSP_SAMPLE))
+    once = lifecycle.requests_for(ca, lifecycle.sample(CERTIFICATES, CERTIFICATES // 2))
+    size = lifecycle.check_good(instance, asked[0])
+    other = lifecycle.OpensslOcsp(directory / "openssl", ca, CERTIFICATES)
+    wrk = {"constant": lifecycle.Wrk(directory, "constant", ["/ca/device-ca.der"]),
+           "new": lifecycle.Wrk(directory, "new", ["/ocsp/" + a for a in once]),
+           "OCSP": lifecycle.Wrk(directory, "ocsp", ["/ocsp/" + a for a in asked]),
+           "openssl": lifecycle.Wrk(directory, "openssl", ["/" + a for a in asked], 1)}
+    rates = {name: [] for name in wrk}
+    rates["new"].append(wrk["new"].rate(instance.http_port, OCSP_SECONDS))
+    wrk["OCSP"].rate(instance.http_port, OCSP_SECONDS)
+    for _ in range(ROUNDS):
+        for name in ("constant", "OCSP"):
+            rates[name].append(wrk[name].rate(instance.http_port, OCSP_SECONDS))
+        rates["openssl"].append(other.rate(wrk["openssl"], OCSP_SECONDS))
+    constant = len(instance.http("GET", "/ca/device-ca.der", listener="http").body)
+    row(f"a constant reply of {constant} bytes over HTTP, by wrk", f"{spread(rates['constant'])} /s")
+    label = f"OCSP, {CERTIFICATES} certificates"
+    row(f"{label}: each asked for once", f"{rates['new'][0]:.0f} /s")
+    row(f"{label}: {size} bytes, {len(asked)} asked for in turn", f"{spread(rates['OCSP'])} /s")
+    shares_ = [o / c for o, c in zip(rates["OCSP"], rates["constant"])]
+    row(f"{label}: of the constant reply's rate", f"{median(shares_) * 100:.0f} %", ">= 50 %",
+        median(shares_) >= 0.5)
+    row("`openssl ocsp`, the same certificates", f"{spread(rates['openssl'])} /s")
+    times = [o / p for o, p in zip(rates["OCSP"], rates["openssl"])]
+    row(f"{label}: of `openssl ocsp`'s rate", f"{median(times):.0f} x", ">= 20 x",
+        median(times) >= 20)
+    say(f"{label}: {median(rates['OCSP']):.0f}/s")
 
 
 # ---- MDM ----
@@ -343,8 +436,10 @@ def run(directory):
     try:
         if "memory" in ONLY:
             report_memory("memory of all processes, after the start", instance, 60)
-        if "scep" in ONLY or "mdm" in ONLY:
+        if "scep" in ONLY or "mdm" in ONLY or "certs" in ONLY:
             bench_scep(workshop, instance, directory)
+        if "certs" in ONLY:
+            bench_certs(workshop, instance, directory)
         if "mdm" in ONLY:
             bench_mdm(workshop, instance, directory)
         if "memory" in ONLY:
@@ -368,8 +463,9 @@ def main():
     try:
         run(directory)
     finally:
-        for pid in instances.processes_of(directory / "full" / "d"):
-            os.kill(pid, 9)
+        for name in ("full", "many"):
+            for pid in instances.processes_of(directory / name / "d"):
+                os.kill(pid, 9)
         if not os.environ.get("BENCH_KEEP"):
             shutil.rmtree(directory)
     print_table()
