@@ -170,14 +170,8 @@ static bool names_recipient(CMS_ContentInfo *cms, const cert_t *cert, X509 *x509
     return false;
 }
 
-static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
-                      const cms_decrypt_options_t *options, buf_t *out, cms_cipher_t *ret_cipher) {
+err_t *cms_decrypt_openssl(bytes_t message, const cert_t *cert, const pkey_t *key, buf_t *out) {
     cms_type_t type;
-    bool usual;
-    TRY(cms_head_check(message, &type));
-    TRY(find_cipher(message, type, options, ret_cipher));
-    TRY(cms_decrypt_lean(message, cert, key, *ret_cipher, out, &usual));
-    if (usual) return NULL;
     CMS_ContentInfo *cms CLEANUP(CMS_ContentInfo_free) = NULL;
     TRY(cms_parse(message, &type, &cms));
     ASN1_OCTET_STRING **content = CMS_get0_content(cms);
@@ -195,6 +189,16 @@ static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
     if (!sink.e) return e;
     err_free(e);
     return STEAL(sink.e);
+}
+
+static err_t *decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
+                      const cms_decrypt_options_t *options, buf_t *out, cms_cipher_t *ret_cipher) {
+    cms_type_t type;
+    bool usual;
+    TRY(cms_head_check(message, &type));
+    TRY(find_cipher(message, type, options, ret_cipher));
+    TRY(cms_decrypt_lean(message, cert, key, *ret_cipher, out, &usual));
+    return usual ? NULL : cms_decrypt_openssl(message, cert, key, out);
 }
 
 err_t *cms_decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,

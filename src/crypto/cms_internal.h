@@ -80,6 +80,9 @@ err_t *cms_envelope_write(bytes_t content, const cert_list_t *recipients, cms_ci
  */
 err_t *cms_decrypt_lean(bytes_t message, const cert_t *cert, const pkey_t *key, cms_cipher_t cipher,
                         buf_t *out, bool *ret_usual) WARN_UNUSED;
+/* Every case by OpenSSL's CMS_decrypt, whatever the cipher. */
+err_t *cms_decrypt_openssl(bytes_t message, const cert_t *cert, const pkey_t *key,
+                           buf_t *out) WARN_UNUSED;
 const EVP_CIPHER *cms_cipher_evp(cms_cipher_t cipher);
 bytes_t cms_cipher_oid(cms_cipher_t cipher); /* content octets */
 

@@ -293,4 +293,28 @@ static inline const char *oracle_signed(bytes_t message, const bytes_t *detached
     return difference;
 }
 
+/*
+ * An EnvelopedData: what is opened by hand OpenSSL opens to the same content, and what is not it
+ * does not. `real`: the content that both shall find or not find; other contents are what a random
+ * key makes of the ciphertext, each time another.
+ */
+static inline const char *oracle_enveloped(bytes_t message, const cert_t *cert, const pkey_t *key,
+                                           cms_cipher_t cipher, bytes_t real, bool *ret_opened) {
+    buf_t lean, full;
+    bool usual = false;
+    buf_init_secret(&lean, 65536);
+    buf_init_secret(&full, 65536);
+    err_t *e = cms_decrypt_lean(message, cert, key, cipher, &lean, &usual);
+    err_t *f = usual ? cms_decrypt_openssl(message, cert, key, &full) : NULL;
+    bool opened = usual && !e && bytes_eq(buf_bytes(&lean), real);
+    bool theirs = usual && !f && bytes_eq(buf_bytes(&full), real);
+    err_free(e);
+    err_free(f);
+    buf_done(&lean);
+    buf_done(&full);
+    ERR_clear_error();
+    *ret_opened = opened;
+    return opened == theirs ? NULL : "one opens the envelope, the other does not";
+}
+
 #endif

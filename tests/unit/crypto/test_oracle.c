@@ -122,6 +122,29 @@ static void flip_message(buf_t *message, const bytes_t *detached) {
     }
 }
 
+static void test_oracle__envelopes_agree(void **state) {
+    fixture_t *f = *state;
+    static const cms_cipher_t ciphers[] = {CMS_AES256_CBC, CMS_AES128_CBC, CMS_DES3_CBC};
+    for (size_t c = 0; c < sizeof ciphers / sizeof *ciphers; c++) {
+        CLEANUP(buf_done) buf_t message;
+        buf_init(&message, 65536);
+        cms_encrypt_options_t options = {.cipher = ciphers[c]};
+        assert_ok(cms_encrypt_to(hello, f->rsa, &options, &message));
+        bool opened = false;
+        size_t count = 0;
+        same(oracle_enveloped(buf_bytes(&message), f->rsa, f->rsa_key, ciphers[c], hello, &opened));
+        assert_true(opened);
+        for (size_t i = c; i < message.n; i += sizeof ciphers / sizeof *ciphers) {
+            message.p[i] ^= flips[i % sizeof flips];
+            same(oracle_enveloped(buf_bytes(&message), f->rsa, f->rsa_key, ciphers[c], hello,
+                                  &opened));
+            message.p[i] ^= flips[i % sizeof flips];
+            if (opened) count++;
+        }
+        assert_int_equal(count, 0); /* the plain case has no byte that means nothing */
+    }
+}
+
 static void test_oracle__messages_agree(void **state) {
     fixture_t *f = *state;
     static const cms_attribute_t attribute = {
@@ -209,6 +232,7 @@ int main(void) {
         cmocka_unit_test(test_oracle__certificates_agree),
         cmocka_unit_test(test_oracle__names_are_written_alike),
         cmocka_unit_test(test_oracle__requests_agree),
+        cmocka_unit_test(test_oracle__envelopes_agree),
         cmocka_unit_test(test_oracle__messages_agree),
         cmocka_unit_test(test_oracle__cached_certificates_are_shared),
         cmocka_unit_test(test_oracle__openssl_view_is_made_once_for_all_threads),
