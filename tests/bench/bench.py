@@ -225,11 +225,12 @@ def bench_certs(workshop, instance, directory):
     say(f"a revocation list of {CERTIFICATES} entries")
     many.stop()
     lifecycle.revoke_all(many)
-    seconds, size, peaks = lifecycle.build_lists(many)
+    seconds, cpu, size, peaks = lifecycle.build_lists(many)
     many.stop()
     shutil.rmtree(directory / "many")
     label = f"revocation list of {CERTIFICATES} entries"
-    row(f"{label}: to build", f"{seconds:.1f} s, {size / 1e6:.1f} MB", "<= 5 s", seconds <= 5)
+    row(f"{label}: to build", f"{seconds:.1f} s, {cpu:.1f} s of CPU, {size / 1e6:.1f} MB",
+        "<= 5 s", seconds <= 5)
     row(f"{label}: most memory", megabytes(peaks), "<= 200 MB",
         sum(peaks.values()) <= 200 * 1024)
     say(f"{label}: {seconds:.1f} s, {megabytes(peaks)}")

@@ -183,7 +183,7 @@ def peak_kib(pid):
 
 
 def build_lists(instance):
-    """(seconds for one list, its bytes, {program: peak KiB}). Two lists of everything are made after
+    """(seconds for one list, and of CPU, its bytes, {program: peak KiB}). Two lists of everything are made after
     a start, all certificates being of one profile; the second is timed, from the moment the first
     was written."""
     instance.start()
@@ -194,4 +194,5 @@ def build_lists(instance):
                      ("device-ca..crl", f"device-ca.{PROFILE}.crl"))
     peaks = {name: peak_kib(pid) for pid, name in meter.coffer(instance).items()
              if name in ("coffer-web", "coffer-keeper")}
-    return abs(second.st_mtime - first.st_mtime), second.st_size, peaks
+    cpu = meter.cpu_us(meter.coffer(instance)) / 2e6
+    return abs(second.st_mtime - first.st_mtime), cpu, second.st_size, peaks
