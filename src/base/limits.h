@@ -120,6 +120,35 @@ enum {
     LIMIT_JOB_ATTEMPTS = 20,
     LIMIT_JOB_BATCH = 256, /* jobs taken at once */
 
+    /* Notices */
+    LIMIT_NOTICE_KEY = 160,             /* bytes of what makes a notice itself */
+    LIMIT_NOTICE_SUBJECT = 200,         /* bytes */
+    LIMIT_NOTICE_TEXT = 128 * 1024,     /* bytes of a notice's text */
+    LIMIT_NOTICE_RECIPIENTS = 64,       /* admins, and webhooks, that coffer.conf may name */
+    LIMIT_WEBHOOK_RESPONSE = 64 * 1024, /* bytes of an answer; nothing of it is used */
+
+    /* Expiry watch */
+    LIMIT_EXPIRY_THRESHOLDS = 16,      /* days before expiry at which notices go */
+    LIMIT_EXPIRY_BRAKE = 100 * 1000,   /* certificates noticed in one run, at most settable */
+    LIMIT_EXPIRY_JUMP_S = 2 * 86400,   /* seconds the wall clock may run ahead of ours */
+    LIMIT_EXPIRY_GAP_S = 60 * 86400,   /* seconds between two runs, the courier off meanwhile */
+    LIMIT_EXPIRY_PAST_S = 30 * 86400,  /* seconds after expiry that are still worth a notice */
+    LIMIT_EXPIRY_LINES = 200,          /* certificates told one by one in a mail */
+    LIMIT_WATCH_CONF = 200,            /* [watch] sections */
+    LIMIT_WATCH_SOURCES = 2000,        /* watched sources in all */
+    LIMIT_WATCH_TARGET = 500,          /* bytes of a target */
+    LIMIT_WATCH_CERTIFICATES = 256,    /* certificates of one source */
+    LIMIT_WATCH_BYTES = 1024 * 1024,   /* bytes read of one source */
+    LIMIT_WATCH_PROBE_MS = 10 * 1000,  /* from look-up to the certificate */
+    LIMIT_WATCH_THREADS = 8,           /* sources probed at once */
+    LIMIT_WATCH_UNREACHABLE_S = 86400, /* seconds away before admins are told */
+    LIMIT_STARTTLS_LINE = 1024,        /* bytes of a line before STARTTLS */
+    LIMIT_STARTTLS_LINES = 100,        /* lines before STARTTLS */
+    LIMIT_ACTIONS = 16,                /* [action] sections */
+    LIMIT_ACTION_S = 600,              /* seconds a program may take, at most settable */
+    LIMIT_ACTION_OUTPUT = 8 * 1024,    /* bytes kept of what it prints; the rest is dropped */
+    LIMIT_ACTION_RUNS = 1000,          /* runs kept to be seen */
+
     /* Store */
     LIMIT_DB_BATCH = 512,      /* requests in one group commit */
     LIMIT_DB_QUEUE = 8192,     /* writes waiting; past that "busy" */

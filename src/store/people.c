@@ -47,6 +47,14 @@ err_t *db_people_list(db_conn_t *conn, arena_t *arena, const char *after, size_t
                     ret_rows, ret_count, DB_STR(after), DB_I64((int64_t)limit));
 }
 
+err_t *db_people_admins(db_conn_t *conn, arena_t *arena, size_t limit, db_person_t **ret_rows,
+                        size_t *ret_count) {
+    return row_list(conn, arena, &person_type,
+                    "SELECT " COLUMNS " FROM person WHERE role = 'admin' AND disabled = 0"
+                    " ORDER BY email LIMIT $1",
+                    ret_rows, ret_count, DB_I64((int64_t)limit));
+}
+
 err_t *db_people_set_disabled(db_conn_t *conn, const char *email, bool disabled, bool *ret_found) {
     return row_change(conn, "UPDATE person SET disabled = $2 WHERE email = $1", ret_found,
                       DB_STR(email), DB_I64(disabled));

@@ -28,6 +28,9 @@ err_t *db_people_by_id(db_conn_t *conn, arena_t *arena, const char *id, db_perso
 /* In order of email, those after `after` (may be ""); at most `limit`; array in the arena. */
 err_t *db_people_list(db_conn_t *conn, arena_t *arena, const char *after, size_t limit,
                       db_person_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/* Those with the role admin who are not disabled, in order of email. */
+err_t *db_people_admins(db_conn_t *conn, arena_t *arena, size_t limit, db_person_t **ret_rows,
+                        size_t *ret_count) WARN_UNUSED;
 err_t *db_people_set_disabled(db_conn_t *conn, const char *email, bool disabled,
                               bool *ret_found) WARN_UNUSED;
 err_t *db_people_set_password(db_conn_t *conn, const char *id, const char *hash) WARN_UNUSED;

@@ -33,6 +33,13 @@ static const char *const profile_keys[] = {
     "names", "approval", "old_ciphers", "purpose",   "rules", "policies", "mail_domains",
     NULL};
 
+static const char *const notify_keys[] = {"admins", NULL};
+static const char *const smtp_keys[] = {"url", "from", "tls", "user", "password_file", "ca", NULL};
+static const char *const webhook_keys[] = {"url", "secret_file", "ca", NULL};
+static const char *const expiry_keys[] = {"notices", "interval", "holders", "brake", NULL};
+static const char *const watch_keys[] = {"target", NULL};
+static const char *const action_keys[] = {"run", "timeout", NULL};
+
 static const conf_known_t known[] = {
     {"instance", instance_keys},
     {"web", web_keys},
@@ -43,6 +50,12 @@ static const conf_known_t known[] = {
     {"revocation", revocation_keys},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
+    {"notify", notify_keys}, /* these: notify_conf.c, expiry_conf.c */
+    {"smtp", smtp_keys},
+    {"webhook *", webhook_keys},
+    {"expiry", expiry_keys},
+    {"watch *", watch_keys},
+    {"action *", action_keys},
 };
 
 err_t *settings_parse_listen(const char *text, settings_listen_t *ret_listen) {

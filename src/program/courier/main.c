@@ -1,8 +1,8 @@
 /*
- * coffer-courier: outbound work from the durable job table; MDM pushes so far. Holds the push
- * certificate. Reads no requests from outside. Started by cofferd. Threads: the main thread sends
- * and receives; the keeper client's reader, the control channel's, and one
- * that hears coffer-web's wake-ups.
+ * coffer-courier: outbound work from the durable job table: MDM pushes, mails, webhooks. Holds
+ * the push certificate and the mail server's password. Reads no requests from outside. Started by
+ * cofferd. Threads: the main thread sends and receives; the keeper client's reader, the control
+ * channel's, and one that hears coffer-web's wake-ups; and one a kind of job (worker.h).
  */
 #include <getopt.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
 #include "program/courier/pusher.h"
+#include "program/courier/sender.h"
 #include "store/migrate.h"
 
 enum { ROUND_MS = 1000, HEAD_EVERY_MS = 10000, CREDENTIAL_MAX = 256 * 1024, BACK_OFF_MS = 500 };
@@ -38,6 +39,8 @@ typedef struct {
     keeper_t *keeper;
     rpc_server_t *wakes;
     pusher_t *_Atomic pusher; /* set once; the wake-up thread reads it */
+    notify_conf_t notify;
+    sender_t *_Atomic sender;
     char *store_dir, *store_path, *topic;
     buf_t cert_pem, key_pem, ca_pem;
     _Atomic bool stop;
@@ -68,6 +71,7 @@ static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply)
     (void)request;
     pusher_t *pusher = c->pusher;
     if (pusher) pusher_wake(pusher);
+    sender_wake(c->sender);
     if (reply) rpc_reply_finish(reply, NULL, BYTES_NONE);
 }
 
@@ -134,6 +138,10 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY_WRAP(read_pem(s, s->push_key, &c->key_pem), "[push] key");
     TRY_WRAP(read_pem(s, s->push_ca, &c->ca_pem), "[push] ca");
     TRY(push_topic(s, &c->topic));
+    TRY(notify_conf_load(s, &c->notify));
+    sender_t *sender = NULL;
+    TRY(sender_new(s, &c->notify, &sender));
+    c->sender = sender;
     TRY(control_open(&c->control));
     TRY(enter_sandbox(c));
     TRY(db_open(c->store_path, &(db_options_t){.readers = 1}, clk_real(), &c->db));
@@ -144,6 +152,7 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY(rpc_server_new(&(rpc_server_config_t){.ctx = c, .handle = on_wake, .workers = 1},
                        &c->wakes));
     TRY(start_pusher(c));
+    TRY(sender_start(sender, c->db, &c->audit, &c->log, clk_real()));
     TRY(control_start(c->control, &(control_callbacks_t){c, on_wire, on_gone}));
     return control_ready(c->control);
 }
@@ -173,6 +182,8 @@ static void finish(courier_t *c) {
     control_free(c->control);
     rpc_server_free(c->wakes);
     pusher_free(c->pusher);
+    sender_free(c->sender);
+    notify_conf_done(&c->notify);
     db_close(c->db);
     keeper_free(c->keeper);
     rpc_client_free(c->keeper_rpc);
