@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,12 +17,13 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user device profile cert scep token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user device profile cert scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
-        " cert") words="list show revoke lists lint pending approve deny" ;;
+        " cert") words="list show revoke lists lint report pending approve deny" ;;
         " scep") words="challenge trace" ;;
+        " watch") words="list add remove check release runs" ;;
         " token") words="add list remove" ;;
         " audit") words="list export verify" ;;
         " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --set --dir --server --token-file --ca --json --help --version" ;;
@@ -57,11 +58,18 @@ _coffer() {
         " cert revoke"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
         " cert lists"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert lint"*) words="--rules --list --dir --server --token-file --ca --json --help --version" ;;
+        " cert report"*) words="--within --format --out --dir --server --token-file --ca --json --help --version" ;;
         " cert pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " cert approve"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
         " scep challenge"*) words="--profile --subject --names --lifetime --dir --server --token-file --ca --json --help --version" ;;
         " scep trace"*) words="--last --dir --server --token-file --ca --json --help --version" ;;
+        " watch list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " watch add"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " watch remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " watch check"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " watch release"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " watch runs"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token add"*) words="--role --person --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;

@@ -77,6 +77,22 @@ const init_key_t INIT_KEYS[] = {
     {"push", "ca", "push/ca.pem", "Trust this CA for it instead of the system's."},
     {"push", "topic", "com.apple.mgmt.External.example",
      "The topic of pushes; without it the UID in the certificate's subject."},
+    {"notify", "admins", "it@example.org",
+     "Who gets what concerns admins (separated by commas); without it everybody with that role."},
+    {"smtp", "url", "smtp://mail.example.org:587",
+     "The mail server for notices: smtp://host:587 or smtps://host:465. Without it no mails."},
+    {"smtp", "from", "coffer@example.org", "The sender's address."},
+    {"smtp", "tls", "required", "STARTTLS: required, if-there, none."},
+    {"smtp", "user", "coffer", "To log in with."},
+    {"smtp", "password_file", "smtp-password",
+     "Its password, in a file that only Coffer may read."},
+    {"smtp", "ca", "mail-ca.pem", "Trust this CA for it instead of the system's."},
+    {"expiry", "notices", "60, 30, 14, 7, 1",
+     "Days before a certificate's end at which notices go, once each."},
+    {"expiry", "interval", "6h", "How often everything watched is looked at."},
+    {"expiry", "holders", "yes", "Holders get a mail about their own certificates."},
+    {"expiry", "brake", "1000",
+     "More certificates than these at once are held back, and an alarm goes instead."},
     {"keeper", "master_key", "file", "Where the vault's master key comes from: file."},
     {"keeper", "workers", "0", "Threads of the key process; 0: one a core."},
 };
@@ -112,7 +128,21 @@ static const char tail[] =
     "# What the linter demands: rfc5280; for mail smime-strict or smime-multipurpose.\n"
     "#rules = rfc5280\n"
     "#approval = automatic\n"
-    "#old_ciphers = yes\n";
+    "#old_ciphers = yes\n"
+    "\n"
+    "# Notices by HTTP: JSON, signed with the secret in a file (docs/guides/expiry.md).\n"
+    "#[webhook chat]\n"
+    "#url = https://chat.example.org/hook\n"
+    "#secret_file = chat-secret\n"
+    "\n"
+    "# Certificates from elsewhere to watch: file:PATH, tls:HOST:PORT[,starttls=smtp|imap|ldap]\n"
+    "#[watch intranet]\n"
+    "#target = tls:intranet.example.org:443\n"
+    "\n"
+    "# Programs that run for notices about certificates that end, with JSON on standard input.\n"
+    "#[action ticket]\n"
+    "#run = /usr/local/lib/coffer/ticket\n"
+    "#timeout = 1m\n";
 
 static const init_key_t *find_key(const char *name) {
     const char *dot = strchr(name, '.');

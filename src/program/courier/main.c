@@ -1,5 +1,6 @@
 /*
- * coffer-courier: outbound work from the durable job table: MDM pushes, mails, webhooks. Holds
+ * coffer-courier: outbound work from the durable job table: MDM pushes, mails, webhooks, the
+ * expiry watch. Holds
  * the push certificate and the mail server's password. Reads no requests from outside. Started by
  * cofferd. Threads: the main thread sends and receives; the keeper client's reader, the control
  * channel's, and one that hears coffer-web's wake-ups; and one a kind of job (worker.h).
@@ -24,6 +25,7 @@
 #include "program/common/settings.h"
 #include "program/courier/pusher.h"
 #include "program/courier/sender.h"
+#include "program/courier/watcher.h"
 #include "store/migrate.h"
 
 enum { ROUND_MS = 1000, HEAD_EVERY_MS = 10000, CREDENTIAL_MAX = 256 * 1024, BACK_OFF_MS = 500 };
@@ -41,6 +43,7 @@ typedef struct {
     pusher_t *_Atomic pusher; /* set once; the wake-up thread reads it */
     notify_conf_t notify;
     sender_t *_Atomic sender;
+    watcher_t *_Atomic watcher;
     char *store_dir, *store_path, *topic;
     buf_t cert_pem, key_pem, ca_pem;
     _Atomic bool stop;
@@ -72,6 +75,7 @@ static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply)
     pusher_t *pusher = c->pusher;
     if (pusher) pusher_wake(pusher);
     sender_wake(c->sender);
+    watcher_wake(c->watcher);
     if (reply) rpc_reply_finish(reply, NULL, BYTES_NONE);
 }
 
@@ -84,7 +88,7 @@ static err_t *read_pem(const settings_t *s, const char *name, buf_t *out) {
 
 static err_t *enter_sandbox(courier_t *c) {
     sandbox_report_t report;
-    const sandbox_path_t paths[] = {
+    sandbox_path_t paths[6 + LIMIT_WATCH_CONF] = {
         {c->store_dir, SANDBOX_READ | SANDBOX_WRITE},
         {"/dev/urandom", SANDBOX_READ},
         {"/etc", SANDBOX_READ}, /* resolver, hosts, the system's CA certificates */
@@ -92,8 +96,8 @@ static err_t *enter_sandbox(courier_t *c) {
         {"/usr/lib", SANDBOX_READ | SANDBOX_EXEC}, /* name service modules */
         {"/run/systemd/resolve", SANDBOX_READ | SANDBOX_OPTIONAL},
     };
-    TRY(sandbox_enter(SANDBOX_COURIER, paths, sizeof paths / sizeof paths[0],
-                      c->settings.require_sandbox, &report));
+    size_t count = 6 + watcher_paths(c->watcher, paths + 6, LIMIT_WATCH_CONF);
+    TRY(sandbox_enter(SANDBOX_COURIER, paths, count, c->settings.require_sandbox, &report));
     log_line(&c->log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
              "sandbox landlock=%d seccomp=%s", report.landlock_abi,
              report.relaxed ? "relaxed" : "on");
@@ -135,10 +139,13 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY(file_path(s->dir, "store", &c->store_dir));
     TRY(file_path(c->store_dir, "store.db", &c->store_path));
     TRY_WRAP(read_pem(s, s->push_certificate, &c->cert_pem), "[push] certificate");
+    TRY(notify_conf_load(s, &c->notify));
+    watcher_t *watcher = NULL; /* forks its helper: before a secret is read */
+    TRY(watcher_new(&(watcher_options_t){s, &c->notify, buf_bytes(&c->cert_pem)}, &watcher));
+    c->watcher = watcher;
     TRY_WRAP(read_pem(s, s->push_key, &c->key_pem), "[push] key");
     TRY_WRAP(read_pem(s, s->push_ca, &c->ca_pem), "[push] ca");
     TRY(push_topic(s, &c->topic));
-    TRY(notify_conf_load(s, &c->notify));
     sender_t *sender = NULL;
     TRY(sender_new(s, &c->notify, &sender));
     c->sender = sender;
@@ -153,6 +160,7 @@ static err_t *start(courier_t *c, const char *dir) {
                        &c->wakes));
     TRY(start_pusher(c));
     TRY(sender_start(sender, c->db, &c->audit, &c->log, clk_real()));
+    TRY(watcher_start(watcher, c->db, c->keeper, &c->audit, &c->log, clk_real()));
     TRY(control_start(c->control, &(control_callbacks_t){c, on_wire, on_gone}));
     return control_ready(c->control);
 }
@@ -170,6 +178,7 @@ static void run(courier_t *c, const sigset_t *signals) {
             if (sigtimedwait(signals, NULL, &pause) > 0) return;
         }
         int64_t now = clk_mono_ms(clk_real());
+        log_error(&c->log, LOG_WARNING, watcher_tick(c->watcher), "expiry watch");
         if (now < head_due) continue;
         head_due = now + HEAD_EVERY_MS;
         log_error(&c->log, LOG_WARNING, head_sign(c->db, &c->audit, c->keeper),
@@ -183,6 +192,7 @@ static void finish(courier_t *c) {
     rpc_server_free(c->wakes);
     pusher_free(c->pusher);
     sender_free(c->sender);
+    watcher_free(c->watcher);
     notify_conf_done(&c->notify);
     db_close(c->db);
     keeper_free(c->keeper);

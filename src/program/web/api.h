@@ -64,6 +64,14 @@ err_t *api_scep_approve(void *ctx, http_request_t *request, http_reply_t *reply)
 err_t *api_scep_deny(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_scep_trace(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_watch_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_watch_add(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_watch_remove(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_watch_check(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_watch_release(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_watch_runs(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_expiry(void *ctx, http_request_t *request, http_reply_t *reply);
+
 err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -117,6 +125,13 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
         WEB_API_ROUTE("POST", "/scep/pending/:id/deny", LIMIT_HTTP_BODY_FORM, api_scep_deny,       \
                       WEB_NEED_ADMIN),                                                             \
         WEB_API_ROUTE("GET", "/scep/trace", 0, api_scep_trace, WEB_NEED_READ),                     \
+        WEB_API_ROUTE("GET", "/watch", 0, api_watch_list, WEB_NEED_READ),                          \
+        WEB_API_ROUTE("POST", "/watch", LIMIT_HTTP_BODY_FORM, api_watch_add, WEB_NEED_ADMIN),      \
+        WEB_API_ROUTE("DELETE", "/watch/:name", 0, api_watch_remove, WEB_NEED_ADMIN),              \
+        WEB_API_ROUTE("POST", "/watch-check", 0, api_watch_check, WEB_NEED_ADMIN),                 \
+        WEB_API_ROUTE("POST", "/watch-release", 0, api_watch_release, WEB_NEED_ADMIN),             \
+        WEB_API_ROUTE("GET", "/watch-runs", 0, api_watch_runs, WEB_NEED_READ),                     \
+        WEB_API_ROUTE("GET", "/expiry", 0, api_expiry, WEB_NEED_READ),                             \
         WEB_API_ROUTE("GET", "/audit", 0, api_audit_list, WEB_NEED_READ),                          \
         WEB_API_ROUTE("GET", "/audit/export", 0, api_audit_export, WEB_NEED_READ),                 \
         WEB_API_ROUTE("GET", "/keeper/log", 0, api_keeper_log, WEB_NEED_READ)

@@ -284,6 +284,7 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(crypto_init());
     jso_init();
     TRY(settings_load(dir, &web->settings));
+    TRY(expiry_conf_load(&web->settings, &web->expiry));
     TRY(head_name_node("web", web->node, sizeof web->node, &web->audit));
     TRY(file_path(web->settings.dir, "store", &p->store_dir));
     TRY(file_path(p->store_dir, "store.db", &p->store_path));

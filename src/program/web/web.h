@@ -18,6 +18,7 @@
 #include "keeper/client.h"
 #include "pki/pki.h"
 #include "pki/revoke.h"
+#include "program/common/expiry_conf.h"
 #include "program/common/settings.h"
 
 /* Listener tags: which routes are served where. */
@@ -37,6 +38,7 @@ enum {
 
 typedef struct {
     settings_t settings;
+    expiry_conf_t expiry;
     log_t log;
     char node[96]; /* audit chain: "host/web" */
     audit_t audit;
