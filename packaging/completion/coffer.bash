@@ -17,8 +17,9 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user device profile cert scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory device profile cert scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
+        " directory") words="test sync show certificates" ;;
         " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
         " cert") words="list show revoke lists lint report pending approve deny" ;;
@@ -33,6 +34,10 @@ _coffer() {
         " user disable"*) words="--left --dir --server --token-file --ca --json --help --version" ;;
         " user enable"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user password"*) words="--password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
+        " directory test"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " directory sync"*) words="--force --dir --server --token-file --ca --json --help --version" ;;
+        " directory show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " directory certificates"*) words="--pem --dir --server --token-file --ca --json --help --version" ;;
         " device list"*) words="--state --dir --server --token-file --ca --json --help --version" ;;
         " device show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device lock"*) words="--message --phone --pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;

@@ -97,6 +97,28 @@ enum {
                                  a stranger can delay a person's log-in */
     LIMIT_LOGIN_DELAY_MAX_S = 900, /* seconds; doubles from 1 */
 
+    /* LDAP directories: what a server may send, and how long it may take */
+    LIMIT_LDAP_URLS = 8,                   /* servers of one directory */
+    LIMIT_LDAP_DN = 2048,                  /* bytes of a distinguished name */
+    LIMIT_LDAP_RDNS = 64,                  /* parts of one */
+    LIMIT_LDAP_FILTER = 8 * 1024,          /* bytes of a filter with its values filled in */
+    LIMIT_LDAP_FILTER_DEPTH = 16,          /* nested parentheses of a configured filter */
+    LIMIT_LDAP_MESSAGE = 16 * 1024 * 1024, /* bytes of one LDAP message; a large group is one */
+    LIMIT_LDAP_ENTRY = 32 * 1024 * 1024,   /* bytes of memory for one entry */
+    LIMIT_LDAP_ATTRIBUTES = 64,            /* attributes of an entry; we ask for less */
+    LIMIT_LDAP_VALUES = 100 * 1000,        /* values of one attribute: members of a group */
+    LIMIT_LDAP_VALUE = 64 * 1024,          /* bytes of one value; a certificate's limit */
+    LIMIT_LDAP_PEOPLE = 100 * 1000,        /* people of one directory */
+    LIMIT_LDAP_PEOPLE_BYTES = 128 * 1024 * 1024, /* bytes of them all */
+    LIMIT_LDAP_PAGES = 100 * 1000,               /* pages of one search */
+    LIMIT_LDAP_GROUPS = 1000,                    /* groups of one person that are shown */
+    LIMIT_LDAP_ROLE_GROUPS = 16,                 /* groups that give a role */
+    LIMIT_LDAP_CERTIFICATES = 64,                /* certificates found for one address */
+    LIMIT_LDAP_EXTERNAL_ID = 128,                /* bytes of an entry's lasting id */
+    LIMIT_LDAP_CALLS = 4,                        /* requests to the directory at once; each holds a
+                                                    request worker, and the rest stay for devices */
+    LIMIT_LDAP_SYNC_S = 600,                     /* seconds for reading all people */
+
     /* Devices */
     LIMIT_DEVICE_ID = 128,                /* bytes of UDID, EnrollmentID and the like */
     LIMIT_DEVICE_ATTRIBUTE = 256,         /* bytes of PRODUCT, SERIAL, ... */

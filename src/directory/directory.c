@@ -64,23 +64,6 @@ void directory_leave(directory_t *directory) {
     (void)pthread_mutex_unlock(&directory->gate_lock);
 }
 
-err_t *directory_check_email(arena_t *arena, bytes_t email, const char **ret_email) {
-    bytes_t trimmed = text_trim(email);
-    size_t at = bytes_find(trimmed, '@');
-    if (trimmed.n > LIMIT_EMAIL)
-        return err_new(ERR_INVALID, "a mail address has at most %d characters", LIMIT_EMAIL);
-    if (at == 0 || at + 1 >= trimmed.n ||
-        bytes_find(bytes_from(trimmed, at + 1), '@') != trimmed.n - at - 1 ||
-        !text_printable(trimmed) || bytes_find(trimmed, ' ') != trimmed.n)
-        return err_new(ERR_INVALID, "that is no mail address: it is written name@example.org");
-    bytes_t copy;
-    TRY(arena_copy(arena, trimmed, &copy));
-    char *text = (char *)(uintptr_t)copy.p; /* our own fresh copy */
-    text_lower(text);
-    *ret_email = text;
-    return NULL;
-}
-
 /* The password to use: the one given, checked, or a generated one, also put into ret_password. */
 static err_t *choose_password(directory_t *directory, bytes_t given, buf_t *ret_password,
                               bytes_t *ret_chosen) {
@@ -162,6 +145,11 @@ static err_t *password_write(db_conn_t *conn, void *arg) {
     TRY(db_people_by_email(conn, job->arena, job->row.email, &person, &job->found));
     if (!job->found)
         return err_new(ERR_NOT_FOUND, "nobody here has the address %s", job->row.email);
+    if (person.source[0])
+        return err_new(ERR_DENIED,
+                       "the password of %s is your organisation's directory's: change "
+                       "it there",
+                       job->row.email);
     TRY(db_people_set_password(conn, person.id, job->row.password_hash));
     TRY(db_people_login_ok(conn, person.id));
     return audit_note(job->directory->o.audit, conn, job->actor, "person.password", job->row.email,

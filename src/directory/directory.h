@@ -1,6 +1,7 @@
 /*
- * People and their log-in, and the API's bearer tokens. Passwords are Argon2id hashes; failures
- * are throttled per person, computations are bounded in number.
+ * People and their log-in, and the API's bearer tokens. Passwords are Argon2id hashes, or checked
+ * by the organisation's directory; failures are throttled per person, computations are bounded in
+ * number.
  * Runs in coffer-web; safe from many threads at once.
  */
 #ifndef COFFER_DIRECTORY_DIRECTORY_H
@@ -10,6 +11,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/rnd.h"
+#include "directory/source.h"
 #include "store/db.h"
 #include "store/people.h"
 #include "store/tokens.h"
@@ -23,6 +25,7 @@ typedef struct {
     const rnd_t *rnd;
     bool cheap_passwords; /* tests only: Argon2id with its smallest cost */
     unsigned waiting;     /* log-ins that may wait, for each holds a request worker; 0: the limit */
+    const directory_source_t *source; /* where other people come from; or NULL */
 } directory_options_t;
 
 err_t *directory_new(const directory_options_t *options, directory_t **ret_directory) WARN_UNUSED;
@@ -39,9 +42,11 @@ err_t *directory_check_email(arena_t *arena, bytes_t email, const char **ret_ema
  */
 err_t *directory_add_person(directory_t *directory, const char *actor, bytes_t email, bytes_t name,
                             bytes_t role, bytes_t password, buf_t *ret_password) WARN_UNUSED;
+/* ERR_DENIED: the person's password is the directory's. */
 err_t *directory_set_password(directory_t *directory, const char *actor, bytes_t email,
                               bytes_t password, buf_t *ret_password) WARN_UNUSED;
-/* A disabled person can't log in; enrolled devices go on. ERR_NOT_FOUND. */
+/* A disabled person can't log in; enrolled devices go on. ERR_NOT_FOUND. What is set here stands,
+ * whatever a directory says of the person. */
 err_t *directory_set_disabled(directory_t *directory, const char *actor, bytes_t email,
                               bool disabled) WARN_UNUSED;
 err_t *directory_list(directory_t *directory, arena_t *arena, const char *after, size_t limit,
@@ -51,6 +56,8 @@ err_t *directory_list(directory_t *directory, arena_t *arena, const char *after,
  * Log-in. Unknown address, wrong password and disabled account are the same ERR_AUTH in the same
  * time (a dummy hash is computed). ERR_BUSY with the seconds to wait after LIMIT_LOGIN_FAILURES
  * failures, or when too many log-ins run. Failures survive a restart. Audited either way.
+ * Who was not made here is asked of the source, if there is one; its first log-in makes the person
+ * here. ERR_UNAVAILABLE, with a sentence for people outermost: the source can't say.
  */
 err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, bytes_t password,
                         const char *peer, db_person_t *ret_person) WARN_UNUSED;

@@ -1,12 +1,14 @@
 /*
  * Log-in with a password: uniform in answer and time, throttled per person, audited. The delay
- * stands in the database, so it survives a restart. Runs in coffer-web, any worker thread.
+ * stands in the database, so it survives a restart. People made here have a hash here; everybody
+ * else is asked of the directory. Runs in coffer-web, any worker thread.
  */
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
 #include "directory/directory_internal.h"
+#include "directory/import.h"
 
 typedef struct {
     directory_t *directory;
@@ -17,6 +19,8 @@ typedef struct {
     bool found;
     bool good;
     const char *new_hash; /* or NULL */
+    bool asked;           /* the source said that the password is good, and who it is */
+    directory_entry_t entry;
     int64_t now_ms;
 } login_t;
 
@@ -57,15 +61,31 @@ static err_t *stranger(login_t *login, bool failed, int64_t *ret_retry_after_ms)
     return NULL;
 }
 
+/* The first log-in makes the person here; a later one brings what changed. */
+static err_t *take_over(db_conn_t *conn, login_t *login, const char *actor) {
+    directory_import_t done = IMPORT_SAME;
+    db_person_t row;
+    TRY(directory_import(login->directory, conn, login->arena, &login->entry, actor, &done, &row));
+    /* Of an address that is somebody else's here, and of somebody disabled here, the password
+     * means nothing. */
+    login->good = done != IMPORT_CONFLICT && !row.disabled;
+    if (done != IMPORT_CONFLICT) {
+        login->person = row;
+        login->found = true;
+    }
+    return NULL;
+}
+
 /* Counts anew from the row as it is now: several attempts may run at once. */
 static err_t *record(db_conn_t *conn, void *arg) {
     login_t *login = arg;
     const audit_t *audit = login->directory->o.audit;
-    TRY(db_people_by_email(conn, login->arena, login->email, &login->person, &login->found));
-    if (!login->found) return NULL;
-    const char *id = login->person.id;
     CLEANUP(mem_free) char *actor = mem_printf("person:%s", login->email);
     if (!actor) return err_nomem();
+    TRY(db_people_by_email(conn, login->arena, login->email, &login->person, &login->found));
+    if (login->asked) TRY(take_over(conn, login, actor));
+    if (!login->found) return NULL;
+    const char *id = login->person.id;
     if (login->good) {
         if (login->person.failures || login->person.retry_after_ms)
             TRY(db_people_login_ok(conn, id));
@@ -81,11 +101,12 @@ static err_t *record(db_conn_t *conn, void *arg) {
 
 static err_t *compute(login_t *login, bytes_t password, bool *ret_good) {
     directory_t *directory = login->directory;
-    const char *hash = login->found ? login->person.password_hash : directory->dummy_hash;
+    bool here = login->found && login->person.password_hash[0];
+    const char *hash = here ? login->person.password_hash : directory->dummy_hash;
     bool ok = false, rehash = false;
     TRY(directory_enter(directory));
     err_t *e = password_verify(password, bytes_str(hash), directory->cost, &ok, &rehash);
-    if (!e && ok && rehash && login->found) {
+    if (!e && ok && rehash && here) {
         CLEANUP(buf_done) buf_t text;
         bytes_t copy;
         buf_init(&text, PASSWORD_HASH_MAX);
@@ -95,8 +116,20 @@ static err_t *compute(login_t *login, bytes_t password, bool *ret_good) {
     }
     directory_leave(directory);
     if (e) return e;
-    *ret_good = ok && login->found && !login->person.disabled;
+    *ret_good = ok && here && !login->person.disabled;
     return NULL;
+}
+
+/* Who was not made here. The name must not be known to tell who was: so is asked for all others. */
+static err_t *ask(login_t *login, bytes_t password) {
+    const directory_source_t *source = login->directory->o.source;
+    err_t *e = source->log_in(source->ctx, login->arena, bytes_str(login->email), password,
+                              &login->asked, &login->entry);
+    if (!e) login->good = login->asked;
+    if (!e || err_code(e) == ERR_BUSY || err_code(e) == ERR_NOMEM) return e;
+    return err_recode(err_wrap(e, "your organisation's directory can't be asked just now: sign in "
+                                  "again later"),
+                      ERR_UNAVAILABLE);
 }
 
 err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, bytes_t password,
@@ -117,7 +150,9 @@ err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, b
     if (retry_after_ms > login.now_ms)
         return err_new(ERR_BUSY, "too many failed log-ins: try again in %lld seconds",
                        (long long)((retry_after_ms - login.now_ms + 999) / 1000));
-    TRY(compute(&login, password, &login.good));
+    bool local = login.found && !login.person.source[0];
+    if (local || !directory->o.source) TRY(compute(&login, password, &login.good));
+    else TRY(ask(&login, password));
     TRY(db_write(directory->o.db, record, &login));
     if (!login.found) TRY(stranger(&login, true, &retry_after_ms));
     if (!login.good || !login.found) return err_new(ERR_AUTH, "%s", uniform);

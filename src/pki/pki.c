@@ -6,6 +6,8 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "directory/publish.h"
+#include "format/conf.h"
 #include "pki/pki_internal.h"
 
 enum { DAY_S = 24 * 60 * 60 };
@@ -116,5 +118,13 @@ err_t *pki_identity_check(pki_t *pki, db_conn_t *conn, arena_t *arena, const cer
         return err_new(ERR_VERIFY, "certificate %s is not in the records", cert_serial_hex(cert));
     TRY(pki_identity_row_check(pki, cert, &row));
     *ret_row = row;
+    return NULL;
+}
+
+err_t *pki_publish(const pki_t *pki, db_conn_t *conn, bytes_t fingerprint, const char *profile,
+                   int64_t now_ms) {
+    bytes_t list = pki->o.publish_profiles, one;
+    while (conf_list_next(&list, &one))
+        if (bytes_eq_str(one, profile)) return directory_publish_ask(conn, fingerprint, now_ms);
     return NULL;
 }

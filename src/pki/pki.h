@@ -35,6 +35,7 @@ typedef struct {
     bool allow_des;              /* very old ones */
     bool allow_sha1;             /* SHA-1 as digest of a SCEP request (GetCACaps says SHA-1 too) */
     const char *manual_profiles; /* certificate profiles that need approval, one a line; or NULL */
+    bytes_t publish_profiles;    /* list (conf_list_next): those that go into the directory */
     const char *modern_profiles; /* those that take no DES, 3DES or SHA-1 all the same; or NULL */
     const char *mail_profiles;   /* those whose mailboxes must be the person's own; or NULL */
 } pki_options_t;

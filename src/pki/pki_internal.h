@@ -65,4 +65,9 @@ const char *pki_san_kind_name(san_kind_t kind);
 /* Whether the device CA signed it, remembered; no dates, records or revocation. ERR_VERIFY. */
 err_t *pki_check_signature(pki_t *pki, const cert_t *cert) WARN_UNUSED;
 
+/* Has the directory told of a certificate that is new or not good any more, if its profile is
+ * published; inside the caller's db_write. */
+err_t *pki_publish(const pki_t *pki, db_conn_t *conn, bytes_t fingerprint, const char *profile,
+                   int64_t now_ms) WARN_UNUSED;
+
 #endif

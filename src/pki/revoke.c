@@ -127,6 +127,7 @@ err_t *revoke_certificate(revoker_t *revoker, db_conn_t *conn, const db_cert_bri
                                      .why = why,
                                  }));
     TRY(db_ocsp_drop(conn, cert->issuer, cert->serial));
+    TRY(pki_publish(revoker->o.pki, conn, cert->fingerprint, cert->profile, now));
     note_pending(revoker, cert->issuer, buf_bytes(&serial));
     TRY(db_after_commit(conn, on_commit, revoker));
     return audit_note(revoker->o.audit, conn, actor,

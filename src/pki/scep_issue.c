@@ -163,6 +163,7 @@ static err_t *record_certificate(db_conn_t *conn, scep_exchange_t *x, int64_t no
                                       .created_ms = now,
                                   }));
     if (g->renewed_from.n) TRY(db_renewals_add(conn, fingerprint, g->renewed_from, now));
+    TRY(pki_publish(x->pki, conn, fingerprint, g->profile, now));
     return db_scep_transactions_add(conn, x->request.transaction_id, BYTES_ARRAY(x->requester),
                                     fingerprint, now);
 }

@@ -17,6 +17,9 @@ typedef struct {
     int64_t failures;
     int64_t retry_after_ms;
     int64_t created_ms;
+    const char *source;      /* "": made here; "ldap" */
+    const char *external_id; /* in the source, or "" */
+    int64_t left_ms;         /* disabled since the source has them no more; 0: not */
 } db_person_t;
 
 /* ERR_EXISTS when the address is taken. */
@@ -31,6 +34,7 @@ err_t *db_people_list(db_conn_t *conn, arena_t *arena, const char *after, size_t
 /* Those with the role admin who are not disabled, in order of email. */
 err_t *db_people_admins(db_conn_t *conn, arena_t *arena, size_t limit, db_person_t **ret_rows,
                         size_t *ret_count) WARN_UNUSED;
+/* An administrator's wish: it stands whatever a source says. */
 err_t *db_people_set_disabled(db_conn_t *conn, const char *email, bool disabled,
                               bool *ret_found) WARN_UNUSED;
 err_t *db_people_set_password(db_conn_t *conn, const char *id, const char *hash) WARN_UNUSED;
@@ -39,5 +43,16 @@ err_t *db_people_login_failed(db_conn_t *conn, const char *id, int64_t failures,
                               int64_t retry_after_ms) WARN_UNUSED;
 /* After a good one: failures = 0. */
 err_t *db_people_login_ok(db_conn_t *conn, const char *id) WARN_UNUSED;
+
+/* ---- people of a source ---- */
+
+err_t *db_people_by_external_id(db_conn_t *conn, arena_t *arena, const char *source,
+                                const char *external_id, db_person_t *ret_row,
+                                bool *ret_found) WARN_UNUSED;
+/* In order of external id, those after `after`. */
+err_t *db_people_of_source(db_conn_t *conn, arena_t *arena, const char *source, const char *after,
+                           size_t limit, db_person_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/* Takes over email, name, role, external_id, disabled and left_ms. ERR_EXISTS: the address. */
+err_t *db_people_import(db_conn_t *conn, const db_person_t *row) WARN_UNUSED;
 
 #endif

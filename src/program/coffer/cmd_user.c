@@ -75,9 +75,13 @@ const command_t CMD_USER_ADD = {
 
 static err_t *run_list(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
-        {"email", "EMAIL"},     {"name", "NAME"},
-        {"role", "ROLE"},       {"disabled", "DISABLED"},
-        {"created", "CREATED"}, {"failed_logins", "FAILED LOG-INS"},
+        {"email", "EMAIL"},
+        {"name", "NAME"},
+        {"role", "ROLE"},
+        {"source", "SOURCE"},
+        {"disabled", "DISABLED"},
+        {"created", "CREATED"},
+        {"failed_logins", "FAILED LOG-INS"},
         {NULL, NULL},
     };
     CLEANUP(jso_free) json_t *json = NULL;

@@ -48,6 +48,8 @@ static const conf_known_t known[] = {
     {"mdm", mdm_keys},
     {"push", push_keys},
     {"revocation", revocation_keys},
+    {"ldap", SETTINGS_LDAP_KEYS},
+    {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
     {"notify", notify_keys}, /* these: notify_conf.c, expiry_conf.c */
@@ -285,6 +287,7 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
     TRY(load_limits(&s));
     TRY(load_mdm(&s));
     TRY(load_revocation(&s));
+    TRY(settings_load_ldap(s.conf, &s.ldap));
     *ret_settings = s;
     s = (settings_t){0};
     return NULL;
@@ -293,6 +296,7 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
 void settings_done(settings_t *settings) {
     conf_free(settings->conf);
     mem_free(settings->dir);
+    settings_ldap_done(&settings->ldap);
     mem_free(settings->manual_profiles);
     mem_free(settings->modern_profiles);
     mem_free(settings->mail_profiles);

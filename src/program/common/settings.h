@@ -9,6 +9,7 @@
 #include "crypto/cms.h"
 #include "crypto/crl.h"
 #include "format/conf.h"
+#include "program/common/settings_ldap.h"
 
 /* Where to listen; address "" means: not at all. */
 typedef struct {
@@ -73,6 +74,8 @@ typedef struct {
     bool sign_message;
     int64_t access_rights;
     bool check_out_when_removed;
+
+    settings_ldap_t ldap; /* [ldap] */
 
     /* [push] */
     const char *push_url;         /* https://api.push.apple.com:443 */

@@ -1,9 +1,10 @@
 /*
  * coffer-courier: outbound work from the durable job table: MDM pushes, mails, webhooks, the
- * expiry watch. Holds
- * the push certificate and the mail server's password. Reads no requests from outside. Started by
- * cofferd. Threads: the main thread sends and receives; the keeper client's reader, the control
- * channel's, and one that hears coffer-web's wake-ups; and one a kind of job (worker.h).
+ * expiry watch, certificates into the directory; and the organisation's directory, of which
+ * coffer-web asks over its wire. Holds the push certificate, the mail server's and the directory's
+ * passwords. Reads no requests from outside. Started by cofferd. Threads: the main thread sends and
+ * receives; the keeper client's reader, the control channel's, those that hear coffer-web's
+ * wake-ups and questions; and one a kind of job (worker.h).
  */
 #include <getopt.h>
 #include <signal.h>
@@ -12,8 +13,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/secret.h"
+#include "directory/remote.h"
 #include "format/json.h"
 #include "ipc/client.h"
 #include "ipc/control.h"
@@ -23,6 +26,8 @@
 #include "program/common/head.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
+#include "program/courier/directory_serve.h"
+#include "program/courier/publisher.h"
 #include "program/courier/pusher.h"
 #include "program/courier/sender.h"
 #include "program/courier/watcher.h"
@@ -40,12 +45,14 @@ typedef struct {
     rpc_client_t *keeper_rpc;
     keeper_t *keeper;
     rpc_server_t *wakes;
+    dirserve_t *directory; /* or NULL: people are all local */
+    publisher_t *_Atomic publisher;
     pusher_t *_Atomic pusher; /* set once; the wake-up thread reads it */
     notify_conf_t notify;
     sender_t *_Atomic sender;
     watcher_t *_Atomic watcher;
     char *store_dir, *store_path, *topic;
-    buf_t cert_pem, key_pem, ca_pem;
+    buf_t cert_pem, key_pem, ca_pem, device_ca_pem;
     _Atomic bool stop;
 } courier_t;
 
@@ -71,12 +78,14 @@ static void on_gone(void *ctx, err_t *why) {
 
 static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply) {
     courier_t *c = ctx;
-    (void)request;
     pusher_t *pusher = c->pusher;
-    if (pusher) pusher_wake(pusher);
-    sender_wake(c->sender);
-    watcher_wake(c->watcher);
-    if (reply) rpc_reply_finish(reply, NULL, BYTES_NONE);
+    if (request->intent == COURIER_WAKE) {
+        if (pusher) pusher_wake(pusher);
+        sender_wake(c->sender);
+        watcher_wake(c->watcher);
+        publisher_wake(c->publisher);
+    }
+    if (reply) dirserve_handle(c->directory, request, reply);
 }
 
 static err_t *read_pem(const settings_t *s, const char *name, buf_t *out) {
@@ -88,7 +97,9 @@ static err_t *read_pem(const settings_t *s, const char *name, buf_t *out) {
 
 static err_t *enter_sandbox(courier_t *c) {
     sandbox_report_t report;
-    sandbox_path_t paths[6 + LIMIT_WATCH_CONF] = {
+    const char *ca = c->directory ? dirserve_ca(c->directory) : NULL;
+    sandbox_path_t paths[7 + LIMIT_WATCH_CONF] = {
+        {ca ? ca : "/dev/urandom", SANDBOX_READ}, /* libldap reads it for each connection */
         {c->store_dir, SANDBOX_READ | SANDBOX_WRITE},
         {"/dev/urandom", SANDBOX_READ},
         {"/etc", SANDBOX_READ}, /* resolver, hosts, the system's CA certificates */
@@ -96,7 +107,7 @@ static err_t *enter_sandbox(courier_t *c) {
         {"/usr/lib", SANDBOX_READ | SANDBOX_EXEC}, /* name service modules */
         {"/run/systemd/resolve", SANDBOX_READ | SANDBOX_OPTIONAL},
     };
-    size_t count = 6 + watcher_paths(c->watcher, paths + 6, LIMIT_WATCH_CONF);
+    size_t count = 7 + watcher_paths(c->watcher, paths + 7, LIMIT_WATCH_CONF);
     TRY(sandbox_enter(SANDBOX_COURIER, paths, count, c->settings.require_sandbox, &report));
     log_line(&c->log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
              "sandbox landlock=%d seccomp=%s", report.landlock_abi,
@@ -129,6 +140,21 @@ static err_t *start_pusher(courier_t *c) {
     return NULL;
 }
 
+/* Runs also with nothing to publish: what was published before is taken out. */
+static err_t *start_publisher(courier_t *c) {
+    publisher_t *publisher = NULL;
+    if (!c->directory) return NULL;
+    const publisher_options_t options = {.db = c->db,
+                                         .audit = &c->audit,
+                                         .log = &c->log,
+                                         .people = dirserve_people(c->directory),
+                                         .profiles = c->settings.ldap.publish,
+                                         .device_ca = buf_bytes(&c->device_ca_pem)};
+    TRY(publisher_start(&options, &publisher));
+    c->publisher = publisher;
+    return NULL;
+}
+
 static err_t *start(courier_t *c, const char *dir) {
     TRY(crypto_init());
     TRY(http_client_init());
@@ -145,7 +171,9 @@ static err_t *start(courier_t *c, const char *dir) {
     c->watcher = watcher;
     TRY_WRAP(read_pem(s, s->push_key, &c->key_pem), "[push] key");
     TRY_WRAP(read_pem(s, s->push_ca, &c->ca_pem), "[push] ca");
+    TRY_WRAP(read_pem(s, "public/device-ca.pem", &c->device_ca_pem), "device CA");
     TRY(push_topic(s, &c->topic));
+    if (settings_has_ldap(&s->ldap)) TRY(dirserve_new(s, &c->log, &c->directory));
     sender_t *sender = NULL;
     TRY(sender_new(s, &c->notify, &sender));
     c->sender = sender;
@@ -156,8 +184,11 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY(migrate_run(c->db, &applied));
     TRY(rpc_client_new(-1, &c->keeper_rpc));
     TRY(keeper_new(c->keeper_rpc, &c->keeper));
-    TRY(rpc_server_new(&(rpc_server_config_t){.ctx = c, .handle = on_wake, .workers = 1},
+    /* One more than may wait for the directory, so that wake-ups are always heard. */
+    unsigned workers = c->directory ? LIMIT_LDAP_CALLS + 1 : 1;
+    TRY(rpc_server_new(&(rpc_server_config_t){.ctx = c, .handle = on_wake, .workers = workers},
                        &c->wakes));
+    TRY(start_publisher(c));
     TRY(start_pusher(c));
     TRY(sender_start(sender, c->db, &c->audit, &c->log, clk_real()));
     TRY(watcher_start(watcher, c->db, c->keeper, &c->audit, &c->log, clk_real()));
@@ -187,9 +218,12 @@ static void run(courier_t *c, const sigset_t *signals) {
 }
 
 static void finish(courier_t *c) {
+    dirserve_stop(c->directory);
     if (c->wakes) rpc_server_stop(c->wakes);
+    publisher_stop(c->publisher);
     control_free(c->control);
     rpc_server_free(c->wakes);
+    dirserve_free(c->directory);
     pusher_free(c->pusher);
     sender_free(c->sender);
     watcher_free(c->watcher);
@@ -201,6 +235,7 @@ static void finish(courier_t *c) {
     buf_done(&c->cert_pem);
     buf_done(&c->key_pem);
     buf_done(&c->ca_pem);
+    buf_done(&c->device_ca_pem);
     mem_free(c->store_dir);
     mem_free(c->store_path);
     mem_free(c->topic);
@@ -235,6 +270,7 @@ int main(int argc, char **argv) {
     buf_init(&courier.cert_pem, CREDENTIAL_MAX);
     buf_init_secret(&courier.key_pem, CREDENTIAL_MAX);
     buf_init(&courier.ca_pem, CREDENTIAL_MAX);
+    buf_init(&courier.device_ca_pem, CREDENTIAL_MAX);
     err_t *e = start(&courier, dir);
     if (!e) run(&courier, &signals);
     bool failed = e != NULL;

@@ -71,6 +71,10 @@ err_t *api_watch_check(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_watch_release(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_watch_runs(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_expiry(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_directory_test(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_directory_sync(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_directory_person(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_directory_certificates(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -132,6 +136,12 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
         WEB_API_ROUTE("POST", "/watch-release", 0, api_watch_release, WEB_NEED_ADMIN),             \
         WEB_API_ROUTE("GET", "/watch-runs", 0, api_watch_runs, WEB_NEED_READ),                     \
         WEB_API_ROUTE("GET", "/expiry", 0, api_expiry, WEB_NEED_READ),                             \
+        WEB_API_ROUTE("POST", "/directory/test", 0, api_directory_test, WEB_NEED_READ),            \
+        WEB_API_ROUTE("POST", "/directory/sync", LIMIT_HTTP_BODY_FORM, api_directory_sync,         \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/directory/people/:person", 0, api_directory_person, WEB_NEED_READ), \
+        WEB_API_ROUTE("GET", "/directory/certificates/:address", 0, api_directory_certificates,    \
+                      WEB_NEED_READ),                                                              \
         WEB_API_ROUTE("GET", "/audit", 0, api_audit_list, WEB_NEED_READ),                          \
         WEB_API_ROUTE("GET", "/audit/export", 0, api_audit_export, WEB_NEED_READ),                 \
         WEB_API_ROUTE("GET", "/keeper/log", 0, api_keeper_log, WEB_NEED_READ)

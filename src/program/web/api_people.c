@@ -9,6 +9,7 @@ static err_t *person_json(const db_person_t *person, json_t *out) {
     TRY(jso_set_str(out, "email", person->email));
     TRY(jso_set_str(out, "name", person->name));
     TRY(jso_set_str(out, "role", person->role));
+    TRY(jso_set_str(out, "source", person->source[0] ? person->source : "local"));
     TRY(jso_set_bool(out, "disabled", person->disabled));
     TRY(jso_set_int(out, "failed_logins", person->failures));
     return api_set_ms(out, "created", person->created_ms);

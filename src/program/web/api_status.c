@@ -13,6 +13,7 @@
 #include "http/query.h"
 #include "program/common/head.h"
 #include "program/web/api.h"
+#include "program/web/directory_work.h"
 #include "store/certs.h"
 #include "store/jobs.h"
 
@@ -40,12 +41,20 @@ static err_t *keeper_json(web_t *web, json_t *out) {
     return jso_set_bool(object, "landlock", keeper.landlock);
 }
 
+/* null: none; else how the last sync with it went. */
+static err_t *directory_json(web_t *web, arena_t *arena, json_t *out) {
+    json_t *last = NULL, *object = NULL;
+    if (!web->remote) return jso_set_null(out, "directory");
+    TRY(jso_set_object(out, "directory", &object));
+    TRY(directory_work_last(web, arena, &last));
+    return last ? jso_set(object, "last_sync", last) : jso_set_null(object, "last_sync");
+}
+
 err_t *api_status(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     status_t s;
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *devices = NULL, *jobs = NULL;
-    (void)request;
     TRY(db_read(web->db, read_status, &s));
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "version", COFFER_VERSION));
@@ -60,6 +69,7 @@ err_t *api_status(void *ctx, http_request_t *request, http_reply_t *reply) {
     TRY(jso_set_int(jobs, "waiting", s.jobs));
     TRY(jso_set_int(jobs, "given_up", s.jobs_dead));
     TRY(jso_set_bool(out, "push", web->settings.push_certificate[0] != '\0'));
+    TRY(directory_json(web, request->arena, out));
     TRY(keeper_json(web, out));
     return api_send(reply, 200, out);
 }

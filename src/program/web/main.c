@@ -22,6 +22,7 @@
 #include "program/common/head.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
+#include "program/web/directory_work.h"
 #include "program/web/web.h"
 #include "store/migrate.h"
 
@@ -31,7 +32,6 @@ enum {
     SESSION_LIFE_S = 8 * 3600,
     SESSIONS_MAX = 10000,
     CREDENTIAL_MAX = 256 * 1024,
-    COURIER_WAKE = 1, /* the only event on the channel to the courier */
 };
 
 typedef struct {
@@ -39,6 +39,7 @@ typedef struct {
     control_t *control;
     housekeeping_t *housekeeping;
     revocation_work_t *revocation_work;
+    directory_work_t *directory_work;
     char *crl_dir;
     char *store_dir;
     char *store_path;
@@ -150,13 +151,17 @@ static err_t *start_services(program_t *p) {
     TRY(rpc_client_new(-1, &web->courier_rpc));
     TRY(keeper_new(web->keeper_rpc, &web->keeper));
     TRY(control_start(p->control, &(control_callbacks_t){web, on_wire, on_gone}));
+    if (settings_has_ldap(&s->ldap))
+        TRY(directory_remote_new(web->courier_rpc, s->ldap.timeout_s, &web->remote));
     directory_options_t directory = {.db = web->db,
                                      .audit = &web->audit,
                                      .clk = clk,
                                      .rnd = rnd,
                                      .cheap_passwords = s->cheap_passwords,
                                      /* most workers stay free for devices */
-                                     .waiting = s->workers > 8 ? (unsigned)s->workers / 8 : 1};
+                                     .waiting = s->workers > 8 ? (unsigned)s->workers / 8 : 1,
+                                     .source =
+                                         web->remote ? directory_remote_source(web->remote) : NULL};
     TRY(directory_new(&directory, &web->directory));
     pki_options_t pki = {.db = web->db,
                          .keeper = web->keeper,
@@ -169,6 +174,7 @@ static err_t *start_services(program_t *p) {
                          .renewal_grace_s = s->renewal_grace_s,
                          .clock_skew_s = s->clock_skew_s,
                          .manual_profiles = s->manual_profiles,
+                         .publish_profiles = web->remote ? s->ldap.publish : BYTES_NONE,
                          .modern_profiles = s->modern_profiles,
                          .mail_profiles = s->mail_profiles,
                          .allow_des3 = s->scep_des3,
@@ -254,6 +260,7 @@ static void stop(program_t *p) {
     web->draining = true;
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
     revocation_work_stop(p->revocation_work);
+    directory_work_stop(p->directory_work);
     housekeeping_stop(p->housekeeping);
     http_server_free(web->server);
     sessions_free(web->sessions);
@@ -262,6 +269,7 @@ static void stop(program_t *p) {
     revoker_free(web->revoker);
     pki_free(web->pki);
     directory_free(web->directory);
+    directory_remote_free(web->remote);
     db_close(web->db);
     control_free(p->control);
     keeper_free(web->keeper);
@@ -297,6 +305,7 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(start_http(p));
     TRY(housekeeping_start(web, &p->housekeeping));
     TRY(revocation_work_start(web, &p->revocation_work));
+    TRY(directory_work_start(web, &p->directory_work));
     return control_ready(p->control);
 }
 

@@ -2,6 +2,8 @@
  * The enrolment portal: a page that works without JavaScript on a phone's browser. Log in, press
  * one button, get the profile. `curl -u` (HTTP Basic) on /enrol/profile does the same.
  */
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/auth.h"
@@ -162,10 +164,13 @@ err_t *route_portal_login(void *ctx, http_request_t *request, http_reply_t *repl
     err_t *e =
         directory_log_in(web->directory, request->arena, email, password, request->peer, &person);
     if (!e) return begin_session(web, &person, request->tls, reply);
-    if (err_code(e) != ERR_AUTH && err_code(e) != ERR_BUSY) return e;
+    bool away = err_code(e) == ERR_UNAVAILABLE;
+    if (err_code(e) != ERR_AUTH && err_code(e) != ERR_BUSY && !away) return e;
     char text[256];
     unsigned status = http_status(err_code(e));
-    (void)err_text(e, text, sizeof text);
+    /* Outermost stands a sentence for people; what is wrong with the directory is for the log. */
+    (void)snprintf(text, sizeof text, "%s", err_message(e));
+    if (away) log_error(&web->log, LOG_WARNING, STEAL(e), "log-in");
     err_free(e);
     text[0] = (char)(text[0] >= 'a' && text[0] <= 'z' ? text[0] - 32 : text[0]);
     return login_page(web, status, text, email, reply);
@@ -241,6 +246,14 @@ static err_t *ask_for_password(const err_t *why, http_reply_t *reply) {
                              "Basic realm=\"Coffer\", charset=\"UTF-8\"");
 }
 
+/* Outermost stands a sentence for people; what is wrong with the directory is for the log. */
+static err_t *directory_away(const web_t *web, err_t *why, http_reply_t *reply) {
+    char text[256];
+    (void)snprintf(text, sizeof text, "%s", err_message(why));
+    log_error(&web->log, LOG_WARNING, why, "log-in");
+    return http_reply_text(reply, 503, text);
+}
+
 err_t *route_portal_profile(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     db_person_t person;
@@ -251,6 +264,7 @@ err_t *route_portal_profile(void *ctx, http_request_t *request, http_reply_t *re
     if (!found) {
         CLEANUP(err_free) err_t *e = person_by_basic(web, request, &person, &found);
         if ((e && err_code(e) == ERR_AUTH) || (!e && !found)) return ask_for_password(e, reply);
+        if (e && err_code(e) == ERR_UNAVAILABLE) return directory_away(web, STEAL(e), reply);
         if (e) return STEAL(e);
     }
     TRY(devices_enrol_offer(web->devices, &person, request->peer, &answer));

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "device/device.h"
 #include "directory/directory.h"
+#include "directory/remote.h"
 #include "http/rate.h"
 #include "http/server.h"
 #include "http/session.h"
@@ -46,6 +47,7 @@ typedef struct {
     rpc_client_t *keeper_rpc;
     rpc_client_t *courier_rpc;
     keeper_t *keeper;
+    directory_remote_t *remote; /* the organisation's directory, or NULL */
     directory_t *directory;
     pki_t *pki;
     revoker_t *revoker;
@@ -56,6 +58,7 @@ typedef struct {
     http_server_t *server;
     _Atomic uint64_t replies[6]; /* by status class, for the metrics */
     _Atomic uint64_t scep_issued;
+    _Atomic bool syncing;  /* with the directory */
     _Atomic bool draining; /* a signal came: health says so */
 } web_t;
 
@@ -93,6 +96,9 @@ void housekeeping_stop(housekeeping_t *housekeeping); /* signs the last head; ta
 typedef struct revocation_work revocation_work_t;
 err_t *revocation_work_start(web_t *web, revocation_work_t **ret_work) WARN_UNUSED;
 void revocation_work_stop(revocation_work_t *work); /* takes NULL */
+
+/* directory_work.c: people as the directory has them; one thread. */
+typedef struct directory_work directory_work_t;
 
 /* Handlers, one file a family: routes_*.c */
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
