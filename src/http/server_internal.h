@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     http_server_t *server;
     struct MHD_Daemon *daemon;
-    int socket; /* -1 once closed */
+    int socket; /* -1 while the daemon owns it, and once closed */
     uint16_t port;
     unsigned tag;
     bool tls;

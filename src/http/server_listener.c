@@ -9,6 +9,11 @@
  * TLS listeners poll, plain ones use epoll: libmicrohttpd 0.9.75 spins a whole core in epoll mode
  * for as long as some client leaves its handshake half done
  * (test_server__half_a_handshake_is_idle).
+ *
+ * A listener that polls is quiesced when the server stops, so late callers are refused. In epoll
+ * mode libmicrohttpd (0.9.75 and later ones) aborts the process when a poller removes the socket
+ * from its set at the moment MHD_quiesce_daemon() does, so there late callers are accepted and
+ * closed at once (test_server__stops_while_callers_come).
  */
 #include <errno.h>
 #include <netdb.h>
@@ -104,6 +109,13 @@ static err_t *tls_options(listener_t *l, const http_listener_t *config,
     return NULL;
 }
 
+static enum MHD_Result unless_draining(void *cls, const struct sockaddr *peer, socklen_t size) {
+    (void)peer;
+    (void)size;
+    const listener_t *l = cls;
+    return atomic_load(&l->server->draining) ? MHD_NO : MHD_YES;
+}
+
 err_t *listener_start(listener_t *l, const http_listener_t *config) {
     struct MHD_OptionItem tls[5];
     TRY(tls_options(l, config, tls));
@@ -116,7 +128,7 @@ err_t *listener_start(listener_t *l, const http_listener_t *config) {
     unsigned wanted = c->pollers ? c->pollers : config->tls ? POLLERS_TLS : POLLERS_PLAIN;
     unsigned pool = wanted > 1 ? wanted : 0;
     l->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, exchange_step, l, MHD_OPTION_LISTEN_SOCKET, l->socket,
+        flags, 0, unless_draining, l, exchange_step, l, MHD_OPTION_LISTEN_SOCKET, l->socket,
         MHD_OPTION_THREAD_POOL_SIZE, pool, MHD_OPTION_THREAD_STACK_SIZE, (size_t)POLLER_STACK,
         MHD_OPTION_CONNECTION_LIMIT, c->connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         c->per_address, MHD_OPTION_CONNECTION_TIMEOUT, c->idle_s,
@@ -129,11 +141,12 @@ err_t *listener_start(listener_t *l, const http_listener_t *config) {
         return err_new(ERR_USAGE, "cannot start TLS on %s: do key and certificate fit?",
                        config->address);
     if (!l->daemon) return err_new(ERR_IO, "cannot start the HTTP server on %s", config->address);
+    l->socket = -1; /* the daemon's now */
     return NULL;
 }
 
 void listener_quiesce(listener_t *l) {
-    if (!l->daemon) return;
+    if (!l->daemon || !l->tls) return; /* the plain ones: see the head */
     /* Gives the socket back, or an invalid one when it was quiet already. */
     int fd = MHD_quiesce_daemon(l->daemon);
     if (fd >= 0) l->socket = fd;

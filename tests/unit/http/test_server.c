@@ -542,8 +542,10 @@ static void test_server__stops_gracefully(void **state) {
     help_send(fd, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
     sem_wait(&f->entered);
     assert_int_equal(pthread_create(&thread, NULL, stop, f), 0);
-    int late = 0; /* the listening socket closes while the handler still runs */
-    while ((late = help_connect(f->plain)) >= 0) close(late);
+    int late = 0; /* nobody gets in while the handler still runs */
+    while ((late = help_connect(f->tls)) >= 0) close(late);
+    help_ask(f->plain, ASK("GET /show") "\r\n", &out);
+    assert_int_equal(out.n, 0);
     sem_post(&f->release);
     buf_clear(&out);
     help_read(fd, &out, NULL);
@@ -572,12 +574,37 @@ static void test_server__stops_at_once(void **state) {
     while (http_server_stats(f->server).waiting < 4) sched_yield();
     assert_int_equal(pthread_create(&thread, NULL, stop_at_once, f), 0);
     int late = 0;
-    while ((late = help_connect(f->plain)) >= 0) close(late);
+    while ((late = help_connect(f->tls)) >= 0) close(late);
     for (int i = 0; i < 6; i++) sem_post(&f->release);
     pthread_join(thread, NULL);
     assert_int_equal(http_server_stats(f->server).in_flight, 0);
     assert_int_equal(f->after_calls, 6); /* each was answered, by its handler or by a refusal */
     for (int i = 0; i < 6; i++) close(fds[i]);
+}
+
+static void *call_until_refused(void *arg) {
+    const fixture_t *f = arg;
+    for (int fd = 0; (fd = help_connect(f->plain)) >= 0;) close(fd);
+    return NULL;
+}
+
+/* libmicrohttpd aborts the process when its threads and a quiescing one both take the socket out
+ * of the epoll set: callers keep the threads busy there. */
+static void test_server__stops_while_callers_come(void **state) {
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        fixture_t f = {.server = NULL};
+        pthread_t callers[2];
+        assert_ok(start(&f, 2, 4));
+        for (int c = 0; c < 2; c++)
+            assert_int_equal(pthread_create(&callers[c], NULL, call_until_refused, &f), 0);
+        int fd = help_connect(f.plain);
+        assert_true(fd >= 0);
+        http_server_stop(f.server, 0);
+        for (int c = 0; c < 2; c++) pthread_join(callers[c], NULL);
+        close(fd);
+        http_server_free(f.server);
+    }
 }
 
 static void test_server__refuses_bad_configuration(void **state) {
@@ -685,6 +712,7 @@ int main(void) {
         cmocka_unit_test(test_server__two_hundred_at_once),
         WITH_SERVER(test_server__stops_gracefully),
         WITH_SERVER(test_server__stops_at_once),
+        cmocka_unit_test(test_server__stops_while_callers_come),
         cmocka_unit_test(test_server__refuses_bad_configuration),
         cmocka_unit_test(test_server__survives_faults),
     };
