@@ -23,6 +23,8 @@ typedef enum {
     CMS_DIGEST_SHA1,
     CMS_DIGEST_SHA384,
     CMS_DIGEST_SHA512,
+    CMS_DIGEST_MD5,   /* read with allow_any_digest, never written */
+    CMS_DIGEST_OTHER, /* the same */
 } cms_digest_t;
 const char *cms_digest_name(cms_digest_t digest); /* "SHA-256" */
 
@@ -69,7 +71,8 @@ err_t *cms_sign(const cms_signer_t *signer, bytes_t content, const cms_sign_opti
 typedef struct cms_signed cms_signed_t;
 
 typedef struct {
-    bool allow_sha1;       /* as digest of the message; MD5 is never allowed */
+    bool allow_sha1;       /* as digest of the message */
+    bool allow_any_digest; /* whatever can be checked, MD5 too: only to refuse it in a reply */
     bool allow_weak_key;   /* RSA below LIMIT_RSA_BITS_MIN (factory certificates) */
     bool allow_no_content; /* absent content counts as empty (SCEP FAILURE, PENDING) */
     cert_cache_t *certs;   /* certificates seen before, borrowed; NULL: parses each time */
@@ -162,6 +165,8 @@ err_t *cms_decrypt(bytes_t message, const cert_t *cert, const pkey_t *key,
 
 /* Appends the degenerate SignedData (RFC 5652 section 5.1, RFC 8894 section 3.4). */
 err_t *cms_certs_only(const cert_list_t *certs, buf_t *out) WARN_UNUSED;
+/* The same with one revocation list (DER, unverified) and no certificate; GetCRL's answer. */
+err_t *cms_crl_only(bytes_t crl, buf_t *out) WARN_UNUSED;
 /* Appends the certificates of any SignedData to list, unverified; ERR_INVALID if not one. */
 err_t *cms_parse_certs(bytes_t message, cert_list_t *list) WARN_UNUSED;
 

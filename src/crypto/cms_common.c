@@ -91,6 +91,8 @@ const char *cms_digest_name(cms_digest_t digest) {
     case CMS_DIGEST_SHA1: return "SHA-1";
     case CMS_DIGEST_SHA384: return "SHA-384";
     case CMS_DIGEST_SHA512: return "SHA-512";
+    case CMS_DIGEST_MD5: return "MD5";
+    case CMS_DIGEST_OTHER: return "another digest";
     }
     return "unknown";
 }

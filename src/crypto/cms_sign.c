@@ -58,6 +58,8 @@ const EVP_MD *cms_digest_md(cms_digest_t digest) {
     case CMS_DIGEST_SHA1: return EVP_sha1();
     case CMS_DIGEST_SHA384: return EVP_sha384();
     case CMS_DIGEST_SHA512: return EVP_sha512();
+    case CMS_DIGEST_MD5:
+    case CMS_DIGEST_OTHER: break;
     }
     return EVP_sha256();
 }

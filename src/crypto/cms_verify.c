@@ -53,7 +53,11 @@ static err_t *check_digest(cms_signed_t *s, const cms_verify_options_t *options)
     else if (nid == NID_sha384) s->digest = CMS_DIGEST_SHA384;
     else if (nid == NID_sha512) s->digest = CMS_DIGEST_SHA512;
     else if (nid == NID_sha1) s->digest = CMS_DIGEST_SHA1;
-    else return err_new(ERR_VERIFY, "CMS digest algorithm is not supported");
+    else if (nid == NID_md5) s->digest = CMS_DIGEST_MD5;
+    else s->digest = CMS_DIGEST_OTHER;
+    if ((s->digest == CMS_DIGEST_MD5 || s->digest == CMS_DIGEST_OTHER) &&
+        !options->allow_any_digest)
+        return err_new(ERR_VERIFY, "CMS digest algorithm is not supported");
     if (s->digest == CMS_DIGEST_SHA1 && !options->allow_sha1)
         return err_new(ERR_VERIFY, "CMS digest SHA-1 is too weak here");
     return NULL;

@@ -49,6 +49,17 @@ err_t *cms_certs_write(const cert_list_t *certs, buf_t *out) {
     return cms_wrap(out, start, BYTES_ARRAY(oid_signed));
 }
 
+err_t *cms_crl_only(bytes_t crl, buf_t *out) {
+    static const uint8_t empty_set[] = {DER_SET, 0};
+    size_t start = out->n;
+    TRY(buf_add(out, BYTES_ARRAY(version_1)));
+    TRY(buf_add(out, BYTES_ARRAY(empty_set))); /* digestAlgorithms */
+    TRY(der_put(out, DER_SEQUENCE, BYTES_ARRAY(oid_data)));
+    TRY(der_put(out, DER_CONTEXT_CONSTRUCTED | 1, crl));
+    TRY(buf_add(out, BYTES_ARRAY(empty_set))); /* signerInfos */
+    return cms_wrap(out, start, BYTES_ARRAY(oid_signed));
+}
+
 err_t *cms_wrap(buf_t *out, size_t start, bytes_t type) {
     TRY(der_enclose(out, start, DER_SEQUENCE));
     TRY(der_enclose(out, start, DER_CONTEXT_CONSTRUCTED | 0));
@@ -247,6 +258,8 @@ static bytes_t digest_algorithm(cms_digest_t digest) {
     case CMS_DIGEST_SHA384: return BYTES_ARRAY(sha2[1]);
     case CMS_DIGEST_SHA512: return BYTES_ARRAY(sha2[2]);
     case CMS_DIGEST_SHA1: return BYTES_ARRAY(sha1);
+    case CMS_DIGEST_MD5:
+    case CMS_DIGEST_OTHER: break;
     }
     return BYTES_ARRAY(sha2[0]);
 }

@@ -29,7 +29,8 @@ struct devices {
     devices_options_t o;
     char *reverse_host;  /* "org.example.coffer", begins every PayloadIdentifier; owned */
     pkey_t *speller_key; /* signs throw-away requests, see payload_subject_text; owned */
-    uint8_t ca_sha1[20]; /* CAFingerprint of the device CA */
+    uint8_t ca_sha1[20]; /* CAFingerprint of the current device CA */
+    const char *ca_name; /* its name; the pki's */
 };
 
 /* ---- devices.c: small things everybody needs ---- */

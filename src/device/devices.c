@@ -55,6 +55,8 @@ err_t *devices_new(const devices_options_t *options, devices_t **ret_devices) {
     TRY(reverse_host(options->url, &host));
     TRY(buf_steal_str(&host, &devices->reverse_host));
     TRY(pkey_generate(PKEY_P256, 0, &devices->speller_key));
+    const cert_t *ca = pki_device_ca(options->pki);
+    devices->ca_name = pki_device_ca_by_subject(options->pki, cert_subject_der(ca))->name;
     TRY(digest_sha1_legacy(cert_der(pki_device_ca(options->pki)), devices->ca_sha1));
     *ret_devices = STEAL(devices);
     return NULL;

@@ -4,6 +4,8 @@
  * alone: the profile holds a SCEP payload of its own for the identity that management uses. Any
  * worker thread of coffer-web.
  */
+#include <stdio.h>
+
 #include "audit/note.h"
 #include "base/mem.h"
 #include "device/enrol_internal.h"
@@ -106,6 +108,21 @@ static err_t *add_signing(const deliver_t *x, plist_t *array) {
                                           .uuid = uuid});
 }
 
+/* The current one, and the next one, so that it is known before it certifies anything. */
+static err_t *add_device_cas(const devices_t *devices, plist_t *array) {
+    const keeper_cas_t *cas = pki_device_cas(devices->o.pki);
+    for (size_t i = 0; i < cas->n; i++) {
+        char suffix[KEEPER_CA_NAME + sizeof "coffer.mdm."];
+        plist_t *dict = NULL;
+        if (cas->list[i].state == KEEPER_CA_FORMER) continue;
+        (void)snprintf(suffix, sizeof suffix, "coffer.mdm.%s", cas->list[i].name);
+        TRY(plist_array_add_dict(array, &dict));
+        TRY(payload_certificate(devices, dict, "com.apple.security.pkcs1", suffix,
+                                cas->list[i].cert));
+    }
+    return NULL;
+}
+
 /* What will be encrypted: the array as a property list of its own. */
 static err_t *build_payloads(const deliver_t *x, buf_t *out) {
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
@@ -117,9 +134,7 @@ static err_t *build_payloads(const deliver_t *x, buf_t *out) {
     TRY(plist_array_add_dict(array, &dict));
     TRY(payload_certificate(devices, dict, "com.apple.security.root", "coffer.mdm.root",
                             pki_root(devices->o.pki)));
-    TRY(plist_array_add_dict(array, &dict));
-    TRY(payload_certificate(devices, dict, "com.apple.security.pkcs1", "coffer.mdm.device-ca",
-                            pki_device_ca(devices->o.pki)));
+    TRY(add_device_cas(devices, array));
     TRY(add_identity(x, array, identity));
     if (wants_signing(x)) TRY(add_signing(x, array));
     TRY(plist_array_add_dict(array, &dict));

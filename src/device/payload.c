@@ -71,7 +71,8 @@ err_t *payload_scep(const devices_t *devices, plist_t *dict, const payload_scep_
     if (scep->uuid) TRY(plist_set_string(dict, "PayloadUUID", scep->uuid));
     TRY(plist_set_dict(dict, "PayloadContent", &content));
     TRY(plist_set_string(content, "URL", devices->o.scep_url));
-    TRY(plist_set_string(content, "Name", "device-ca"));
+    /* Comes back as GetCACert's message: see scep.c. */
+    TRY(plist_set_string(content, "Name", devices->ca_name));
     TRY(add_subject(content, scep));
     TRY(plist_set_bytes_string(content, "Challenge", scep->challenge));
     TRY(plist_set_int(content, "Keysize", SCEP_KEY_BITS)); /* the default is 1024 */

@@ -50,27 +50,40 @@ static cms_sign_options_t options_for(const attributes_t *a, const keeper_scep_r
     };
 }
 
+/* Enveloped to the request's signer, signed. `known` (or NULL) may be the signer's key. */
+static err_t *success(const cms_signer_t *signer, const rnd_t *rnd, bytes_t content,
+                      const pkey_t *known, const keeper_scep_reply_t *reply, buf_t *out) {
+    CLEANUP(cert_free) cert_t *recipient = NULL;
+    TRY_WRAP(cert_parse_der_known(reply->signer, known, &recipient),
+             "the request's signer certificate");
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, LIMIT_CMS_BYTES);
+    cms_encrypt_options_t encrypt = {.cipher = reply->cipher};
+    TRY_WRAP(cms_encrypt_to(content, recipient, &encrypt, &envelope), "the reply's envelope");
+    attributes_t a = {0};
+    TRY(fill_common(&a, rnd, SCEP_STATUS_SUCCESS, reply));
+    cms_sign_options_t sign = options_for(&a, reply, false);
+    return cms_sign(signer, buf_bytes(&envelope), &sign, out);
+}
+
 err_t *certrep_success(const cms_signer_t *signer, const rnd_t *rnd, const cert_t *leaf,
                        const keeper_scep_reply_t *reply, buf_t *out) {
-    CLEANUP(cert_free) cert_t *recipient = NULL;
-    TRY_WRAP(cert_parse_der_known(reply->signer, cert_key(leaf), &recipient),
-             "the request's signer certificate");
-    CLEANUP(buf_done) buf_t certificates, envelope;
+    CLEANUP(buf_done) buf_t certificates;
     buf_init(&certificates, LIMIT_CMS_BYTES);
-    buf_init(&envelope, LIMIT_CMS_BYTES);
     /* Only the leaf: DER sorts the set, and Apple pairs the first one with the device's key. */
     cert_t *only = cert_share(leaf);
     cert_list_t list = {&only, 1};
     err_t *e = cms_certs_only(&list, &certificates);
     cert_free(only);
-    if (e) return e;
-    cms_encrypt_options_t encrypt = {.cipher = reply->cipher};
-    TRY_WRAP(cms_encrypt_to(buf_bytes(&certificates), recipient, &encrypt, &envelope),
-             "the reply's envelope");
-    attributes_t a = {0};
-    TRY(fill_common(&a, rnd, SCEP_STATUS_SUCCESS, reply));
-    cms_sign_options_t sign = options_for(&a, reply, false);
-    return cms_sign(signer, buf_bytes(&envelope), &sign, out);
+    return e ? e : success(signer, rnd, buf_bytes(&certificates), cert_key(leaf), reply, out);
+}
+
+err_t *certrep_crl(const cms_signer_t *signer, const rnd_t *rnd, bytes_t crl,
+                   const keeper_scep_reply_t *reply, buf_t *out) {
+    CLEANUP(buf_done) buf_t content;
+    buf_init(&content, LIMIT_CMS_BYTES);
+    TRY(cms_crl_only(crl, &content));
+    return success(signer, rnd, buf_bytes(&content), NULL, reply, out);
 }
 
 err_t *certrep_refusal(const cms_signer_t *signer, const rnd_t *rnd, keeper_scep_status_t status,

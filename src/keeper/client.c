@@ -141,7 +141,7 @@ static err_t *put_request(buf_t *body, const keeper_request_t *request) {
     return wire_put_str(body, request->owner);
 }
 
-static err_t *put_reply(buf_t *body, const keeper_scep_reply_t *reply) {
+err_t *keeper_put_reply(buf_t *body, const keeper_scep_reply_t *reply) {
     TRY(wire_put_bytes(body, reply->transaction_id));
     TRY(wire_put_bytes(body, reply->sender_nonce));
     TRY(wire_put_bytes(body, reply->signer));
@@ -157,7 +157,7 @@ err_t *keeper_scep_issue(keeper_t *keeper, const keeper_request_t *request,
     body_init(&body);
     body_init(&answer);
     TRY(put_request(&body, request));
-    TRY(put_reply(&body, reply));
+    TRY(keeper_put_reply(&body, reply));
     TRY(ask_once(keeper, KEEPER_SCEP_ISSUE, &body, &answer));
     wire_reader_t r = wire_reader(buf_bytes(&answer));
     bytes_t certificate, certrep;
@@ -177,7 +177,7 @@ err_t *keeper_scep_repeat(keeper_t *keeper, bytes_t fingerprint, const keeper_sc
     CLEANUP(buf_done) buf_t body;
     body_init(&body);
     TRY(buf_add(&body, fingerprint));
-    TRY(put_reply(&body, reply));
+    TRY(keeper_put_reply(&body, reply));
     return ask_bytes(keeper, KEEPER_SCEP_REPEAT, &body, ret_certrep);
 }
 
@@ -188,7 +188,7 @@ static err_t *refuse(keeper_t *keeper, keeper_scep_status_t status, scep_fail_in
     TRY(wire_put_u8(&body, (uint8_t)status));
     TRY(wire_put_u8(&body, (uint8_t)info));
     TRY(wire_put_str(&body, text));
-    TRY(put_reply(&body, reply));
+    TRY(keeper_put_reply(&body, reply));
     return ask_bytes(keeper, KEEPER_SCEP_REFUSE, &body, ret_certrep);
 }
 

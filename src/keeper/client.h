@@ -72,6 +72,9 @@ typedef struct {
     uint8_t generation;   /* of the device CA that the request was made for; 0: the current one */
 } keeper_scep_reply_t;
 
+/* For client_*.c: writes it into a body. */
+err_t *keeper_put_reply(buf_t *body, const keeper_scep_reply_t *reply) WARN_UNUSED;
+
 typedef struct {
     const char *profile; /* certificate profile: the keeper holds its rules */
     bytes_t csr;         /* DER; proof of possession is verified again */

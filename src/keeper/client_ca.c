@@ -11,6 +11,8 @@
 
 void keeper_cas_done(keeper_cas_t *cas) {
     for (size_t i = 0; i < cas->n; i++) {
+        mem_free(cas->list[i].crl_url);
+        mem_free(cas->list[i].ca_url);
         cert_free(cas->list[i].cert);
         cert_free(cas->list[i].signer);
         cert_free(cas->list[i].recipient);
@@ -35,6 +37,8 @@ static err_t *get_ca(wire_reader_t *r, keeper_ca_t *ca) {
         return err_new(ERR_INVALID, "the keeper gave a device CA of unknown state");
     memcpy(ca->name, name, strlen(name) + 1);
     ca->state = (keeper_ca_state_t)state;
+    TRY(wire_get_str(r, LIMIT_CRL_URL, &ca->crl_url));
+    TRY(wire_get_str(r, LIMIT_CRL_URL, &ca->ca_url));
     TRY(get_cert(r, &ca->cert));
     TRY(wire_get_bool(r, &ra));
     if (ra) {
@@ -67,14 +71,30 @@ err_t *keeper_device_cas(keeper_t *keeper, keeper_cas_t *ret_cas) {
     return NULL;
 }
 
-err_t *keeper_next_ca(keeper_t *keeper, buf_t *ret_der) {
-    CLEANUP(buf_done) buf_t body, reply;
-    buf_init(&body, 0);
+static err_t *ask_bytes(keeper_t *keeper, keeper_intent_t intent, const buf_t *body,
+                        buf_t *ret_der) {
+    CLEANUP(buf_done) buf_t reply;
     buf_init(&reply, FRAME_BODY_MAX);
-    TRY(keeper_call(keeper, KEEPER_NEXT_CA, &body, &reply));
+    TRY(keeper_call(keeper, intent, body, &reply));
     wire_reader_t r = wire_reader(buf_bytes(&reply));
     bytes_t der;
     TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &der));
     TRY(wire_done(&r));
     return buf_add(ret_der, der);
+}
+
+err_t *keeper_next_ca(keeper_t *keeper, buf_t *ret_der) {
+    CLEANUP(buf_done) buf_t body;
+    buf_init(&body, 0);
+    return ask_bytes(keeper, KEEPER_NEXT_CA, &body, ret_der);
+}
+
+err_t *keeper_scep_crl(keeper_t *keeper, uint8_t generation, bytes_t crl,
+                       const keeper_scep_reply_t *reply, buf_t *ret_certrep) {
+    CLEANUP(buf_done) buf_t body;
+    buf_init(&body, FRAME_BODY_MAX);
+    TRY(wire_put_u8(&body, generation));
+    TRY(wire_put_bytes(&body, crl));
+    TRY(keeper_put_reply(&body, reply));
+    return ask_bytes(keeper, KEEPER_SCEP_CRL, &body, ret_certrep);
 }

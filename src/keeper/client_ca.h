@@ -15,6 +15,8 @@ typedef struct {
     uint8_t generation;        /* from 1 */
     char name[KEEPER_CA_NAME]; /* "device-ca", "device-ca-2": issuer in records and URLs */
     keeper_ca_state_t state;
+    char *crl_url; /* of its complete list; owned; "" without [revocation] */
+    char *ca_url;  /* of its certificate; the same */
     cert_t *cert;
     cert_t *signer;    /* who signs SCEP's replies: cert itself, or the RA's */
     cert_t *recipient; /* whom SCEP's envelopes are for: the same */
@@ -29,6 +31,12 @@ typedef struct {
 /* Idempotent. *ret_cas must be zero before. */
 err_t *keeper_device_cas(keeper_t *keeper, keeper_cas_t *ret_cas) WARN_UNUSED;
 void keeper_cas_done(keeper_cas_t *cas);
+/*
+ * CertRep SUCCESS with a revocation list of this generation (DER, at most LIMIT_SCEP_CRL bytes),
+ * which the keeper checks. Idempotent; appends.
+ */
+err_t *keeper_scep_crl(keeper_t *keeper, uint8_t generation, bytes_t crl,
+                       const keeper_scep_reply_t *reply, buf_t *ret_certrep) WARN_UNUSED;
 /* GetNextCACert's answer, SignedData by the current CA; ERR_NOT_FOUND. Idempotent; appends. */
 err_t *keeper_next_ca(keeper_t *keeper, buf_t *ret_der) WARN_UNUSED;
 

@@ -45,6 +45,7 @@ static const rule_t rules[] = {
     {KEEPER_SCEP_ISSUE, "scep-issue", WEB, RECORD_FIRST, TALLY_NEVER, intent_scep_issue},
     {KEEPER_SCEP_REPEAT, "scep-repeat", WEB, RECORD_FIRST, TALLY_NEVER, intent_scep_repeat},
     {KEEPER_SCEP_REFUSE, "scep-refuse", WEB, RECORD_BESIDE, TALLY_ALL, intent_scep_refuse},
+    {KEEPER_SCEP_CRL, "scep-crl", WEB, RECORD_BESIDE, TALLY_ALL, intent_scep_crl},
     {KEEPER_NEXT_CA, "next-ca", WEB, RECORD_FIRST, TALLY_NEVER, intent_next_ca},
     {KEEPER_DEVICE_CAS, "device-cas", ANYONE, RECORD_BESIDE, TALLY_NEVER, intent_device_cas},
     {KEEPER_SIGN_PROFILE, "sign-profile", WEB, RECORD_FIRST, TALLY_NEVER, intent_sign_profile},

@@ -76,6 +76,7 @@ err_t *intent_scep_repeat(const keeper_core_t *, const intent_call_t *,
                           intent_answer_t *) WARN_UNUSED;
 err_t *intent_scep_refuse(const keeper_core_t *, const intent_call_t *,
                           intent_answer_t *) WARN_UNUSED;
+err_t *intent_scep_crl(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_next_ca(const keeper_core_t *, const intent_call_t *, intent_answer_t *) WARN_UNUSED;
 err_t *intent_device_cas(const keeper_core_t *, const intent_call_t *,
                          intent_answer_t *) WARN_UNUSED;

@@ -3,11 +3,22 @@
  * current (GetNextCACert, RFC 8894 section 4.7). Worker threads.
  */
 #include "base/limits.h"
+#include "base/mem.h"
 #include "keeper/intent.h"
 
-static err_t *put_ca(const device_ca_t *ca, buf_t *out) {
+static err_t *put_urls(const revocation_t *revocation, const device_ca_t *ca, buf_t *out) {
+    CLEANUP(mem_free) char *crl = NULL;
+    CLEANUP(mem_free) char *cert = NULL;
+    if (revocation) TRY(revocation_crl_url(revocation, ca->name, "", false, &crl));
+    if (revocation) TRY(revocation_ca_url(revocation, ca->name, &cert));
+    TRY(wire_put_str(out, crl ? crl : ""));
+    return wire_put_str(out, cert ? cert : "");
+}
+
+static err_t *put_ca(const keeper_core_t *core, const device_ca_t *ca, buf_t *out) {
     TRY(wire_put_str(out, ca->name));
     TRY(wire_put_u8(out, (uint8_t)ca->state));
+    TRY(put_urls(core->revocation, ca, out));
     TRY(wire_put_bytes(out, cert_der(ca->cert)));
     TRY(wire_put_bool(out, ca->ra));
     if (!ca->ra) return NULL;
@@ -23,15 +34,16 @@ err_t *intent_device_cas(const keeper_core_t *core, const intent_call_t *call,
     intent_about(answer, "%zu", keys->device_cas_n);
     TRY(wire_put_u16(&answer->body, (uint16_t)keys->device_cas_n));
     for (size_t i = 0; i < keys->device_cas_n; i++)
-        TRY(put_ca(&keys->device_cas[i], &answer->body));
+        TRY(put_ca(core, &keys->device_cas[i], &answer->body));
     return NULL;
 }
 
-/* As GetCACert will give it: RA certificates first, the CA's last. */
-static err_t *list_of(const device_ca_t *ca, cert_list_t *list) {
+/* As GetCACert will give it: with an RA its certificates and the chain to the root. */
+static err_t *list_of(const device_ca_t *ca, const cert_t *root, cert_list_t *list) {
     if (ca->ra) {
         TRY(cert_list_add(list, cms_signer_cert(ca->scep_signer)));
         TRY(cert_list_add(list, ca->recipient));
+        TRY(cert_list_add(list, root));
     }
     return cert_list_add(list, ca->cert);
 }
@@ -49,7 +61,7 @@ err_t *intent_next_ca(const keeper_core_t *core, const intent_call_t *call,
     CLEANUP(buf_done) buf_t certs, message;
     buf_init(&certs, LIMIT_CMS_BYTES);
     buf_init(&message, LIMIT_FRAME_BYTES);
-    TRY(list_of(next, &list));
+    TRY(list_of(next, keys->root, &list));
     TRY(cms_certs_only(&list, &certs));
     /* Section 4.7.1: by the CA's own key, in RA mode too. */
     TRY(cms_signer_new(keys->device_ca->cert, keys->device_ca->key, NULL, &signer));

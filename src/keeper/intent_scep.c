@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/cert_id.h"
+#include "crypto/crl.h"
 #include "crypto/csr.h"
 #include "keeper/certrep.h"
 #include "keeper/intent.h"
@@ -149,6 +150,33 @@ err_t *intent_scep_repeat(const keeper_core_t *core, const intent_call_t *call,
     buf_init(&certrep, LIMIT_FRAME_BYTES);
     TRY(find_signer(core, &reply, &signer));
     TRY(certrep_success(signer, core->rnd, cert, &reply, &certrep));
+    return wire_put_bytes(&answer->body, buf_bytes(&certrep));
+}
+
+/* Only a list that a device CA of ours signed, and that is good now: nothing else is signed. */
+err_t *intent_scep_crl(const keeper_core_t *core, const intent_call_t *call,
+                       intent_answer_t *answer) {
+    static const uint8_t nobody[] = {1};
+    wire_reader_t r = wire_reader(call->body);
+    uint8_t generation = 0;
+    bytes_t crl;
+    keeper_scep_reply_t reply = {0};
+    bool revoked = false;
+    crl_reason_t reason = CRL_UNSPECIFIED;
+    TRY(wire_get_u8(&r, &generation));
+    TRY(wire_get_bytes(&r, LIMIT_SCEP_CRL, &crl));
+    TRY(intent_get_scep_reply(&r, &reply));
+    TRY(wire_done(&r));
+    if (generation == 0 || generation > core->keys->device_cas_n)
+        return err_new(ERR_INVALID, "there is no device CA %u", generation);
+    const device_ca_t *ca = &core->keys->device_cas[generation - 1];
+    intent_about(answer, "issuer=%s, %zu bytes", ca->name, crl.n);
+    TRY(crl_check(crl, ca->cert, clk_unix(core->clk), BYTES_ARRAY(nobody), &revoked, &reason));
+    const cms_signer_t *signer;
+    CLEANUP(buf_done) buf_t certrep;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
+    TRY(find_signer(core, &reply, &signer));
+    TRY(certrep_crl(signer, core->rnd, crl, &reply, &certrep));
     return wire_put_bytes(&answer->body, buf_bytes(&certrep));
 }
 

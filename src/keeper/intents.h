@@ -22,6 +22,7 @@ typedef enum {
     KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier: sign the head of an audit chain */
     KEEPER_LOG = 13,             /* web: read the keeper's own log */
     KEEPER_SCEP_OPEN_ID = 20,    /* web: the certificate's name inside a SCEP envelope, only that */
+    KEEPER_SCEP_CRL = 21,        /* web: CertRep SUCCESS with a revocation list of ours */
     KEEPER_NEXT_CA = 22,         /* web: the next device CA, signed by the current one */
     KEEPER_DEVICE_CAS = 23,      /* anyone: the certificates of all generations of the device CA */
     KEEPER_CRL_BEGIN = 30,       /* web: begin a revocation list */

@@ -229,7 +229,9 @@ err_t *crl_issue_due(revoker_t *revoker, const _Atomic bool *stop) {
     TRY(arena_new(ARENA_MAX, &arena));
     bool changed = atomic_exchange(&revoker->changed, false);
     err_t *e = NULL;
-    for (size_t i = 0; !e && i < REVOKER_ISSUERS; i++) {
+    int64_t now = clk_unix(revoker->o.clk);
+    for (size_t i = 0; !e && i < revoker->issuers_n; i++) {
+        if (cert_not_after(revoker->issuers[i].ca) < now) continue; /* section 3.3 */
         find_t x = {.arena = arena, .issuer = revoker->issuers[i].name, .profile = "", .found = 1};
         while (!e && x.found) {
             e = issue_pair(revoker, arena, x.issuer, x.profile, changed, stop);

@@ -305,7 +305,7 @@ static err_t *answer_many(exchange_t *x, ocsp_answer_t *answer) {
 
 /* The one CA that all are of; responses of two responders don't fit into one. */
 static const revoker_issuer_t *issuer_of(const revoker_t *revoker, const ocsp_request_t *request) {
-    for (size_t i = 0; i < REVOKER_ISSUERS; i++) {
+    for (size_t i = 0; i < revoker->issuers_n; i++) {
         size_t n = 0;
         while (n < request->ids_n && ocsp_issuer_is(&revoker->issuers[i].id, &request->ids[n])) n++;
         if (n == request->ids_n) return &revoker->issuers[i];
@@ -429,7 +429,7 @@ err_t *ocsp_sign_due(revoker_t *revoker, const _Atomic bool *stop, size_t *ret_c
     if (!x) return err_nomem();
     x->revoker = revoker;
     size_t count = 0;
-    for (size_t i = 0; i < REVOKER_ISSUERS && !*stop; i++) {
+    for (size_t i = 0; i < revoker->issuers_n && !*stop; i++) {
         x->issuer = &revoker->issuers[i];
         TRY_WRAP(sign_issuer(x, stop, &count), "OCSP statuses of %s", x->issuer->name);
     }

@@ -19,10 +19,23 @@ static err_t *fetch(keeper_t *keeper, keeper_public_t which, cert_t **ret_cert) 
     return cert_parse_der(buf_bytes(&der), ret_cert);
 }
 
+/* Generations change by a restart only. */
+static err_t *fetch_cas(pki_t *pki) {
+    TRY(keeper_device_cas(pki->o.keeper, &pki->cas));
+    bool next = false;
+    for (size_t i = 0; i < pki->cas.n; i++) {
+        if (pki->cas.list[i].state == KEEPER_CA_CURRENT) pki->ca = &pki->cas.list[i];
+        next |= pki->cas.list[i].state == KEEPER_CA_NEXT;
+    }
+    if (!pki->ca) return err_new(ERR_INVALID, "the keeper has no current device CA");
+    return next ? keeper_next_ca(pki->o.keeper, &pki->next_ca) : NULL;
+}
+
 err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
     CLEANUP(pki_free) pki_t *pki = mem_zalloc(sizeof *pki);
     if (!pki) return err_nomem();
     pki->o = *options;
+    buf_init(&pki->next_ca, LIMIT_FRAME_BYTES);
     if (pki->o.challenge_ttl_s == 0) pki->o.challenge_ttl_s = LIMIT_CHALLENGE_TTL_S;
     if (pki->o.pending_ttl_s == 0) pki->o.pending_ttl_s = 7 * DAY_S;
     if (pki->o.clock_skew_s == 0) pki->o.clock_skew_s = DAY_S;
@@ -32,8 +45,7 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
     if (!pki->verified) return err_nomem();
     TRY(cert_cache_new(PKI_CERTS, &pki->certs));
     TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_ROOT, &pki->root), "root CA certificate");
-    TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_DEVICE_CA, &pki->device_ca),
-             "device CA certificate");
+    TRY_WRAP(fetch_cas(pki), "device CA certificates");
     TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_PROFILE_SIGNER, &pki->profile_signer),
              "profile signer's certificate");
     *ret_pki = STEAL(pki);
@@ -43,7 +55,8 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
 void pki_free(pki_t *pki) {
     if (!pki) return;
     cert_free(pki->root);
-    cert_free(pki->device_ca);
+    keeper_cas_done(&pki->cas);
+    buf_done(&pki->next_ca);
     cert_free(pki->profile_signer);
     cert_cache_free(pki->certs);
     mem_free(pki->verified);
@@ -53,7 +66,22 @@ void pki_free(pki_t *pki) {
 }
 
 const cert_t *pki_root(const pki_t *pki) { return pki->root; }
-const cert_t *pki_device_ca(const pki_t *pki) { return pki->device_ca; }
+const cert_t *pki_device_ca(const pki_t *pki) { return pki->ca->cert; }
+const keeper_cas_t *pki_device_cas(const pki_t *pki) { return &pki->cas; }
+void pki_use_revoker(pki_t *pki, revoker_t *revoker) { pki->revoker = revoker; }
+
+const keeper_ca_t *pki_device_ca_by_subject(const pki_t *pki, bytes_t subject_der) {
+    for (size_t i = 0; i < pki->cas.n; i++)
+        if (bytes_eq(cert_subject_der(pki->cas.list[i].cert), subject_der))
+            return &pki->cas.list[i];
+    return NULL;
+}
+
+const keeper_ca_t *pki_device_ca_by_name(const pki_t *pki, bytes_t name) {
+    for (size_t i = 0; i < pki->cas.n; i++)
+        if (bytes_eq_str(name, pki->cas.list[i].name)) return &pki->cas.list[i];
+    return NULL;
+}
 const cert_t *pki_profile_signer(const pki_t *pki) { return pki->profile_signer; }
 
 cert_cache_t *pki_certs(const pki_t *pki) { return pki->certs; }
@@ -88,10 +116,11 @@ static void remember_verified(pki_t *pki, const uint8_t fingerprint[PKI_HASH]) {
 err_t *pki_check_signature(pki_t *pki, const cert_t *cert) {
     const uint8_t *fingerprint = cert_sha256(cert);
     if (verified_before(pki, fingerprint)) return NULL;
-    if (!bytes_eq(cert_issuer_der(cert), cert_subject_der(pki->device_ca)) || cert_is_ca(cert))
+    const keeper_ca_t *ca = pki_device_ca_by_subject(pki, cert_issuer_der(cert));
+    if (!ca || cert_is_ca(cert))
         return err_new(ERR_VERIFY, "certificate %s is not from this organisation's device CA",
                        cert_subject(cert));
-    TRY_WRAP(cert_verify_signed_by_key(cert, cert_key(pki->device_ca)),
+    TRY_WRAP(cert_verify_signed_by_key(cert, cert_key(ca->cert)),
              "certificate %s is not from this organisation's device CA", cert_subject(cert));
     remember_verified(pki, fingerprint);
     return NULL;

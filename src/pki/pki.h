@@ -13,6 +13,7 @@
 #include "crypto/cert_cache.h"
 #include "crypto/csr.h"
 #include "keeper/client.h"
+#include "keeper/client_ca.h"
 #include "store/certs.h"
 #include "store/challenges.h"
 #include "store/db.h"
@@ -45,8 +46,18 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) WARN_UNUSED;
 void pki_free(pki_t *pki);
 
 const cert_t *pki_root(const pki_t *pki);
-const cert_t *pki_device_ca(const pki_t *pki);
+const cert_t *pki_device_ca(const pki_t *pki); /* the current one */
 const cert_t *pki_profile_signer(const pki_t *pki);
+
+/* All generations of the device CA, by age; borrowed. */
+const keeper_cas_t *pki_device_cas(const pki_t *pki);
+/* The generation with this subject, or of this name ("device-ca-2"); NULL: none. */
+const keeper_ca_t *pki_device_ca_by_subject(const pki_t *pki, bytes_t subject_der);
+const keeper_ca_t *pki_device_ca_by_name(const pki_t *pki, bytes_t name);
+
+/* Where GetCRL finds lists; before the first request. Borrowed; NULL: it finds none. */
+typedef struct revoker revoker_t;
+void pki_use_revoker(pki_t *pki, revoker_t *revoker);
 
 /* Certificates that came before, parsed: for cms_verify of what devices send. */
 cert_cache_t *pki_certs(const pki_t *pki);

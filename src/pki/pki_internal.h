@@ -19,12 +19,15 @@ enum {
 struct pki {
     pki_options_t o;
     cert_t *root;
-    cert_t *device_ca;
+    keeper_cas_t cas;
+    const keeper_ca_t *ca; /* of cas: the current one */
+    buf_t next_ca;         /* GetNextCACert's answer; empty: there is no next one */
+    revoker_t *revoker;    /* borrowed, or NULL */
     cert_t *profile_signer;
     cert_cache_t *certs;
 
     /*
-     * Fingerprints whose signature by the device CA was verified. A signature doesn't expire;
+     * Fingerprints whose signature by a device CA was verified. A signature doesn't expire;
      * dates, records and revocation are looked at every time.
      */
     pthread_mutex_t verified_lock;
@@ -62,7 +65,8 @@ err_t *pki_subject_validate(bytes_t text) WARN_UNUSED;
 /* "email", "dns", ...; static. */
 const char *pki_san_kind_name(san_kind_t kind);
 
-/* Whether the device CA signed it, remembered; no dates, records or revocation. ERR_VERIFY. */
+/* Whether a device CA of ours, of any generation, signed it, remembered; no dates, records or
+ * revocation. ERR_VERIFY. */
 err_t *pki_check_signature(pki_t *pki, const cert_t *cert) WARN_UNUSED;
 
 /* Has the directory told of a certificate that is new or not good any more, if its profile is

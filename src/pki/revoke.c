@@ -20,10 +20,13 @@ enum { PERSON_PAGE = 500 };
 
 static err_t *make(revoker_t *revoker, const revoker_options_t *options) {
     revoker->o = *options;
-    revoker->issuers[0] =
-        (revoker_issuer_t){.name = "device-ca", .ca = pki_device_ca(options->pki)};
-    revoker->issuers[1] = (revoker_issuer_t){.name = "root", .ca = pki_root(options->pki)};
-    for (size_t i = 0; i < REVOKER_ISSUERS; i++)
+    const keeper_cas_t *cas = pki_device_cas(options->pki);
+    for (size_t i = 0; i < cas->n; i++)
+        revoker->issuers[revoker->issuers_n++] =
+            (revoker_issuer_t){.name = cas->list[i].name, .ca = cas->list[i].cert};
+    revoker->issuers[revoker->issuers_n++] =
+        (revoker_issuer_t){.name = "root", .ca = pki_root(options->pki)};
+    for (size_t i = 0; i < revoker->issuers_n; i++)
         TRY(ocsp_issuer_init(revoker->issuers[i].ca, &revoker->issuers[i].id));
     TRY(file_mkdir(options->crl_dir, 0700));
     return ocsp_cache_new(&revoker->cache);
@@ -47,7 +50,7 @@ void revoker_free(revoker_t *revoker) {
 }
 
 const revoker_issuer_t *revoker_issuer(const revoker_t *revoker, const char *name) {
-    for (size_t i = 0; i < REVOKER_ISSUERS; i++)
+    for (size_t i = 0; i < revoker->issuers_n; i++)
         if (bytes_eq_str(bytes_str(name), revoker->issuers[i].name)) return &revoker->issuers[i];
     return NULL;
 }

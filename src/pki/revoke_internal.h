@@ -10,10 +10,10 @@
 #include "pki/ocsp_cache.h"
 #include "pki/revoke.h"
 
-enum { REVOKER_ISSUERS = 2, REVOKER_PENDING = 256, REVOKER_RESPONDERS = 8 };
+enum { REVOKER_ISSUERS = LIMIT_DEVICE_CAS + 1, REVOKER_PENDING = 256, REVOKER_RESPONDERS = 8 };
 
 typedef struct {
-    const char *name; /* static */
+    const char *name; /* static or the pki's */
     const cert_t *ca; /* the pki's */
     ocsp_issuer_t id;
 } revoker_issuer_t;
@@ -26,7 +26,8 @@ typedef struct {
 
 struct revoker {
     revoker_options_t o;
-    revoker_issuer_t issuers[REVOKER_ISSUERS];
+    revoker_issuer_t issuers[REVOKER_ISSUERS]; /* the device CAs, then the root */
+    size_t issuers_n;
     _Atomic bool changed; /* something was revoked since the last look at the lists */
 
     ocsp_cache_t *cache;

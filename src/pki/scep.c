@@ -29,12 +29,13 @@ DEFINE_CLEANUP_VALUE(scep_exchange_t, exchange_done)
 
 static err_t *caps(const pki_t *pki, buf_t *out) {
     /*
-     * RFC 8894 section 3.5.2; GetNextCACert is said once it is served. SHA-384 is no word of the
+     * RFC 8894 section 3.5.2. SHA-384 is no word of the
      * RFC's, but strongSwan 5.9.8 (Debian 12) confuses its flags: without this word it believes
      * that neither AES nor SHA-256 is there. Clients ignore words they don't know.
      */
     TRY(buf_add_str(out,
                     "AES\nPOSTPKIOperation\nRenewal\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n"));
+    if (pki->next_ca.n) TRY(buf_add_str(out, "GetNextCACert\n"));
     if (pki->o.allow_des3) TRY(buf_add_str(out, "DES3\n"));
     if (pki->o.allow_sha1) TRY(buf_add_str(out, "SHA-1\n"));
     return NULL;
@@ -83,6 +84,7 @@ static err_t *open_request(scep_exchange_t *x) {
 }
 
 static err_t *answer_request(scep_exchange_t *x, buf_t *out) {
+    TRY(scep_check_ca(x));
     TRY(scep_check_algorithms(x));
     TRY(scep_check_times(x));
     switch (x->request.type) {
@@ -137,15 +139,48 @@ static err_t *pki_operation(pki_t *pki, bytes_t message, const char *peer, buf_t
         return err_new(code, "SCEP request from %s: %s", peer, text);
     }
     TRY(learn_signer(&x));
+    x.ca = scep_find_ca(pki, x.request.envelope);
     x.reply = (keeper_scep_reply_t){
         .transaction_id = x.request.transaction_id,
         .sender_nonce = x.request.sender_nonce,
         .signer = cert_der(x.signer),
         .cipher = CMS_AES256_CBC,
         .sha1 = x.request.sha1 && pki->o.allow_sha1,
+        /* Who knows only a former CA can check no other's signature. */
+        .generation = x.ca->state == KEEPER_CA_FORMER ? x.ca->generation : 0,
     };
     TRY_WRAP(handle_request(&x, out), "SCEP request from %s", peer);
     return NULL;
+}
+
+/*
+ * Section 4.2. `name` is what the client calls the CA: a profile that was delivered before a
+ * rollover names its generation, and gets just that one while it may still be used. In RA mode the
+ * root comes along, since strongSwan trusts no RA whose chain it can't follow to the end; but not
+ * for who names the CA: that one was told of it elsewhere, and some clients encrypt to every
+ * certificate that they get, which an elliptic root can't bear.
+ */
+static err_t *get_ca_cert(const pki_t *pki, bytes_t name, scep_answer_t *answer) {
+    const keeper_ca_t *ca = pki_device_ca_by_name(pki, name);
+    if (ca && (ca->state == KEEPER_CA_NEXT || clk_unix(pki->o.clk) > cert_not_after(ca->cert)))
+        ca = NULL;
+    bool named = ca;
+    if (!named) ca = pki->ca;
+    if (ca->signer == ca->cert) {
+        answer->content_type = "application/x-x509-ca-cert";
+        return buf_add(&answer->body, cert_der(ca->cert));
+    }
+    enum { CERTS = 4 };
+    cert_t *certs[CERTS] = {ca->signer, ca->recipient, ca->cert, pki->root};
+    cert_list_t list = {certs, named ? CERTS - 1 : CERTS};
+    answer->content_type = "application/x-x509-ca-ra-cert";
+    return cms_certs_only(&list, &answer->body);
+}
+
+static err_t *get_next_ca_cert(const pki_t *pki, scep_answer_t *answer) {
+    if (!pki->next_ca.n) return err_new(ERR_NOT_FOUND, "RFC 8894 section 4.7: there is no next CA");
+    answer->content_type = "application/x-x509-next-ca-cert";
+    return buf_add(&answer->body, buf_bytes(&pki->next_ca));
 }
 
 err_t *scep_handle(pki_t *pki, bytes_t operation, bytes_t message, const char *peer,
@@ -155,14 +190,15 @@ err_t *scep_handle(pki_t *pki, bytes_t operation, bytes_t message, const char *p
     if (bytes_eq_str(operation, "GetCACaps")) {
         TRY(caps(pki, &answer.body));
     } else if (bytes_eq_str(operation, "GetCACert")) {
-        answer.content_type = "application/x-x509-ca-cert";
-        TRY(buf_add(&answer.body, cert_der(pki->device_ca)));
+        TRY(get_ca_cert(pki, message, &answer));
+    } else if (bytes_eq_str(operation, "GetNextCACert")) {
+        TRY(get_next_ca_cert(pki, &answer));
     } else if (bytes_eq_str(operation, "PKIOperation")) {
         answer.content_type = TYPE_PKI_MESSAGE;
         TRY(pki_operation(pki, message, peer, &answer.body));
     } else {
         return err_new(ERR_INVALID, "RFC 8894 section 4.1: unknown SCEP operation; GetCACaps, "
-                                    "GetCACert and PKIOperation are served");
+                                    "GetCACert, GetNextCACert and PKIOperation are served");
     }
     *ret_answer = answer;
     scep_answer_init(&answer);

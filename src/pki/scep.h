@@ -17,11 +17,12 @@ void scep_answer_init(scep_answer_t *answer);
 void scep_answer_done(scep_answer_t *answer);
 
 /*
- * operation: GetCACaps, GetCACert, PKIOperation (RFC 8894 section 4.1). message: for
- * PKIOperation the DER or BER CMS message (POST body, or GET's base64 already decoded); ignored
- * otherwise. peer: for audit and error texts. An error is for the HTTP layer (unknown operation
- * ERR_INVALID, unparsable message ERR_INVALID, too large ERR_LIMIT, keeper away ERR_UNAVAILABLE);
- * what SCEP can say itself comes back as CertRep FAILURE in the answer.
+ * operation: GetCACaps, GetCACert, GetNextCACert, PKIOperation (RFC 8894 section 4.1). message: for
+ * PKIOperation the DER or BER CMS message (POST body, or GET's base64 already decoded); for
+ * GetCACert what the client calls the CA; ignored otherwise. peer: for audit and error texts. An
+ * error is for the HTTP layer (unknown operation ERR_INVALID, unparsable message ERR_INVALID, too
+ * large ERR_LIMIT, keeper away ERR_UNAVAILABLE); what SCEP can say itself comes back as CertRep
+ * FAILURE in the answer.
  */
 err_t *scep_handle(pki_t *pki, bytes_t operation, bytes_t message, const char *peer,
                    scep_answer_t *ret_answer) WARN_UNUSED;

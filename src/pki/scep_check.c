@@ -24,6 +24,27 @@ static const struct {
     {{(const uint8_t *)"\x2b\x0e\x03\x02\x07", 5}, "DES-CBC", false, true},
 };
 
+const keeper_ca_t *scep_find_ca(const pki_t *pki, bytes_t envelope) {
+    for (size_t i = 0; pki->cas.n > 1 && i < pki->cas.n; i++)
+        if (cms_head_names(envelope, pki->cas.list[i].recipient)) return &pki->cas.list[i];
+    return pki->ca;
+}
+
+err_t *scep_check_ca(scep_exchange_t *x) {
+    switch (x->ca->state) {
+    case KEEPER_CA_CURRENT: return NULL;
+    case KEEPER_CA_NEXT:
+        return SCEP_NO(x, SCEP_FAIL_BAD_MESSAGE_CHECK, NEXT_LATER,
+                       "the envelope is for %s, the next CA, which is not in use yet", x->ca->name);
+    case KEEPER_CA_FORMER: break;
+    }
+    if (clk_unix(x->pki->o.clk) <= cert_not_after(x->ca->cert)) return NULL;
+    return SCEP_NO(x, SCEP_FAIL_BAD_MESSAGE_CHECK, NEXT_STOP,
+                   "the envelope is for %s, a former CA that has ended: get the CA's certificate "
+                   "again",
+                   x->ca->name);
+}
+
 static err_t *check_cipher(scep_exchange_t *x) {
     const pki_options_t *o = &x->pki->o;
     cms_type_t type = CMS_SIGNED_DATA;
@@ -47,6 +68,11 @@ static err_t *check_cipher(scep_exchange_t *x) {
 }
 
 err_t *scep_check_algorithms(scep_exchange_t *x) {
+    cms_digest_t digest = cms_signed_digest(x->request.message);
+    if (digest == CMS_DIGEST_MD5 || digest == CMS_DIGEST_OTHER)
+        return SCEP_NO(x, SCEP_FAIL_BAD_ALG, NEXT_STOP,
+                       "the message is signed with %s; taken are SHA-256, SHA-384 and SHA-512",
+                       cms_digest_name(digest));
     x->old_algorithms = x->request.sha1;
     if (x->request.sha1 && !x->pki->o.allow_sha1)
         return SCEP_NO(x, SCEP_FAIL_BAD_ALG, NEXT_STOP,

@@ -3,9 +3,11 @@
  * 3.3.5). What can't be found, or is not the asker's to have, is one and the same badCertId. Any
  * worker thread of coffer-web.
  */
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/cert_id.h"
+#include "pki/revoke.h"
 #include "pki/scep_internal.h"
 
 static err_t *open_id(scep_exchange_t *x, keeper_id_kind_t kind, buf_t *id, bytes_t *ret_issuer,
@@ -13,7 +15,7 @@ static err_t *open_id(scep_exchange_t *x, keeper_id_kind_t kind, buf_t *id, byte
     TRY(keeper_scep_open_id(x->pki->o.keeper, x->request.envelope, kind, id, &x->reply.cipher));
     if (kind == KEEPER_ID_ISSUER_SUBJECT) TRY(cert_id_subject(buf_bytes(id), ret_issuer, ret_rest));
     else TRY(cert_id_serial(buf_bytes(id), ret_issuer, ret_rest));
-    if (!bytes_eq(*ret_issuer, cert_subject_der(x->pki->device_ca)))
+    if (!pki_device_ca_by_subject(x->pki, *ret_issuer))
         return SCEP_NO(x, SCEP_FAIL_BAD_CERT_ID, NEXT_STOP, "that is no issuer of this server's");
     return NULL;
 }
@@ -68,7 +70,7 @@ err_t *scep_cert_poll(scep_exchange_t *x, buf_t *out) {
 
 typedef struct {
     scep_exchange_t *x;
-    const char *serial;
+    const char *issuer, *serial;
     bytes_t fingerprint;
     bool allowed;
 } wanted_t;
@@ -80,8 +82,7 @@ static err_t *find_wanted(db_conn_t *conn, void *arg) {
     db_certificate_t row, asker;
     uint8_t key[PKI_HASH];
     bool found = false;
-    TRY(db_certificates_fingerprint(conn, x->arena, SCEP_ISSUER, w->serial, &w->fingerprint,
-                                    &found));
+    TRY(db_certificates_fingerprint(conn, x->arena, w->issuer, w->serial, &w->fingerprint, &found));
     if (!found) return NULL;
     TRY(db_certificates_by_fingerprint(conn, x->arena, w->fingerprint, &row, &found));
     TRY(pkey_spki_sha256(cert_key(x->signer), key));
@@ -101,7 +102,7 @@ err_t *scep_get_cert(scep_exchange_t *x, buf_t *out) {
     buf_init(&id, LIMIT_CERT_ID_BYTES);
     TRY(open_id(x, KEEPER_ID_ISSUER_SERIAL, &id, &issuer, &serial));
     TRY(text_hex_new(serial, &hex));
-    wanted_t w = {.x = x, .serial = hex};
+    wanted_t w = {.x = x, .issuer = pki_device_ca_by_subject(x->pki, issuer)->name, .serial = hex};
     TRY(db_read(x->pki->o.db, find_wanted, &w));
     if (!w.allowed)
         return SCEP_NO(x, SCEP_FAIL_BAD_CERT_ID, NEXT_STOP,
@@ -113,12 +114,33 @@ err_t *scep_get_cert(scep_exchange_t *x, buf_t *out) {
 
 /* ---- GetCRL ---- */
 
+/* The complete list of an issuer, which is everybody's to have (section 4.5). */
+static err_t *read_list(scep_exchange_t *x, const keeper_ca_t *ca, buf_t *crl) {
+    db_crl_t row;
+    CLEANUP(mem_free) char *path = NULL;
+    if (!x->pki->revoker)
+        return SCEP_NO(x, SCEP_FAIL_BAD_REQUEST, NEXT_STOP, "this server keeps no lists");
+    err_t *e = crl_find(x->pki->revoker, x->arena, ca->name, "", false, &row, &path);
+    if (!e && row.size > LIMIT_SCEP_CRL)
+        return SCEP_NO(x, SCEP_FAIL_BAD_REQUEST, NEXT_STOP,
+                       "the list has %lld bytes, too many for SCEP: fetch %s", (long long)row.size,
+                       ca->crl_url);
+    if (!e) e = file_read(path, crl);
+    if (!e || err_code(e) == ERR_NOMEM) return e;
+    err_free(e); /* not there yet, or replaced by a longer one at this moment */
+    return SCEP_NO(x, SCEP_FAIL_BAD_REQUEST, NEXT_RETRY, "the list is being made: fetch %s",
+                   ca->crl_url);
+}
+
 err_t *scep_get_crl(scep_exchange_t *x, buf_t *out) {
-    CLEANUP(buf_done) buf_t id;
+    CLEANUP(buf_done) buf_t id, crl;
     bytes_t issuer, serial;
-    (void)out;
     buf_init(&id, LIMIT_CERT_ID_BYTES);
+    buf_init(&crl, LIMIT_SCEP_CRL);
     TRY(open_id(x, KEEPER_ID_ISSUER_SERIAL, &id, &issuer, &serial));
-    return SCEP_NO(x, SCEP_FAIL_BAD_CERT_ID, NEXT_STOP,
-                   "revocation lists are not given by SCEP: see the certificate's own addresses");
+    const keeper_ca_t *ca = pki_device_ca_by_subject(x->pki, issuer);
+    TRY(read_list(x, ca, &crl));
+    x->outcome = "answered";
+    x->next = NEXT_USE;
+    return keeper_scep_crl(x->pki->o.keeper, ca->generation, buf_bytes(&crl), &x->reply, out);
 }

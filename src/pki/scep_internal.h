@@ -11,8 +11,6 @@
 #include "store/people.h"
 #include "store/scep.h"
 
-#define SCEP_ISSUER "device-ca" /* what certificates of SCEP have as issuer in the store */
-
 /* What a device does next, as far as its kind is known to; for the trace. */
 #define NEXT_INSTALL "installs the certificate"
 #define NEXT_USE     "goes on with the answer"
@@ -42,8 +40,9 @@ typedef struct {
     scep_request_t request;
     keeper_scep_reply_t reply;
     arena_t *arena;
-    const cert_t *signer; /* of the message; borrowed */
-    bool signer_ours;     /* our device CA signed the signer's certificate */
+    const cert_t *signer;  /* of the message; borrowed */
+    const keeper_ca_t *ca; /* the generation that the message was made for */
+    bool signer_ours;      /* a device CA of ours signed the signer's certificate */
     /*
      * Who asks. For a certificate of ours its fingerprint, else the key's hash: a renewal that
      * keeps its key, and so maybe its transactionID, is no replay of the first request.
@@ -73,6 +72,10 @@ typedef struct {
 
 /* ---- scep_check.c ---- */
 
+/* Which generation of the device CA the envelope is for, the current one if that can't be said. */
+const keeper_ca_t *scep_find_ca(const pki_t *pki, bytes_t envelope);
+/* Whether requests to that generation are opened. ERR_DENIED. */
+err_t *scep_check_ca(scep_exchange_t *x) WARN_UNUSED;
 /* Algorithms and times of the message, before anything is opened. ERR_DENIED. */
 err_t *scep_check_algorithms(scep_exchange_t *x) WARN_UNUSED;
 err_t *scep_check_times(scep_exchange_t *x) WARN_UNUSED;

@@ -148,9 +148,11 @@ static err_t *use_challenge(db_conn_t *conn, const scep_exchange_t *x, int64_t n
 static err_t *record_certificate(db_conn_t *conn, scep_exchange_t *x, int64_t now) {
     const scep_grant_t *g = &x->grant;
     bytes_t fingerprint = bytes_make(cert_sha256(x->issued), PKI_HASH);
+    const keeper_ca_t *ca = pki_device_ca_by_subject(x->pki, cert_issuer_der(x->issued));
+    if (!ca) return err_new(ERR_INTERNAL, "the keeper certified under a CA that is not known here");
     TRY(db_certificates_add(conn, &(db_certificate_t){
                                       .fingerprint = fingerprint,
-                                      .issuer = SCEP_ISSUER,
+                                      .issuer = ca->name,
                                       .serial = cert_serial_hex(x->issued),
                                       .profile = g->profile,
                                       .subject = cert_subject(x->issued),

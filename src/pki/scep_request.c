@@ -50,11 +50,11 @@ static err_t *read_attributes(scep_request_t *request) {
     return NULL;
 }
 
-err_t *scep_request_parse(bytes_t message, bool allow_sha1, scep_request_t *ret_request) {
+err_t *scep_request_parse(bytes_t message, bool weak, scep_request_t *ret_request) {
     if (message.n > LIMIT_HTTP_BODY_SCEP)
         return err_new(ERR_LIMIT, "a SCEP message has at most %d bytes", LIMIT_HTTP_BODY_SCEP);
     CLEANUP(scep_request_done) scep_request_t request = {0};
-    cms_verify_options_t options = {.allow_sha1 = allow_sha1};
+    cms_verify_options_t options = {.allow_sha1 = weak, .allow_any_digest = weak};
     TRY_WRAP(cms_verify(message, NULL, &options, &request.message), "SCEP message");
     TRY(read_attributes(&request));
     request.envelope = cms_signed_content(request.message);

@@ -28,10 +28,10 @@ typedef struct {
 
 /*
  * ERR_INVALID: not a SCEP message, an attribute missing, doubled or malformed, an unknown message
- * type (18 and CertRep among them). ERR_VERIFY: the signature. ERR_LIMIT: too long.
+ * type (18 and CertRep among them). ERR_VERIFY: the signature. ERR_LIMIT: too long. `weak` lets any
+ * digest through that can be checked at all, SHA-1 and MD5, so that the answer can be badAlg.
  */
-err_t *scep_request_parse(bytes_t message, bool allow_sha1,
-                          scep_request_t *ret_request) WARN_UNUSED;
+err_t *scep_request_parse(bytes_t message, bool weak, scep_request_t *ret_request) WARN_UNUSED;
 void scep_request_done(scep_request_t *request);
 
 DEFINE_CLEANUP_VALUE(scep_request_t, scep_request_done)

@@ -3,9 +3,18 @@
  */
 #include "store/revocations.h"
 
+#include <assert.h>
+
+#include "base/limits.h"
 #include "store/rows_internal.h"
 
 enum { REMOVE_FROM_CRL = 8, SAME_SERIAL = 16 };
+
+#define G(n) ", 'device-ca-" #n "'"
+#define ISSUERS                                                                                    \
+    "'root', 'device-ca'" G(2) G(3) G(4) G(5) G(6) G(7) G(8) G(9) G(10) G(11) G(12) G(13) G(14)    \
+        G(15) G(16)
+static_assert(LIMIT_DEVICE_CAS == 16, "as many as ISSUERS names");
 
 #define BRIEF                                                                                      \
     "SELECT c.fingerprint, c.issuer, c.serial, c.profile, c.subject, c.enrolment_id,"              \
@@ -46,10 +55,10 @@ err_t *db_cert_briefs_list(db_conn_t *conn, arena_t *arena, const db_cert_filter
 
 err_t *db_cert_briefs_by_serial(db_conn_t *conn, arena_t *arena, const char *serial,
                                 db_cert_brief_t **ret_rows, size_t *ret_count) {
-    /* By the unique index, which begins with the issuer. */
+    /* By the unique index, which begins with the issuer: all that there can be. */
     return row_list(conn, arena, &brief_type,
-                    BRIEF " WHERE c.issuer IN ('device-ca', 'root') AND c.serial = $1 LIMIT $2",
-                    ret_rows, ret_count, DB_STR(serial), DB_I64(SAME_SERIAL));
+                    BRIEF " WHERE c.issuer IN (" ISSUERS ") AND c.serial = $1 LIMIT $2", ret_rows,
+                    ret_count, DB_STR(serial), DB_I64(SAME_SERIAL));
 }
 
 err_t *db_cert_briefs_by_fingerprint(db_conn_t *conn, arena_t *arena, bytes_t fingerprint,

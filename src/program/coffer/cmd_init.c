@@ -99,6 +99,8 @@ static err_t *run_init(cli_t *cli, const args_t *args) {
     listen = mem_printf("0.0.0.0:%u", port);
     if (!url || !listen) return err_nomem();
     if (url[strlen(url) - 1] == '/') url[strlen(url) - 1] = '\0';
+    init.device_ca_key = args_value(args, "device-ca-key");
+    init.scep_mode = args_value(args, "scep-mode");
     TRY(init_conf_set(&values, "instance.organisation", init.organisation));
     TRY(read_values(args, (char *const[]){url, listen}, &values));
     strip_brackets(host);
@@ -116,6 +118,8 @@ static const option_t options[] = {
     {"mtls-listen", "ADDR:PORT", "HTTPS that asks devices for certificates"},
     {"mtls-url", "URL", "how devices reach that"},
     {"no-require-sandbox", NULL, "run also where the kernel has no Landlock"},
+    {"device-ca-key", "KEY", "rsa2048 (default), rsa3072, rsa4096, p256, p384"},
+    {"scep-mode", "MODE", "ca (default with RSA): the device CA speaks SCEP; ra: an RA does"},
     {"set", "SECTION.KEY=VALUE", "any other key of coffer.conf; repeatable"},
     {NULL, NULL, NULL},
 };

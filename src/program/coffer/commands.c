@@ -44,6 +44,8 @@ static const command_t *const commands[] = {
     &CMD_CERT_PENDING,
     &CMD_CERT_APPROVE,
     &CMD_CERT_DENY,
+    &CMD_CA_SHOW,
+    &CMD_CA_ROLLOVER,
     &CMD_SCEP_CHALLENGE,
     &CMD_SCEP_TRACE,
     &CMD_WATCH_LIST,

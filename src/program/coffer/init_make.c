@@ -6,66 +6,42 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "directory/directory.h"
+#include "program/coffer/run_keeper.h"
 #include "program/common/head.h"
 #include "program/common/settings.h"
 #include "store/migrate.h"
 
-enum { PATH_BYTES = 4096, NODE_BYTES = 128, WALK_FDS = 16, TOKEN_BYTES = 128 };
+enum { NODE_BYTES = 128, WALK_FDS = 16, TOKEN_BYTES = 128 };
 
 /* ---- the keys: the keeper's own program makes them ---- */
 
-static err_t *keeper_program(char **ret_path) {
-    char path[PATH_BYTES];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (n <= 0) return err_errno(errno, "cannot find this program's directory");
-    path[n] = '\0';
-    char *slash = strrchr(path, '/');
-    if (!slash) return err_new(ERR_INTERNAL, "no directory in %s", path);
-    *slash = '\0';
-    CLEANUP(mem_free) char *program = NULL;
-    TRY(file_path(path, "coffer-keeper", &program));
-    if (access(program, X_OK) != 0)
-        return err_new(ERR_UNAVAILABLE, "coffer-keeper must lie beside coffer, in %s", path);
-    *ret_path = STEAL(program);
-    return NULL;
-}
-
-static err_t *run_keeper(const init_make_t *init, const char *dir) {
-    CLEANUP(mem_free) char *program = NULL;
-    TRY(keeper_program(&program));
-    const char *const words[] = {program,  "--dir",   dir, "--init", "--org", init->organisation,
-                                 "--host", init->host};
-    char *argv[9] = {NULL};
-    err_t *e = NULL;
-    pid_t pid = -1;
-    int status = 0;
-    for (size_t i = 0; i < 8; i++) {
-        argv[i] = mem_strdup(words[i]);
-        if (!argv[i]) e = err_nomem();
+static err_t *make_keys(const init_make_t *init, const char *dir) {
+    const char *words[RUN_KEEPER_WORDS] = {
+        "--dir", dir, "--init", "--org", init->organisation, "--host", init->host};
+    size_t n = 7;
+    run_keeper_t how = RUN_KEEPER_DONE;
+    if (init->device_ca_key) words[n++] = "--device-ca-key", words[n++] = init->device_ca_key;
+    if (init->scep_mode) words[n++] = "--scep-mode", words[n++] = init->scep_mode;
+    TRY(run_keeper(words, n, &how));
+    switch (how) {
+    case RUN_KEEPER_DONE: return NULL;
+    case RUN_KEEPER_USAGE:
+        return err_new(ERR_USAGE, "coffer-keeper refused the organisation's name, the host or the "
+                                  "kind of key");
+    case RUN_KEEPER_BUSY:
+    case RUN_KEEPER_ORDER:
+    case RUN_KEEPER_FAILED: break;
     }
-    if (!e) {
-        int rc = posix_spawn(&pid, program, NULL, NULL, argv, environ);
-        if (rc != 0) e = err_errno(rc, "cannot run %s", program);
-    }
-    for (size_t i = 0; i < 8; i++) mem_free(argv[i]);
-    if (e) return e;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) return err_errno(errno, "cannot wait for coffer-keeper");
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NULL;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-        return err_new(ERR_USAGE, "coffer-keeper refused the organisation's name or the host");
-    return err_new(ERR_INTERNAL, "coffer-keeper could not make the keys (wait status %d)", status);
+    return err_new(ERR_INTERNAL, "coffer-keeper could not make the keys");
 }
 
 /* ---- people and tokens ---- */
@@ -179,7 +155,7 @@ static err_t *build(const init_make_t *init, const char *dir, bool *made, buf_t 
     CLEANUP(settings_done) settings_t settings = {0};
     TRY(make_directories(dir, made));
     TRY(write_conf(init, dir, &settings));
-    TRY_WRAP(run_keeper(init, dir), "making the keys");
+    TRY_WRAP(make_keys(init, dir), "making the keys");
     return fill_store(init, &settings, ret_password);
 }
 

@@ -14,6 +14,8 @@ typedef struct {
     const char *organisation;
     const char *host;  /* of the URL, for the TLS certificate; an IPv6 address without brackets */
     const char *admin; /* an e-mail address */
+    const char *device_ca_key; /* "p256"; NULL: the default */
+    const char *scep_mode;     /* "ca", "ra"; NULL: what the key can do */
     const init_values_t *values;
     const clk_t *clk;
     const rnd_t *rnd;

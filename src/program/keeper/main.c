@@ -1,7 +1,8 @@
 /*
  * coffer-keeper: the only holder of keys. Answers typed intents that come in over channels which
  * cofferd hands it; no network, no other files than its vault. With --init it makes the keys of a
- * new instance, with --verify-log it checks its own log.
+ * new instance, with --rollover it makes the next device CA or has it take over, with --verify-log
+ * it checks its own log.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -9,19 +10,18 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "base/limits.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "crypto/secret.h"
 #include "keeper/init.h"
 #include "program/keeper/config.h"
 #include "program/keeper/serve.h"
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* BUSY: another keeper serves; ORDER: the step does not come now. `coffer` explains them. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 3, EXIT_ORDER = 4 };
 
 typedef struct {
-    const char *dir, *organisation, *host, *bits;
-    bool init, verify_log, version, help;
+    const char *dir, *organisation, *host, *key, *mode;
+    bool init, rollover, activate, verify_log, version, help;
 } arguments_t;
 
 #if defined(__has_feature)
@@ -36,18 +36,25 @@ const char *__asan_default_options(void) { return "detect_leaks=0"; }
 #endif
 
 static void usage(FILE *out) {
-    (void)fputs("usage: coffer-keeper --dir DIR\n"
-                "       coffer-keeper --dir DIR --init --org NAME --host HOST\n"
-                "                     [--device-ca-bits N]\n"
-                "       coffer-keeper --dir DIR --verify-log\n"
-                "Holds the keys of the instance in DIR; started by cofferd.\n"
-                "  --init               make the vault, the CAs and the TLS certificate\n"
-                "  --org NAME           the organisation, for the certificates\n"
-                "  --host HOST          DNS name or IP address of the HTTPS server\n"
-                "  --device-ca-bits N   RSA size of the device CA: 2048 (default), 3072, 4096\n"
-                "  --verify-log         check the chain of the keeper's log\n"
-                "  --version            print the version\n",
-                out);
+    (void)fputs(
+        "usage: coffer-keeper --dir DIR\n"
+        "       coffer-keeper --dir DIR --init --org NAME --host HOST\n"
+        "                     [--device-ca-key KEY] [--scep-mode ca|ra]\n"
+        "       coffer-keeper --dir DIR --rollover [--device-ca-key KEY] [--scep-mode ca|ra]\n"
+        "       coffer-keeper --dir DIR --rollover --activate\n"
+        "       coffer-keeper --dir DIR --verify-log\n"
+        "Holds the keys of the instance in DIR; started by cofferd.\n"
+        "  --init               make the vault, the CAs and the TLS certificate\n"
+        "  --org NAME           the organisation, for the certificates\n"
+        "  --host HOST          DNS name or IP address of the HTTPS server\n"
+        "  --device-ca-key KEY  rsa2048 (default), rsa3072, rsa4096, p256, p384\n"
+        "  --scep-mode MODE     ca: the device CA speaks SCEP itself (needs an RSA key);\n"
+        "                       ra: a registration authority with keys of its own does\n"
+        "  --rollover           make the next device CA; no keeper may be serving\n"
+        "  --activate           with --rollover: the next device CA becomes current\n"
+        "  --verify-log         check the chain of the keeper's log\n"
+        "  --version            print the version\n",
+        out);
 }
 
 static bool parse(int argc, char **argv, arguments_t *arguments) {
@@ -56,7 +63,10 @@ static bool parse(int argc, char **argv, arguments_t *arguments) {
         {"init", no_argument, NULL, 'i'},
         {"org", required_argument, NULL, 'o'},
         {"host", required_argument, NULL, 'H'},
-        {"device-ca-bits", required_argument, NULL, 'b'},
+        {"device-ca-key", required_argument, NULL, 'k'},
+        {"scep-mode", required_argument, NULL, 'm'},
+        {"rollover", no_argument, NULL, 'r'},
+        {"activate", no_argument, NULL, 'a'},
         {"verify-log", no_argument, NULL, 'v'},
         {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
@@ -68,7 +78,10 @@ static bool parse(int argc, char **argv, arguments_t *arguments) {
         case 'i': arguments->init = true; break;
         case 'o': arguments->organisation = optarg; break;
         case 'H': arguments->host = optarg; break;
-        case 'b': arguments->bits = optarg; break;
+        case 'k': arguments->key = optarg; break;
+        case 'm': arguments->mode = optarg; break;
+        case 'r': arguments->rollover = true; break;
+        case 'a': arguments->activate = true; break;
         case 'v': arguments->verify_log = true; break;
         case 'V': arguments->version = true; break;
         case 'h': arguments->help = true; break;
@@ -77,26 +90,24 @@ static bool parse(int argc, char **argv, arguments_t *arguments) {
     }
     if (arguments->version || arguments->help) return true;
     bool named = arguments->organisation && arguments->host;
-    bool naming = arguments->organisation || arguments->host || arguments->bits;
+    bool naming = arguments->organisation || arguments->host;
+    bool keyed = arguments->key || arguments->mode;
+    bool makes = arguments->init || (arguments->rollover && !arguments->activate);
+    int tasks = arguments->init + arguments->rollover + arguments->verify_log;
     return optind == argc && arguments->dir && (arguments->init ? named : !naming) &&
-           !(arguments->init && arguments->verify_log);
+           (makes || !keyed) && (arguments->rollover || !arguments->activate) && tasks <= 1;
 }
 
 static err_t *do_init(const arguments_t *arguments) {
-    uint64_t bits = 0;
-    if (arguments->bits) {
-        TRY_WRAP(text_u64(bytes_str(arguments->bits), LIMIT_RSA_BITS_MAX, &bits),
-                 "--device-ca-bits");
-        if (bits != 2048 && bits != 3072 && bits != 4096)
-            return err_new(ERR_USAGE, "--device-ca-bits must be 2048, 3072 or 4096");
-    }
+    device_ca_spec_t spec;
+    TRY(device_ca_spec_parse(arguments->key, arguments->mode, &spec));
     CLEANUP(keeper_config_done) keeper_config_t config = {0};
     TRY(keeper_config_load(arguments->dir, &config));
     keeper_init_t init = {
         .dir = arguments->dir,
         .organisation = arguments->organisation,
         .host = arguments->host,
-        .device_ca = {PKEY_RSA, (unsigned)bits, false},
+        .device_ca = spec,
         .profiles = &config.profiles,
         .clk = clk_real(),
         .rnd = rnd_real(),
@@ -104,11 +115,39 @@ static err_t *do_init(const arguments_t *arguments) {
     return keeper_init(&init);
 }
 
+static err_t *do_rollover(const arguments_t *arguments) {
+    device_ca_spec_t spec;
+    TRY(device_ca_spec_parse(arguments->key, arguments->mode, &spec));
+    return keeper_rollover(arguments->dir, arguments->activate ? NULL : &spec);
+}
+
+static int status_of(const err_t *e) {
+    switch (err_code(e)) {
+    case ERR_USAGE: return EXIT_USAGE;
+    case ERR_BUSY: return EXIT_BUSY;
+    case ERR_EXISTS:
+    case ERR_NOT_FOUND:
+    case ERR_LIMIT: return EXIT_ORDER;
+    case ERR_INTERNAL:
+    case ERR_NOMEM:
+    case ERR_IO:
+    case ERR_INVALID:
+    case ERR_AUTH:
+    case ERR_DENIED:
+    case ERR_VERIFY:
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+    case ERR_FULL: break;
+    }
+    return EXIT_FAILED;
+}
+
 static err_t *run(const arguments_t *arguments, const log_t *log) {
     struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none); /* before the first key is in memory */
     TRY(crypto_init());
     if (arguments->init) return do_init(arguments);
+    if (arguments->rollover) return do_rollover(arguments);
     if (!arguments->verify_log) return keeper_serve(arguments->dir, log);
     uint64_t entries = 0;
     TRY(keeper_verify(arguments->dir, &entries));
@@ -131,7 +170,9 @@ int main(int argc, char **argv) {
     log_init(&log, "coffer-keeper", clk_real());
     err_t *e = run(&arguments, &log);
     if (!e) return EXIT_DONE;
-    int status = err_code(e) == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+    int status = arguments.rollover         ? status_of(e)
+                 : err_code(e) == ERR_USAGE ? EXIT_USAGE
+                                            : EXIT_FAILED;
     log_error(&log, LOG_ERROR, e, "stopped");
     return status;
 }

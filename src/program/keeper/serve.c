@@ -19,6 +19,7 @@
 #include "ipc/server.h"
 #include "keeper/core.h"
 #include "keeper/master.h"
+#include "keeper/rollover.h"
 #include "keeper/vault_lease.h"
 #include "program/keeper/config.h"
 
@@ -214,4 +215,12 @@ err_t *keeper_verify(const char *dir, uint64_t *ret_entries) {
     CLEANUP(state_done) keeper_state_t state = {0};
     TRY(open_vault(dir, &state));
     return vault_log_verify(state.vault, ret_entries);
+}
+
+err_t *keeper_rollover(const char *dir, const device_ca_spec_t *spec) {
+    CLEANUP(state_done) keeper_state_t state = {0};
+    char name[DEVICE_CA_NAME];
+    TRY(open_vault(dir, &state));
+    rollover_t r = {state.vault, dir, clk_real(), rnd_real()};
+    return spec ? rollover_prepare(&r, spec, name) : rollover_activate(&r, name);
 }

@@ -3,20 +3,23 @@
  */
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "program/sim/device_enrol.h"
 #include "program/sim/net.h"
 #include "program/sim/scep_client.h"
+
+enum { NAME_QUERY = 4096 }; /* bytes */
 
 typedef struct {
     enrolment_t *e;
     const scep_terms_t *terms;
     scep_caps_t caps;
-    cert_t *ca;
+    scep_peer_t peer;
     http_response_t response;
 } scep_talk_t;
 
 static void talk_done(scep_talk_t *t) {
-    cert_free(t->ca);
+    scep_peer_done(&t->peer);
     http_response_done(&t->response);
 }
 DEFINE_CLEANUP_VALUE(scep_talk_t, talk_done)
@@ -34,12 +37,19 @@ static err_t *learn_ca(scep_talk_t *t) {
     enrolment_t *e = t->e;
     TRY(ask(t, "GET", "GetCACaps", NULL, BYTES_NONE));
     TRY(scep_client_caps(buf_bytes(&t->response.body), &t->caps));
-    TRY(ask(t, "GET", "GetCACert", NULL, BYTES_NONE));
-    TRY(net_need_type(&t->response, "application/x-x509-ca-cert"));
-    TRY(scep_client_ca(buf_bytes(&t->response.body), t->terms->ca_fingerprint, &e->device->roots,
-                       clk_unix(e->clk), &t->ca));
-    sim_step(e->out, "scep.ca", "SCEP: CA is %s; chain to the trusted root ok%s%s",
-             cert_subject(t->ca),
+    CLEANUP(buf_done) buf_t get;
+    const char *operation = NULL;
+    buf_init(&get, NAME_QUERY);
+    TRY(buf_add_str(&get, "GetCACert&message="));
+    TRY(text_percent(bytes_str(t->terms->name), &get));
+    TRY(buf_cstr(&get, &operation));
+    TRY(ask(t, "GET", operation, NULL, BYTES_NONE));
+    bool ra = net_has_type(&t->response, "application/x-x509-ca-ra-cert");
+    if (!ra) TRY(net_need_type(&t->response, "application/x-x509-ca-cert"));
+    TRY(scep_client_ca(buf_bytes(&t->response.body), ra, t->terms->ca_fingerprint,
+                       &e->device->roots, clk_unix(e->clk), &t->peer));
+    sim_step(e->out, "scep.ca", "SCEP: CA is %s%s; chain to the trusted root ok%s%s",
+             cert_subject(t->peer.ca), ra ? ", with a registration authority" : "",
              t->terms->ca_fingerprint.n ? ", fingerprint of the profile ok" : "",
              t->caps.aes ? ", it speaks AES and SHA-2" : "");
     return NULL;
@@ -50,7 +60,7 @@ static err_t *exchange(scep_talk_t *t, pkey_t *key, cert_t **ret_cert) {
     enrolment_t *e = t->e;
     CLEANUP(scep_request_out_done) scep_request_out_t request = {0};
     scep_request_spec_t spec = {.terms = t->terms,
-                                .ca = t->ca,
+                                .peer = &t->peer,
                                 .key = key,
                                 .caps = &t->caps,
                                 .now = clk_unix(e->clk),

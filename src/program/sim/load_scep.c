@@ -16,7 +16,7 @@ enum { CHALLENGE_FILE = 32 * 1024 * 1024 };
 typedef struct {
     const load_arguments_t *a;
     load_devices_t devices;
-    cert_t *ca;
+    scep_peer_t peer;
     scep_caps_t caps;
     char *url; /* of PKIOperation */
     scep_request_out_t *requests;
@@ -31,7 +31,7 @@ static void scep_load_done(scep_load_t *s) {
         scep_request_out_done(&s->requests[i]);
     for (size_t i = 0; s->replies && i < s->a->devices; i++) buf_done(&s->replies[i]);
     load_devices_done(&s->devices);
-    cert_free(s->ca);
+    scep_peer_done(&s->peer);
     mem_free(s->url);
     mem_free(s->requests);
     mem_free(s->terms);
@@ -51,8 +51,9 @@ static err_t *learn_ca(scep_load_t *s, http_client_t *client) {
     TRY(net_do(client, "GetCACaps", "GET", caps, NULL, BYTES_NONE, &response));
     TRY(scep_client_caps(buf_bytes(&response.body), &s->caps));
     TRY(net_do(client, "GetCACert", "GET", cert, NULL, BYTES_NONE, &response));
-    return scep_client_ca(buf_bytes(&response.body), BYTES_NONE, &s->a->roots, clk_unix(clk_real()),
-                          &s->ca);
+    bool ra = net_has_type(&response, "application/x-x509-ca-ra-cert");
+    return scep_client_ca(buf_bytes(&response.body), ra, BYTES_NONE, &s->a->roots,
+                          clk_unix(clk_real()), &s->peer);
 }
 
 static err_t *make_request(scep_load_t *s, size_t i, bytes_t challenge) {
@@ -63,7 +64,7 @@ static err_t *make_request(scep_load_t *s, size_t i, bytes_t challenge) {
     terms->challenge = challenge;
     terms->key_usage = KEY_USAGE_DIGITAL_SIGNATURE;
     scep_request_spec_t spec = {.terms = terms,
-                                .ca = s->ca,
+                                .peer = &s->peer,
                                 .key = load_devices_key(&s->devices, i),
                                 .caps = &s->caps,
                                 .now = clk_unix(clk_real()),

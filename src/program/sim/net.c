@@ -36,6 +36,13 @@ err_t *net_do(http_client_t *client, const char *what, const char *method, const
                    response->status, (int)said.n, (const char *)said.p);
 }
 
+bool net_has_type(const http_response_t *response, const char *type) {
+    err_t *e = net_need_type(response, type);
+    bool has = !e;
+    err_free(e);
+    return has;
+}
+
 err_t *net_need_type(const http_response_t *response, const char *type) {
     bytes_t value = BYTES_NONE;
     if (!http_response_header(response, "content-type", &value))

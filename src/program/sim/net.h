@@ -13,6 +13,8 @@
  */
 err_t *net_do(http_client_t *client, const char *what, const char *method, const char *url,
               const char *const *headers, bytes_t body, http_response_t *response) WARN_UNUSED;
+/* Whether the Content-Type is this one. */
+bool net_has_type(const http_response_t *response, const char *type);
 /* ERR_VERIFY unless the answer is of this media type (parameters don't matter). */
 err_t *net_need_type(const http_response_t *response, const char *type) WARN_UNUSED;
 

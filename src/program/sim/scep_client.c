@@ -57,30 +57,88 @@ static err_t *check_fingerprint(const cert_t *ca, bytes_t fingerprint) {
     return NULL;
 }
 
-err_t *scep_client_ca(bytes_t der, bytes_t fingerprint, const cert_list_t *roots, int64_t at,
-                      cert_t **ret_ca) {
-    CLEANUP(cert_free) cert_t *ca = NULL;
+void scep_peer_done(scep_peer_t *peer) {
+    cert_free(peer->ca);
+    cert_free(peer->signer);
+    cert_free(peer->recipient);
+    *peer = (scep_peer_t){0};
+}
+
+static void share_peer(const scep_peer_t *from, scep_peer_t *to) {
+    *to =
+        (scep_peer_t){cert_share(from->ca), cert_share(from->signer), cert_share(from->recipient)};
+}
+
+static err_t *take_single(bytes_t der, scep_peer_t *peer) {
     const unsigned needed =
         KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_KEY_ENCIPHERMENT | KEY_USAGE_CERT_SIGN;
-    err_t *e = cert_parse_der(der, &ca);
-    if (e) return verify_recode(err_wrap(e, "GetCACert"));
-    TRY(check_fingerprint(ca, fingerprint));
-    if (!cert_is_ca(ca)) return err_new(ERR_VERIFY, "GetCACert's certificate is no CA");
-    if (pkey_kind(cert_key(ca)) != PKEY_RSA)
-        return err_new(ERR_VERIFY, "GetCACert's certificate has no RSA key: SCEP needs one");
-    if ((cert_key_usage(ca) & needed) != needed)
-        return err_new(ERR_VERIFY, "GetCACert's certificate may not sign, encipher and certify");
-    cert_chain_t chain = {.roots = roots, .at = at};
-    e = cert_verify_chain(ca, &chain);
-    if (e) return verify_recode(err_wrap(e, "GetCACert"));
-    *ret_ca = STEAL(ca);
+    CHECK(cert_parse_der(der, &peer->ca));
+    if (!cert_is_ca(peer->ca)) return err_new(ERR_VERIFY, "the certificate is no CA's");
+    if ((cert_key_usage(peer->ca) & needed) != needed)
+        return err_new(ERR_VERIFY, "the CA's certificate may not sign, encipher and certify");
+    peer->signer = cert_share(peer->ca);
+    peer->recipient = cert_share(peer->ca);
+    return NULL;
+}
+
+/* Each role once: a device that has to choose may choose wrongly. */
+static err_t *take_role(const cert_t *cert, cert_t **place, const char *role) {
+    if (*place) return err_new(ERR_VERIFY, "there are two certificates %s", role);
+    *place = cert_share(cert);
+    return NULL;
+}
+
+static err_t *take_ra(bytes_t der, scep_peer_t *peer) {
+    CLEANUP(cert_list_done) cert_list_t list = {0};
+    CHECK(cms_parse_certs(der, &list));
+    for (size_t i = 0; i < list.n; i++) {
+        const cert_t *cert = list.certs[i];
+        unsigned usage = cert_key_usage(cert);
+        if (cert_is_ca(cert)) continue;
+        if (usage & KEY_USAGE_DIGITAL_SIGNATURE) TRY(take_role(cert, &peer->signer, "to sign"));
+        if (usage & KEY_USAGE_KEY_ENCIPHERMENT)
+            TRY(take_role(cert, &peer->recipient, "to encipher"));
+    }
+    for (size_t i = 0; peer->signer && i < list.n; i++) /* the others are of its chain */
+        if (cert_is_ca(list.certs[i]) &&
+            bytes_eq(cert_subject_der(list.certs[i]), cert_issuer_der(peer->signer)))
+            TRY(take_role(list.certs[i], &peer->ca, "of the RA's CA"));
+    if (!peer->ca || !peer->signer || !peer->recipient)
+        return err_new(ERR_VERIFY, "no candidate RA certificates: a CA's, and its RA's to sign and "
+                                   "to encipher are needed");
+    CHECK(cert_verify_signed_by_key(peer->signer, cert_key(peer->ca)));
+    CHECK(cert_verify_signed_by_key(peer->recipient, cert_key(peer->ca)));
+    return NULL;
+}
+
+static err_t *check_peer(const scep_peer_t *peer, const cert_list_t *roots, int64_t at) {
+    cert_t *ca = peer->ca;
+    cert_list_t between = {&ca, 1};
+    cert_chain_t chain = {.intermediates = &between, .roots = roots, .at = at};
+    if (pkey_kind(cert_key(peer->recipient)) != PKEY_RSA ||
+        pkey_kind(cert_key(peer->signer)) != PKEY_RSA)
+        return err_new(ERR_VERIFY, "a certificate for SCEP has no RSA key: SCEP needs one");
+    CHECK(cert_verify_chain(peer->ca, &chain));
+    CHECK(cert_verify_chain(peer->signer, &chain));
+    CHECK(cert_verify_chain(peer->recipient, &chain));
+    return NULL;
+}
+
+err_t *scep_client_ca(bytes_t der, bool ra, bytes_t fingerprint, const cert_list_t *roots,
+                      int64_t at, scep_peer_t *ret_peer) {
+    CLEANUP(scep_peer_done) scep_peer_t peer = {0};
+    TRY_WRAP(ra ? take_ra(der, &peer) : take_single(der, &peer), "GetCACert");
+    TRY(check_fingerprint(peer.ca, fingerprint));
+    TRY_WRAP(check_peer(&peer, roots, at), "GetCACert");
+    *ret_peer = peer;
+    peer = (scep_peer_t){0};
     return NULL;
 }
 
 void scep_request_out_done(scep_request_out_t *request) {
     pkey_free(request->key);
     cert_free(request->self);
-    cert_free(request->ca);
+    scep_peer_done(&request->peer);
     buf_done(&request->message);
     *request = (scep_request_out_t){0};
 }
@@ -111,7 +169,7 @@ static err_t *make_envelope(const scep_request_spec_t *spec, buf_t *out) {
     TRY(csr_build(&wish, spec->key, &csr));
     cms_encrypt_options_t options = {.cipher = spec->caps->aes ? CMS_AES256_CBC : CMS_DES3_CBC,
                                      .indefinite = true};
-    return cms_encrypt_to(buf_bytes(&csr), spec->ca, &options, out);
+    return cms_encrypt_to(buf_bytes(&csr), spec->peer->recipient, &options, out);
 }
 
 /* Section 3.2.1.1: unique to the key, so a repeated request is the same transaction. */
@@ -132,7 +190,7 @@ err_t *scep_client_request(const scep_request_spec_t *spec, scep_request_out_t *
     CLEANUP(buf_done) buf_t envelope;
     buf_init(&envelope, LIMIT_HTTP_BODY_SCEP);
     buf_init(&r.message, LIMIT_HTTP_BODY_SCEP);
-    r.ca = cert_share(spec->ca);
+    share_peer(spec->peer, &r.peer);
     r.key_usage = spec->terms->key_usage;
     TRY(rnd_fill(spec->rnd, r.nonce, sizeof r.nonce));
     TRY(make_self(spec, &r.self));
@@ -228,7 +286,7 @@ static err_t *check_names(const cert_t *cert, const scep_terms_t *terms) {
 
 static err_t *check_certificate(const scep_request_out_t *r, const scep_terms_t *terms,
                                 const cert_t *cert, const cert_list_t *roots, int64_t now) {
-    cert_t *ca = r->ca;
+    cert_t *ca = r->peer.ca;
     cert_list_t intermediates = {&ca, 1};
     if (!pkey_same_public(cert_key(cert), r->key))
         return err_new(ERR_VERIFY, "the certificate is for another key");
@@ -255,8 +313,8 @@ err_t *scep_client_reply(const scep_request_out_t *request, const scep_terms_t *
     cms_verify_options_t options = {.allow_no_content = true};
     err_t *e = cms_verify(reply, NULL, &options, &message);
     if (e) return verify_recode(err_wrap(e, "SCEP reply"));
-    if (!cert_same(cms_signed_cert(message), request->ca))
-        return err_new(ERR_VERIFY, "SCEP reply: signed by %s, not by the CA",
+    if (!cert_same(cms_signed_cert(message), request->peer.signer))
+        return err_new(ERR_VERIFY, "SCEP reply: signed by %s, not by the CA or its RA",
                        cert_subject(cms_signed_cert(message)));
     TRY_WRAP(check_attributes(request, message), "SCEP reply");
     TRY_WRAP(open_envelope(request, message, &cert), "SCEP reply");

@@ -20,18 +20,29 @@ typedef struct {
 /* GetCACaps' answer (section 3.5.2); unknown words are skipped. ERR_VERIFY without any SHA-2. */
 err_t *scep_client_caps(bytes_t text, scep_caps_t *ret_caps) WARN_UNUSED;
 
+/* Who is on the other side. In CA mode all three are the same certificate. */
+typedef struct {
+    cert_t *ca;
+    cert_t *signer;    /* of replies */
+    cert_t *recipient; /* of envelopes */
+} scep_peer_t;
+
+void scep_peer_done(scep_peer_t *peer);
+
 /*
- * The certificate of GetCACert: one DER certificate of a CA in CA mode (it signs replies and
- * opens envelopes), with the payload's fingerprint if that gives one, and a chain to `roots`.
+ * GetCACert's answer (section 4.2.1): one DER certificate of a CA in CA mode (it signs replies and
+ * opens envelopes), or with `ra` certificates only: a CA, and of it one registration authority's
+ * certificate to sign and one to encipher, which may be the same. With the payload's fingerprint of
+ * the CA if that gives one, and a chain to `roots`.
  */
-err_t *scep_client_ca(bytes_t der, bytes_t fingerprint, const cert_list_t *roots, int64_t at,
-                      cert_t **ret_ca) WARN_UNUSED;
+err_t *scep_client_ca(bytes_t der, bool ra, bytes_t fingerprint, const cert_list_t *roots,
+                      int64_t at, scep_peer_t *ret_peer) WARN_UNUSED;
 
 /* One request on its way; owns all of it. */
 typedef struct {
     pkey_t *key;
     cert_t *self; /* self-signed, what the envelope of the reply is for */
-    cert_t *ca;
+    scep_peer_t peer;
     uint8_t nonce[SCEP_NONCE];                     /* senderNonce */
     char transaction_id[SCEP_TRANSACTION_HEX + 1]; /* hex, SHA-256 of the key */
     unsigned key_usage;
@@ -42,7 +53,7 @@ void scep_request_out_done(scep_request_out_t *request);
 
 typedef struct {
     const scep_terms_t *terms; /* subject, names, key usage, challenge */
-    const cert_t *ca;
+    const scep_peer_t *peer;
     pkey_t *key; /* shared, not taken over */
     const scep_caps_t *caps;
     int64_t now;
@@ -55,14 +66,15 @@ err_t *scep_client_request(const scep_request_spec_t *spec,
                            scep_request_out_t *ret_request) WARN_UNUSED;
 
 /*
- * CertRep (section 3.3.2): signed by the CA, messageType 3, our transactionID and nonce, opened
- * with our key, exactly one certificate: for our key, with the subject and names asked for, under
- * `ca`, chaining to `roots`, good for TLS client authentication now.
+ * CertRep (section 3.3.2): signed by the CA or its RA, messageType 3, our transactionID and nonce,
+ * opened with our key, exactly one certificate: for our key, with the subject and names asked for,
+ * under `ca`, chaining to `roots`, good for TLS client authentication now.
  */
 err_t *scep_client_reply(const scep_request_out_t *request, const scep_terms_t *terms,
                          bytes_t reply, const cert_list_t *roots, int64_t now,
                          cert_t **ret_cert) WARN_UNUSED;
 
+DEFINE_CLEANUP_VALUE(scep_peer_t, scep_peer_done)
 DEFINE_CLEANUP_VALUE(scep_request_out_t, scep_request_out_done)
 
 #endif

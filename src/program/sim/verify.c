@@ -235,6 +235,8 @@ err_t *verify_scep_payload(const plist_t *payload, scep_terms_t *ret_terms) {
     TRY_WRAP(read_subject(content, &terms), "SCEP payload");
     TRY_WRAP(read_sans(content, &terms), "SCEP payload");
     TRY_WRAP(read_key_terms(content, &terms), "SCEP payload");
+    terms.name = "";
+    TRY(get_text(content, "Name", false, &terms.name));
     CHECK(plist_get_string(content, "Challenge", LIMIT_SCEP_CHALLENGE, false, &terms.challenge));
     CHECK(plist_get_data(content, "CAFingerprint", UUID_MAX, false, &terms.ca_fingerprint));
     *ret_terms = terms;

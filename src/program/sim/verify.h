@@ -61,6 +61,7 @@ typedef struct {
     unsigned bits;
     unsigned key_usage;     /* KEY_USAGE_* */
     bytes_t ca_fingerprint; /* SHA-1 or SHA-256, or none */
+    const char *name;       /* of the CA, GetCACert's message; "" if none */
 } scep_terms_t;             /* borrowed from the document */
 
 /* Keysize of at least 2048 is demanded: the protocol's default of 1024 must not be relied on. */

@@ -58,6 +58,7 @@ err_t *api_profiles_remove(void *ctx, http_request_t *request, http_reply_t *rep
 err_t *api_profiles_assign(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_profiles_unassign(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_ca(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_scep_challenge(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_scep_pending_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_scep_approve(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -122,6 +123,7 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
                       api_profiles_assign, WEB_NEED_ADMIN),                                        \
         WEB_API_ROUTE("DELETE", "/profiles/:identifier/assignments/:device", 0,                    \
                       api_profiles_unassign, WEB_NEED_ADMIN),                                      \
+        WEB_API_ROUTE("GET", "/ca", 0, api_ca, WEB_NEED_READ),                                     \
         WEB_API_ROUTE("POST", "/scep/challenges", LIMIT_HTTP_BODY_FORM, api_scep_challenge,        \
                       WEB_NEED_ADMIN),                                                             \
         WEB_API_ROUTE("GET", "/scep/pending", 0, api_scep_pending_list, WEB_NEED_READ),            \

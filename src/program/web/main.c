@@ -45,7 +45,8 @@ typedef struct {
     char *store_path;
     char *topic;    /* of pushes */
     char *scep_url; /* what devices are told */
-    buf_t cert_pem, key_pem, device_ca_pem;
+    buf_t cert_pem, key_pem;
+    buf_t device_ca_pem; /* all generations: who may show a client certificate */
 } program_t;
 
 static void on_wire(void *ctx, role_t peer, int fd) {
@@ -74,13 +75,10 @@ static err_t *read_credentials(program_t *p) {
     const char *dir = p->web.settings.dir;
     CLEANUP(mem_free) char *cert = NULL;
     CLEANUP(mem_free) char *key = NULL;
-    CLEANUP(mem_free) char *ca = NULL;
     TRY(file_path(dir, "tls/cert.pem", &cert));
     TRY(file_path(dir, "tls/key.pem", &key));
-    TRY(file_path(dir, "public/device-ca.pem", &ca));
     TRY(file_read(cert, &p->cert_pem));
-    TRY(file_read(key, &p->key_pem));
-    return file_read(ca, &p->device_ca_pem);
+    return file_read(key, &p->key_pem);
 }
 
 /* Which CAs may have signed a device's factory certificate: configuration, never built in. */
@@ -184,6 +182,7 @@ static err_t *start_services(program_t *p) {
     p->scep_url = s->scep_url[0] ? mem_strdup(s->scep_url) : mem_printf("%s/scep", s->url);
     if (!p->scep_url) return err_nomem();
     TRY(start_revoker(p));
+    pki_use_revoker(web->pki, web->revoker);
     devices_options_t devices = {.db = web->db,
                                  .keeper = web->keeper,
                                  .pki = web->pki,
@@ -212,6 +211,8 @@ static err_t *start_services(program_t *p) {
 
 static err_t *start_http(program_t *p) {
     web_t *web = &p->web;
+    const keeper_cas_t *cas = pki_device_cas(web->pki);
+    for (size_t i = 0; i < cas->n; i++) TRY(cert_pem(cas->list[i].cert, &p->device_ca_pem));
     const settings_t *s = &web->settings;
     http_listener_t listeners[3];
     size_t n = 0;

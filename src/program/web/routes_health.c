@@ -67,9 +67,13 @@ err_t *route_ca_root(void *ctx, http_request_t *request, http_reply_t *reply) {
     return http_reply_bytes(reply, 200, "application/x-x509-ca-cert", cert_der(pki_root(web->pki)));
 }
 
+/* "device-ca.der", "device-ca-2.der": what certificates of that generation point to. */
 err_t *route_ca_device(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
-    (void)request;
-    return http_reply_bytes(reply, 200, "application/x-x509-ca-cert",
-                            cert_der(pki_device_ca(web->pki)));
+    bytes_t file = http_request_param(request, "file"), ending = BYTES_LIT(".der");
+    const keeper_ca_t *ca = NULL;
+    if (file.n > ending.n && bytes_eq(bytes_from(file, file.n - ending.n), ending))
+        ca = pki_device_ca_by_name(web->pki, bytes_slice(file, 0, file.n - ending.n));
+    if (!ca) return err_new(ERR_NOT_FOUND, "there is no such CA");
+    return http_reply_bytes(reply, 200, "application/x-x509-ca-cert", cert_der(ca->cert));
 }

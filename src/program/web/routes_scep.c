@@ -35,10 +35,10 @@ err_t *route_scep_get(void *ctx, http_request_t *request, http_reply_t *reply) {
     buf_init(&message, LIMIT_HTTP_BODY_SCEP);
     TRY(operation_of(request, &operation));
     TRY(http_query_get_raw(request->raw_query, "message", &raw, &found));
-    /* GetCACaps and GetCACert carry an optional CA name there: it is not base64 */
-    if (bytes_eq_str(buf_bytes(&operation), "PKIOperation"))
-        TRY(scep_decode_get_message(raw, &message));
-    return answer(ctx, request, buf_bytes(&operation), buf_bytes(&message), reply);
+    /* The others carry an optional name of the CA there: it is not base64. */
+    bool coded = bytes_eq_str(buf_bytes(&operation), "PKIOperation");
+    if (coded) TRY(scep_decode_get_message(raw, &message));
+    return answer(ctx, request, buf_bytes(&operation), coded ? buf_bytes(&message) : raw, reply);
 }
 
 err_t *route_scep_post(void *ctx, http_request_t *request, http_reply_t *reply) {

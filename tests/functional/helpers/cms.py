@@ -16,13 +16,16 @@ CONTENT_TYPE = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 RSA = "1.2.840.113549.1.1.1"
 DIGESTS = {
+    "1.2.840.113549.2.5": hashes.MD5,
     "1.3.14.3.2.26": hashes.SHA1,
+    "2.16.840.1.101.3.4.2.4": hashes.SHA224,
     "2.16.840.1.101.3.4.2.1": hashes.SHA256,
     "2.16.840.1.101.3.4.2.2": hashes.SHA384,
     "2.16.840.1.101.3.4.2.3": hashes.SHA512,
 }
 DIGEST_OIDS = {"sha1": "1.3.14.3.2.26", "sha256": "2.16.840.1.101.3.4.2.1",
-               "sha384": "2.16.840.1.101.3.4.2.2", "sha512": "2.16.840.1.101.3.4.2.3"}
+               "sha384": "2.16.840.1.101.3.4.2.2", "sha512": "2.16.840.1.101.3.4.2.3",
+               "md5": "1.2.840.113549.2.5", "sha224": "2.16.840.1.101.3.4.2.4"}
 CIPHERS = {
     "aes128": ("2.16.840.1.101.3.4.1.2", algorithms.AES, 16, 16),
     "aes256": ("2.16.840.1.101.3.4.1.42", algorithms.AES, 32, 16),
@@ -153,6 +156,13 @@ def certificates_of(data):
     signed = _content_info(data, SIGNED_DATA)
     return [x509.load_der_x509_certificate(node.raw) for part in signed.children
             if part.tag == 0xA0 for node in part.children]
+
+
+def crls_of(data):
+    """The revocation lists of a SignedData."""
+    signed = _content_info(data, SIGNED_DATA)
+    return [x509.load_der_x509_crl(node.raw) for part in signed.children
+            if part.tag == 0xA1 for node in part.children]
 
 
 def verify(data):

@@ -138,10 +138,12 @@ class Device:
         """Does what a com.apple.security.scep payload says."""
         content = payload["PayloadContent"]
         assert content["Keysize"] >= 2048 and content["Key Type"] == "RSA"
+        peer = scep.get_ca(self.instance, content["Name"])
+        self.device_ca = peer[0]
         fingerprint = self.device_ca.fingerprint(hashes.SHA1())
         assert content["CAFingerprint"] in (fingerprint, self.device_ca.fingerprint(hashes.SHA256()))
         subject = scep.name(*[tuple(pair) for group in content["Subject"] for pair in group])
-        client = scep.Client(key, subject, self.device_ca)
+        client = scep.Client(key, subject, self.device_ca).meets(peer, self.instance.device_cas())
         mailbox = content.get("SubjectAltName", {}).get("rfc822Name")
         sans = [x509.RFC822Name(mailbox)] if mailbox else None
         url = urllib.parse.urlsplit(content["URL"])

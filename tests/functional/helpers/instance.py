@@ -14,6 +14,9 @@ import subprocess
 import threading
 import time
 
+from cryptography import x509
+
+END = b"-----END CERTIFICATE-----\n"
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ.get("COFFER_BIN", ROOT / "build" / "bin"))
 SANITIZER = os.environ.get("COFFER_SANITIZER", "")
@@ -150,10 +153,10 @@ class Instance:
 
     # ---- life ----
 
-    def init(self, settings=None):
+    def init(self, settings=None, *flags):
         done = subprocess.run(
             [program("coffer"), "init", "--dir", self.directory, "--org", ORGANISATION, "--url",
-             self.url, "--admin", ADMIN, "--json"], capture_output=True, text=True,
+             self.url, "--admin", ADMIN, "--json", *flags], capture_output=True, text=True,
             timeout=PATIENCE)
         (self.files / "init.err").write_text(done.stderr)
         assert done.returncode == 0, done.stderr
@@ -243,6 +246,11 @@ class Instance:
     @property
     def device_ca(self):
         return self.directory / "public" / "device-ca.pem"
+
+    def device_cas(self):
+        """All generations, the current one first."""
+        pem = self.device_ca.read_bytes()
+        return [x509.load_pem_x509_certificate(part + END) for part in pem.split(END)[:-1]]
 
     def tls(self, certificate=None):
         context = ssl.create_default_context(cafile=str(self.root))

@@ -89,6 +89,9 @@ class Client:
 
     def __init__(self, key, subject, ca):
         self.key, self.subject, self.ca = key, subject, ca
+        # of a registration authority, or of several generations
+        self.signer = self.recipient = ca
+        self.issuers = [ca]
         self.certificate = self_signed(key, subject)
         self.signing_key = key  # of `certificate`: another one than `key` in a renewal
         self.nonce = os.urandom(16)
@@ -100,7 +103,7 @@ class Client:
                 digest="sha256", indefinite=False, envelope_key=None, csr_der=None, tamper=False,
                 nonce=None, transaction=None, attributes=None):
         body = csr_der or csr(self.key, self.subject, challenge, sans)
-        sealed = cms.envelope(body, self.ca, cipher=cipher, indefinite=indefinite,
+        sealed = cms.envelope(body, self.recipient, cipher=cipher, indefinite=indefinite,
                               key=envelope_key)
         if attributes is None:
             attributes = [
@@ -128,14 +131,48 @@ class Client:
         """The client that renews this certificate: its messages are signed by certificate and
         old key, its request and what it reads is for the new key."""
         one = Client(key or self.key, self.subject, self.ca)
+        one.meets((self.ca, self.signer, self.recipient), self.issuers)
         one.certificate, one.signing_key = certificate, self.key
         return one
 
+    def meets(self, peer, issuers=None):
+        """Talks to this peer: (CA, signer, recipient) of get_ca."""
+        self.ca, self.signer, self.recipient = peer
+        self.issuers = list(issuers or [self.ca])
+        return self
+
     def read(self, body):
         """Checks a CertRep as a strict client does."""
+        reply, inner = self._open(body)
+        if not inner:
+            return reply
+        certificates = cms.certificates_of(inner)
+        if len(certificates) != 1:
+            raise cms.CmsError("more than the leaf was returned")
+        leaf = certificates[0]
+        issuers = [ca for ca in self.issuers if ca.subject == leaf.issuer]
+        if len(issuers) != 1:
+            raise cms.CmsError(f"issued by {leaf.issuer}")
+        cms.check_issued(leaf, issuers[0])
+        if leaf.public_key().public_numbers() != self.key.public_key().public_numbers():
+            raise cms.CmsError("the certificate is for another key")
+        reply.certificate, reply.certificates = leaf, certificates
+        return reply
+
+    def read_crl(self, body):
+        """GetCRL's answer: the reply, and the list."""
+        reply, inner = self._open(body)
+        if not inner:
+            return reply, None
+        assert cms.certificates_of(inner) == []
+        lists = cms.crls_of(inner)
+        assert len(lists) == 1
+        return reply, lists[0]
+
+    def _open(self, body):
         signed = cms.verify(body)
-        if cms.certificate_der(signed.signer) != cms.certificate_der(self.ca):
-            raise cms.CmsError("the CertRep is not signed by the CA")
+        if cms.certificate_der(signed.signer) != cms.certificate_der(self.signer):
+            raise cms.CmsError("the CertRep is not signed by the CA or its RA")
         text = {oid: node for oid, node in signed.attributes.items()}
 
         def value(oid):
@@ -153,16 +190,40 @@ class Client:
         if status != SUCCESS:
             if signed.content:
                 raise cms.CmsError("a FAILURE carries no envelope")
-            return Reply(status, value(OID_FAIL_INFO), value(OID_FAIL_INFO_TEXT), None, [], None)
+            return (Reply(status, value(OID_FAIL_INFO), value(OID_FAIL_INFO_TEXT), None, [], None),
+                    None)
         inner, cipher = cms.decrypt(signed.content, self.signing_key)
-        certificates = cms.certificates_of(inner)
-        if len(certificates) != 1:
-            raise cms.CmsError("more than the leaf was returned")
-        leaf = certificates[0]
-        cms.check_issued(leaf, self.ca)
-        if leaf.public_key().public_numbers() != self.key.public_key().public_numbers():
-            raise cms.CmsError("the certificate is for another key")
-        return Reply(status, None, None, leaf, certificates, cipher)
+        return Reply(status, None, None, None, [], cipher), inner
+
+
+def get_ca(instance, name=None, listener="https"):
+    """GetCACert as a strict client takes it: (CA, signer of replies, recipient of envelopes)."""
+    response = instance.http("GET", "/scep?operation=GetCACert" + (f"&message={name}" if name else
+                                                                    ""), listener=listener)
+    assert response.status == 200, response
+    kind = response.headers["Content-Type"]
+    if kind == "application/x-x509-ca-cert":
+        return (x509.load_der_x509_certificate(response.body),) * 3
+    assert kind == "application/x-x509-ca-ra-cert", kind
+    return peer_of(cms.certificates_of(response.body))
+
+
+def peer_of(certificates):
+    """The roles of certificates: (CA, signer, recipient)."""
+    def usage(one):
+        return one.extensions.get_extension_for_class(x509.KeyUsage).value
+
+    authorities = [c for c in certificates if usage(c).key_cert_sign and c.issuer != c.subject]
+    assert len(authorities) == 1
+    others = [c for c in certificates if not usage(c).key_cert_sign]
+    if not others:
+        return (authorities[0],) * 3
+    signers = [c for c in others if usage(c).digital_signature]
+    recipients = [c for c in others if usage(c).key_encipherment]
+    assert len(signers) == 1 and len(recipients) == 1
+    for one in others:
+        cms.check_issued(one, authorities[0])
+    return authorities[0], signers[0], recipients[0]
 
 
 def get_query(message, escape_all=False):

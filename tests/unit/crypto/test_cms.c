@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "crypto/cms.h"
+#include "crypto/crl.h"
 #include "factory.h"
 
 #define OID_MESSAGE_TYPE   "2.16.840.1.113733.1.9.2"
@@ -438,6 +439,52 @@ static void test_cms__head_refuses_absurd_input(void **state) {
     err_free(e);
 }
 
+/* To choose between keys before one is used: only the certificate that is named, by its bytes. */
+static void test_cms__head_names_the_recipient(void **state) {
+    fixture_t *f = *state;
+    CLEANUP(buf_done) buf_t one, both, stream, certs;
+    CLEANUP(cert_free) cert_t *other = fixture_leaf(f, "other", 0x55, f->rsa_key);
+    buf_init(&one, 65536);
+    buf_init(&both, 65536);
+    buf_init(&stream, 65536);
+    buf_init(&certs, 65536);
+    cert_t *list[] = {f->rsa, other};
+    cert_list_t recipients = {list, 2};
+    const cms_encrypt_options_t indefinite = {.indefinite = true};
+    assert_ok(cms_encrypt_to(hello, f->rsa, NULL, &one));
+    assert_true(cms_head_names(buf_bytes(&one), f->rsa));
+    assert_false(cms_head_names(buf_bytes(&one), other));
+    assert_false(cms_head_names(buf_bytes(&one), f->ca));
+    assert_ok(cms_encrypt(hello, &recipients, NULL, &both));
+    assert_true(cms_head_names(buf_bytes(&both), f->rsa));
+    assert_true(cms_head_names(buf_bytes(&both), other));
+    assert_ok(cms_encrypt_to(hello, other, &indefinite, &stream));
+    assert_true(cms_head_names(buf_bytes(&stream), other));
+    assert_false(cms_head_names(buf_bytes(&stream), f->rsa));
+    recipients.n = 1;
+    assert_ok(cms_certs_only(&recipients, &certs));
+    assert_false(cms_head_names(buf_bytes(&certs), f->rsa));
+    assert_false(cms_head_names(BYTES_NONE, f->rsa));
+    for (size_t n = 0; n < one.n; n++) assert_false(cms_head_names(bytes_make(one.p, n), f->rsa));
+}
+
+static void test_cms__one_revocation_list(void **state) {
+    fixture_t *f = *state;
+    CLEANUP(buf_done) buf_t crl, out;
+    CLEANUP(cert_list_done) cert_list_t none = {0};
+    cms_type_t type;
+    buf_init(&crl, 65536);
+    buf_init(&out, 65536);
+    const crl_spec_t spec = {
+        .number = 1, .this_update = FIXTURE_NOW, .next_update = FIXTURE_NOW + 60};
+    assert_ok(crl_build(&spec, f->ca, f->ca_key, &crl));
+    assert_ok(cms_crl_only(buf_bytes(&crl), &out));
+    assert_ok(cms_head_check(buf_bytes(&out), &type));
+    assert_int_equal(type, CMS_SIGNED_DATA);
+    assert_ok(cms_parse_certs(buf_bytes(&out), &none)); /* OpenSSL reads it, too */
+    assert_int_equal(none.n, 0);
+}
+
 static void test_cms__survives_every_failed_allocation(void **state) {
     fixture_t *f = *state;
     CLEANUP(buf_done) buf_t out;
@@ -486,6 +533,8 @@ int main(void) {
         cmocka_unit_test(test_cms__large_indefinite_content),
         cmocka_unit_test(test_cms__certs_only),
         cmocka_unit_test(test_cms__head_refuses_absurd_input),
+        cmocka_unit_test(test_cms__head_names_the_recipient),
+        cmocka_unit_test(test_cms__one_revocation_list),
         cmocka_unit_test(test_cms__survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

@@ -203,7 +203,7 @@ static void test_rollover__the_next_is_signed_by_the_current(void **state) {
     assert_ok(cms_verify(buf_bytes(&next), NULL, NULL, &s));
     assert_true(cert_same(cms_signed_cert(s), f->keys->device_ca->cert));
     assert_ok(cms_parse_certs(cms_signed_content(s), &certs));
-    assert_int_equal(certs.n, 3); /* two of the RA, and the CA */
+    assert_int_equal(certs.n, 4); /* two of the RA, the CA, the root */
     f->role = ROLE_COURIER;
     assert_err(ERR_DENIED, keeper_next_ca(f->keeper, &next));
     f->role = ROLE_WEB;
@@ -303,6 +303,48 @@ static void test_rollover__what_was_changed_is_noticed(void **state) {
     assert_err(ERR_VERIFY, keyring_load(vault, &keys));
 }
 
+static err_t *scep_crl(keeper_fixture_t *f, uint8_t generation, bytes_t crl) {
+    CLEANUP(buf_done) buf_t certrep, plain;
+    CLEANUP(cms_signed_free) cms_signed_t *s = NULL;
+    buf_init(&certrep, LIMIT_FRAME_BYTES);
+    buf_init(&plain, LIMIT_CMS_BYTES);
+    keeper_scep_reply_t reply = reply_for(f, 0);
+    TRY(keeper_scep_crl(f->keeper, generation, crl, &reply, &certrep));
+    assert_ok(cms_verify(buf_bytes(&certrep), NULL, NULL, &s));
+    assert_ok(
+        cms_decrypt(cms_signed_content(s), f->device_self, f->device_key, NULL, &plain, NULL));
+    CLEANUP(buf_done) buf_t expected;
+    buf_init(&expected, LIMIT_CMS_BYTES);
+    assert_ok(cms_crl_only(crl, &expected));
+    assert_true(bytes_eq(buf_bytes(&plain), buf_bytes(&expected)));
+    return NULL;
+}
+
+/* RFC 8894 section 4.5; what is signed is nothing but a good list of the CA that is named. */
+static void test_scep_crl__only_lists_of_ours(void **state) {
+    keeper_fixture_t *f = *state;
+    CLEANUP(buf_done) buf_t good, late, foreign;
+    buf_init(&good, 65536);
+    buf_init(&late, 65536);
+    buf_init(&foreign, 65536);
+    const device_ca_t *ca = &f->keys->device_cas[0];
+    int64_t now = clk_unix(&f->clk.clk);
+    crl_spec_t spec = {.number = 1, .this_update = now - 60, .next_update = now + 60};
+    assert_ok(crl_build(&spec, ca->cert, ca->key, &good));
+    assert_ok(crl_build(&spec, f->keys->root, f->keys->root_key, &foreign));
+    spec.next_update = now - 1;
+    assert_ok(crl_build(&spec, ca->cert, ca->key, &late));
+    assert_ok(scep_crl(f, 1, buf_bytes(&good)));
+    assert_err(ERR_VERIFY, scep_crl(f, 1, buf_bytes(&foreign)));
+    assert_err(ERR_VERIFY, scep_crl(f, 1, buf_bytes(&late)));
+    assert_err(ERR_INVALID, scep_crl(f, 1, BYTES_LIT("some bytes to sign")));
+    assert_err(ERR_INVALID, scep_crl(f, 0, buf_bytes(&good)));
+    assert_err(ERR_INVALID, scep_crl(f, LIMIT_DEVICE_CAS + 1, buf_bytes(&good)));
+    assert_err(ERR_VERIFY, scep_crl(f, 2, buf_bytes(&good)));
+    good.p[good.n - 1] ^= 1;
+    assert_err(ERR_VERIFY, scep_crl(f, 1, buf_bytes(&good)));
+}
+
 static void test_device_ca_spec__what_goes_together(void **state) {
     (void)state;
     device_ca_spec_t spec;
@@ -322,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_rollover__next_then_current),
         cmocka_unit_test(test_rollover__the_next_is_signed_by_the_current),
         cmocka_unit_test(test_rollover__ra_mode_has_keys_of_its_own),
+        cmocka_unit_test(test_scep_crl__only_lists_of_ours),
         cmocka_unit_test(test_rollover__steps_come_in_order),
         cmocka_unit_test(test_rollover__a_former_ends),
         cmocka_unit_test(test_device_ca_spec__what_goes_together),

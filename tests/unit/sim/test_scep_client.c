@@ -50,8 +50,9 @@ static void make_request(const pki_fixture_t *f, const scep_terms_t *terms,
                          scep_request_out_t *request) {
     CLEANUP(pkey_free) pkey_t *key = NULL;
     assert_ok(pkey_generate(PKEY_RSA, 2048, &key));
+    const scep_peer_t peer = {f->device_ca.cert, f->device_ca.cert, f->device_ca.cert};
     scep_request_spec_t spec = {.terms = terms,
-                                .ca = f->device_ca.cert,
+                                .peer = &peer,
                                 .key = key,
                                 .caps = &caps,
                                 .now = FIXTURE_NOW,
@@ -190,8 +191,9 @@ static void test_scep_client__transaction_follows_the_key_unless_told(void **sta
     CLEANUP(scep_request_out_done) scep_request_out_t a = {0}, b = {0}, c = {0};
     scep_terms_t terms = terms_of();
     make_request(f, &terms, &a);
+    const scep_peer_t peer = {f->device_ca.cert, f->device_ca.cert, f->device_ca.cert};
     scep_request_spec_t spec = {.terms = &terms,
-                                .ca = f->device_ca.cert,
+                                .peer = &peer,
                                 .key = a.key,
                                 .caps = &caps,
                                 .now = FIXTURE_NOW,
@@ -205,9 +207,9 @@ static void test_scep_client__transaction_follows_the_key_unless_told(void **sta
 }
 
 static err_code_t learn(const pki_fixture_t *f, const cert_t *ca, bytes_t fingerprint) {
-    CLEANUP(cert_free) cert_t *learned = NULL;
+    CLEANUP(scep_peer_done) scep_peer_t learned = {0};
     CLEANUP(err_free)
-    err_t *e = scep_client_ca(cert_der(ca), fingerprint, &f->roots, FIXTURE_NOW, &learned);
+    err_t *e = scep_client_ca(cert_der(ca), false, fingerprint, &f->roots, FIXTURE_NOW, &learned);
     return e ? err_code(e) : ERR_EXISTS;
 }
 
@@ -225,6 +227,64 @@ static void test_scep_client__learns_the_right_ca_only(void **state) {
     assert_int_equal(learn(f, f->foreign_ca.cert, BYTES_NONE), ERR_VERIFY);
     assert_int_equal(learn(f, f->signer.cert, BYTES_NONE), ERR_VERIFY); /* no CA */
     assert_int_equal(learn(f, f->root.cert, BYTES_NONE), ERR_VERIFY);   /* no RSA */
+}
+
+static err_code_t learn_ra(const pki_fixture_t *f, cert_t *const *certs, size_t n) {
+    CLEANUP(scep_peer_done) scep_peer_t learned = {0};
+    CLEANUP(buf_done) buf_t message;
+    cert_t *copy[8];
+    cert_list_t list = {copy, n};
+    memcpy(copy, certs, n * sizeof *copy);
+    buf_init(&message, 1 << 16);
+    assert_ok(cms_certs_only(&list, &message));
+    CLEANUP(err_free)
+    err_t *e =
+        scep_client_ca(buf_bytes(&message), true, BYTES_NONE, &f->roots, FIXTURE_NOW, &learned);
+    if (!e) assert_true(cert_same(learned.ca, f->device_ca.cert));
+    return e ? err_code(e) : ERR_EXISTS;
+}
+
+static void test_scep_client__learns_a_registration_authority(void **state) {
+    const pki_fixture_t *f = *state;
+    const unsigned sign = KEY_USAGE_DIGITAL_SIGNATURE, seal = KEY_USAGE_KEY_ENCIPHERMENT;
+    credential_t signer = {0}, recipient = {0}, foreign = {0}, curve = {0}, one = {0};
+    fixture_make("RA Sign", false, sign, NULL, PKEY_RSA, &f->device_ca, &signer);
+    fixture_make("RA Encrypt", false, seal, NULL, PKEY_RSA, &f->device_ca, &recipient);
+    fixture_make("RA Encrypt", false, seal, NULL, PKEY_RSA, &f->foreign_ca, &foreign);
+    fixture_make("RA Encrypt", false, seal, NULL, PKEY_P256, &f->device_ca, &curve);
+    fixture_make("RA", false, sign | seal, NULL, PKEY_RSA, &f->device_ca, &one);
+    cert_t *ca = f->device_ca.cert;
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, recipient.cert, ca}, 3), ERR_EXISTS);
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, recipient.cert, ca, f->root.cert}, 4),
+                     ERR_EXISTS);
+    assert_int_equal(learn_ra(f, (cert_t *[]){one.cert, ca}, 2), ERR_EXISTS);
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, ca}, 2), ERR_VERIFY);
+    assert_int_equal(learn_ra(f, (cert_t *[]){recipient.cert, ca}, 2), ERR_VERIFY);
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, recipient.cert}, 2), ERR_VERIFY);
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, foreign.cert, ca}, 3), ERR_VERIFY);
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, curve.cert, ca}, 3), ERR_VERIFY);
+    assert_int_equal(learn_ra(f, (cert_t *[]){signer.cert, one.cert, ca}, 3), ERR_VERIFY);
+    credential_done(&signer);
+    credential_done(&recipient);
+    credential_done(&foreign);
+    credential_done(&curve);
+    credential_done(&one);
+}
+
+/* A reply that the RA's encryption certificate signed is nobody's reply. */
+static void test_scep_client__the_ra_encryption_certificate_signs_nothing(void **state) {
+    const pki_fixture_t *f = *state;
+    CLEANUP(scep_request_out_done) scep_request_out_t request = {0};
+    scep_terms_t terms = terms_of();
+    credential_t signer = {0};
+    fixture_make("RA Sign", false, KEY_USAGE_DIGITAL_SIGNATURE, NULL, PKEY_RSA, &f->device_ca,
+                 &signer);
+    make_request(f, &terms, &request);
+    assert_int_equal(judge(f, HONEST, &terms, &request), ERR_EXISTS);
+    cert_free(request.peer.signer); /* then the CA's own key is the recipient's alone */
+    request.peer.signer = cert_share(signer.cert);
+    assert_int_equal(judge(f, HONEST, &terms, &request), ERR_VERIFY);
+    credential_done(&signer);
 }
 
 static void test_scep_client__reads_capabilities(void **state) {
@@ -246,6 +306,8 @@ int main(void) {
         cmocka_unit_test(test_scep_client__request_is_what_the_payload_asks),
         cmocka_unit_test(test_scep_client__transaction_follows_the_key_unless_told),
         cmocka_unit_test(test_scep_client__learns_the_right_ca_only),
+        cmocka_unit_test(test_scep_client__learns_a_registration_authority),
+        cmocka_unit_test(test_scep_client__the_ra_encryption_certificate_signs_nothing),
         cmocka_unit_test(test_scep_client__reads_capabilities),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
