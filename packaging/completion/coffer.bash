@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,9 +17,10 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory device profile cert ca scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
+        " key") words="new import" ;;
         " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
         " cert") words="list show revoke lists lint report pending approve deny" ;;
@@ -39,6 +40,8 @@ _coffer() {
         " directory sync"*) words="--force --dir --server --token-file --ca --json --help --version" ;;
         " directory show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " directory certificates"*) words="--pem --dir --server --token-file --ca --json --help --version" ;;
+        " key new"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " key import"*) words="--password-file --dir --server --token-file --ca --json --help --version" ;;
         " device list"*) words="--state --dir --server --token-file --ca --json --help --version" ;;
         " device show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device lock"*) words="--message --phone --pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;

@@ -36,6 +36,9 @@ typedef struct {
     const char *scep_url;         /* what devices are told; default url + "/scep" */
     const char *identity_profile; /* certificate profile; "device-identity" */
     const char *signing_profile;  /* another, of a certificate for mail; "" or NULL: none */
+    const char *mail_key_profile; /* of keys that mail is encrypted to; "" or NULL: none */
+    bool mail_key_approved;       /* an officer agrees before they go to a person's first device */
+    bool mail_key_old_p12;        /* files for old systems: 3DES, SHA-1 */
     const char *topic;            /* com.apple.mgmt.*; from the push certificate */
     int64_t access_rights;        /* 1..8191 */
     bool sign_message;            /* Mdm-Signature; false: mutual TLS by mtls_url */

@@ -46,6 +46,7 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) {
     TRY(cert_cache_new(PKI_CERTS, &pki->certs));
     TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_ROOT, &pki->root), "root CA certificate");
     TRY_WRAP(fetch_cas(pki), "device CA certificates");
+    TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_MAIL_CA, &pki->mail_ca), "mail CA certificate");
     TRY_WRAP(fetch(options->keeper, KEEPER_PUBLIC_PROFILE_SIGNER, &pki->profile_signer),
              "profile signer's certificate");
     *ret_pki = STEAL(pki);
@@ -57,6 +58,7 @@ void pki_free(pki_t *pki) {
     cert_free(pki->root);
     keeper_cas_done(&pki->cas);
     buf_done(&pki->next_ca);
+    cert_free(pki->mail_ca);
     cert_free(pki->profile_signer);
     cert_cache_free(pki->certs);
     mem_free(pki->verified);
@@ -66,6 +68,7 @@ void pki_free(pki_t *pki) {
 }
 
 const cert_t *pki_root(const pki_t *pki) { return pki->root; }
+const cert_t *pki_mail_ca(const pki_t *pki) { return pki->mail_ca; }
 const cert_t *pki_device_ca(const pki_t *pki) { return pki->ca->cert; }
 const keeper_cas_t *pki_device_cas(const pki_t *pki) { return &pki->cas; }
 void pki_use_revoker(pki_t *pki, revoker_t *revoker) { pki->revoker = revoker; }

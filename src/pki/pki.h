@@ -46,6 +46,7 @@ err_t *pki_new(const pki_options_t *options, pki_t **ret_pki) WARN_UNUSED;
 void pki_free(pki_t *pki);
 
 const cert_t *pki_root(const pki_t *pki);
+const cert_t *pki_mail_ca(const pki_t *pki);
 const cert_t *pki_device_ca(const pki_t *pki); /* the current one */
 const cert_t *pki_profile_signer(const pki_t *pki);
 

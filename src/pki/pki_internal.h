@@ -19,6 +19,7 @@ enum {
 struct pki {
     pki_options_t o;
     cert_t *root;
+    cert_t *mail_ca;
     keeper_cas_t cas;
     const keeper_ca_t *ca; /* of cas: the current one */
     buf_t next_ca;         /* GetNextCACert's answer; empty: there is no next one */

@@ -25,6 +25,8 @@ static err_t *make(revoker_t *revoker, const revoker_options_t *options) {
         revoker->issuers[revoker->issuers_n++] =
             (revoker_issuer_t){.name = cas->list[i].name, .ca = cas->list[i].cert};
     revoker->issuers[revoker->issuers_n++] =
+        (revoker_issuer_t){.name = "mail-ca", .ca = pki_mail_ca(options->pki)};
+    revoker->issuers[revoker->issuers_n++] =
         (revoker_issuer_t){.name = "root", .ca = pki_root(options->pki)};
     for (size_t i = 0; i < revoker->issuers_n; i++)
         TRY(ocsp_issuer_init(revoker->issuers[i].ca, &revoker->issuers[i].id));

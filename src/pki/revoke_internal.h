@@ -10,7 +10,7 @@
 #include "pki/ocsp_cache.h"
 #include "pki/revoke.h"
 
-enum { REVOKER_ISSUERS = LIMIT_DEVICE_CAS + 1, REVOKER_PENDING = 256, REVOKER_RESPONDERS = 8 };
+enum { REVOKER_ISSUERS = LIMIT_DEVICE_CAS + 2, REVOKER_PENDING = 256, REVOKER_RESPONDERS = 8 };
 
 typedef struct {
     const char *name; /* static or the pki's */
@@ -26,7 +26,7 @@ typedef struct {
 
 struct revoker {
     revoker_options_t o;
-    revoker_issuer_t issuers[REVOKER_ISSUERS]; /* the device CAs, then the root */
+    revoker_issuer_t issuers[REVOKER_ISSUERS]; /* the device CAs, the mail CA, the root */
     size_t issuers_n;
     _Atomic bool changed; /* something was revoked since the last look at the lists */
 

@@ -15,6 +15,8 @@ static const command_t *const commands[] = {
     &CMD_DIRECTORY_SYNC,
     &CMD_DIRECTORY_SHOW,
     &CMD_DIRECTORY_CERTIFICATES,
+    &CMD_KEY_NEW,
+    &CMD_KEY_IMPORT,
     &CMD_DEVICE_LIST,
     &CMD_DEVICE_SHOW,
     &CMD_DEVICE_LOCK,

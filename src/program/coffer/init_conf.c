@@ -34,6 +34,8 @@ const init_key_t INIT_KEYS[] = {
      "The certificate profile of devices' identities."},
     {"enrol", "signing_profile", "mail-signing",
      "Another certificate profile: devices get a certificate for signing mail as well."},
+    {"enrol", "mail_key_profile", "mail-encrypt",
+     "Devices get the keys that their person's mail is encrypted to, kept by the keeper."},
     {"enrol", "factory_ca", "factory-ca.pem",
      "PEM files (separated by commas) of the CAs that sign devices' factory certificates.\n"
      "Without one no device can enrol."},

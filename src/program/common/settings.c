@@ -16,8 +16,9 @@ enum { RATE = 10, RATE_MAX = 100000, BURST = 100, BURST_MAX = 1000000 };
 static const char *const instance_keys[] = {"organisation", "url", "require_sandbox", NULL};
 static const char *const web_keys[] = {"listen",  "http_listen", "mtls_listen",     "mtls_url",
                                        "workers", "per_address", "cheap_passwords", NULL};
-static const char *const enrol_keys[] = {"identity_profile", "signing_profile", "factory_ca",
-                                         "profile_cipher", NULL};
+static const char *const enrol_keys[] = {
+    "identity_profile", "signing_profile", "mail_key_profile", "mail_key_delivery",
+    "mail_key_files",   "factory_ca",      "profile_cipher",   NULL};
 static const char *const scep_keys[] = {
     "url",   "allow_3des",     "allow_des",     "allow_sha1", "challenge_lifetime", "rate",
     "burst", "renewal_window", "renewal_grace", "clock_skew", "pending_lifetime",   NULL};
@@ -170,10 +171,17 @@ static err_t *load_scep(settings_t *s) {
 static err_t *load_enrol(settings_t *s) {
     static const char *const ciphers[] = {"aes256", "aes128", "3des", NULL};
     static const cms_cipher_t values[] = {CMS_AES256_CBC, CMS_AES128_CBC, CMS_DES3_CBC};
+    static const char *const deliveries[] = {"automatic", "approved", NULL};
+    static const char *const files[] = {"aes256", "3des", NULL};
     conf_t *c = s->conf;
-    size_t cipher = 0;
+    size_t cipher = 0, delivery = 0, file = 0;
     TRY(conf_get_string(c, "enrol", "identity_profile", "device-identity", &s->identity_profile));
     TRY(conf_get_string(c, "enrol", "signing_profile", "", &s->signing_profile));
+    TRY(conf_get_string(c, "enrol", "mail_key_profile", "", &s->mail_key_profile));
+    TRY(conf_get_choice(c, "enrol", "mail_key_delivery", deliveries, 0, &delivery));
+    TRY(conf_get_choice(c, "enrol", "mail_key_files", files, 0, &file));
+    s->mail_key_approved = delivery == 1;
+    s->mail_key_old_p12 = file == 1;
     TRY(conf_get_list(c, "enrol", "factory_ca", NULL, &s->factory_cas));
     TRY(conf_get_choice(c, "enrol", "profile_cipher", ciphers, 0, &cipher));
     s->profile_cipher = values[cipher];

@@ -43,8 +43,10 @@ typedef struct {
 
     /* [enrol] */
     const char *identity_profile;
-    const char *signing_profile; /* of a certificate for mail as well; "": none */
-    bytes_t factory_cas;         /* list of PEM files, see conf_list_next */
+    const char *signing_profile;  /* of a certificate for mail as well; "": none */
+    const char *mail_key_profile; /* of keys that mail is encrypted to; "": none */
+    bool mail_key_approved, mail_key_old_p12;
+    bytes_t factory_cas; /* list of PEM files, see conf_list_next */
     cms_cipher_t profile_cipher;
 
     /* [scep] */

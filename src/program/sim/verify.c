@@ -4,6 +4,7 @@
 #include "program/sim/verify.h"
 
 #include "base/limits.h"
+#include "crypto/p12.h"
 
 enum { TEXT_MAX = 2048, UUID_MAX = 64 };
 
@@ -38,6 +39,10 @@ void verified_profile_done(verified_profile_t *profile) {
 }
 
 void enrolment_terms_done(enrolment_terms_t *terms) {
+    for (size_t i = 0; i < terms->mail_keys_n; i++) {
+        pkey_free(terms->mail_keys[i]);
+        cert_free(terms->mail_certs[i]);
+    }
     cert_list_done(&terms->authorities);
     *terms = (enrolment_terms_t){0};
 }
@@ -330,6 +335,20 @@ typedef struct {
     enrolment_terms_t *terms;
 } survey_t;
 
+/* An identity that a person's mail is encrypted to: opens with the password beside it. */
+static err_t *read_pkcs12(const plist_t *payload, enrolment_terms_t *terms) {
+    bytes_t file = BYTES_NONE;
+    const char *password = NULL;
+    if (terms->mail_keys_n == TERMS_KEYS)
+        return err_new(ERR_VERIFY, "more than %d PKCS#12 payloads", TERMS_KEYS);
+    CHECK(plist_get_data(payload, "PayloadContent", P12_BYTES_MAX, true, &file));
+    TRY(get_text(payload, "Password", true, &password));
+    CHECK(p12_read(file, bytes_str(password), &terms->mail_keys[terms->mail_keys_n],
+                   &terms->mail_certs[terms->mail_keys_n], NULL));
+    terms->mail_keys_n++;
+    return NULL;
+}
+
 static err_t *survey_payload(survey_t *s, const plist_t *payload) {
     const char *type = NULL;
     TRY(verify_payload_head(payload, NULL));
@@ -347,6 +366,8 @@ static err_t *survey_payload(survey_t *s, const plist_t *payload) {
     } else if (strcmp(type, "com.apple.security.pkcs1") == 0) {
         TRY_WRAP(read_authority(payload, false, s->roots, s->at, &s->terms->authorities),
                  "certificate payload");
+    } else if (strcmp(type, "com.apple.security.pkcs12") == 0) {
+        TRY_WRAP(read_pkcs12(payload, s->terms), "PKCS#12 payload");
     } else {
         s->terms->others++;
     }

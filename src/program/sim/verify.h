@@ -82,15 +82,18 @@ typedef struct {
     bool check_out_when_removed;
 } mdm_terms_t; /* borrowed */
 
-enum { TERMS_SCEP = 4 };
+enum { TERMS_SCEP = 4, TERMS_KEYS = 64 };
 
 typedef struct {
     scep_terms_t scep;             /* of the identity that management uses */
     scep_terms_t more[TERMS_SCEP]; /* further certificates: a person's for mail */
     size_t more_n;
     mdm_terms_t mdm;
-    cert_list_t authorities; /* owned: certificates the profile installs */
-    size_t others;           /* payloads of other types */
+    cert_list_t authorities;       /* owned: certificates the profile installs */
+    pkey_t *mail_keys[TERMS_KEYS]; /* owned: of com.apple.security.pkcs12, in order */
+    cert_t *mail_certs[TERMS_KEYS];
+    size_t mail_keys_n;
+    size_t others; /* payloads of other types */
 } enrolment_terms_t;
 void enrolment_terms_done(enrolment_terms_t *terms);
 

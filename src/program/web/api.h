@@ -49,6 +49,8 @@ err_t *api_certs_show(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_certs_revoke(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_crls_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_devices_lost(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_keys_add(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_keys_import(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_left(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_profiles_list(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -107,6 +109,9 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
         WEB_API_ROUTE("GET", "/devices/:device/commands/:uuid", 0, api_commands_show,              \
                       WEB_NEED_READ),                                                              \
         WEB_API_ROUTE("DELETE", "/devices/:device/commands/:uuid", 0, api_commands_cancel,         \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("POST", "/people/:email/keys", 0, api_keys_add, WEB_NEED_ADMIN),             \
+        WEB_API_ROUTE("POST", "/people/:email/keys/import", LIMIT_HTTP_BODY_API, api_keys_import,  \
                       WEB_NEED_ADMIN),                                                             \
         WEB_API_ROUTE("POST", "/people/:email/left", 0, api_people_left, WEB_NEED_ADMIN),          \
         WEB_API_ROUTE("POST", "/devices/:device/lost", 0, api_devices_lost, WEB_NEED_ADMIN),       \

@@ -14,6 +14,7 @@ const http_route_t WEB_ROUTES[] = {
     {"GET", "/healthz", 0, 0, HTTP_AUTH_NONE, route_healthz, 0, false},
     {"GET", "/metrics", 0, WEB_ON_HTTPS, HTTP_AUTH_TOKEN, route_metrics, WEB_NEED_READ, false},
     {"GET", "/ca/root.der", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ca_root, 0, false},
+    {"GET", "/ca/mail-ca.der", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ca_mail, 0, false},
     {"GET", "/ca/:file", 0, HTTPS_OR_PLAIN, HTTP_AUTH_NONE, route_ca_device, 0, false},
 
     /* revocation */

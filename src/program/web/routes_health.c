@@ -68,6 +68,13 @@ err_t *route_ca_root(void *ctx, http_request_t *request, http_reply_t *reply) {
 }
 
 /* "device-ca.der", "device-ca-2.der": what certificates of that generation point to. */
+err_t *route_ca_mail(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    (void)request;
+    return http_reply_bytes(reply, 200, "application/x-x509-ca-cert",
+                            cert_der(pki_mail_ca(web->pki)));
+}
+
 err_t *route_ca_device(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     bytes_t file = http_request_param(request, "file"), ending = BYTES_LIT(".der");

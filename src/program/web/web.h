@@ -104,6 +104,7 @@ typedef struct directory_work directory_work_t;
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_ca_root(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *route_ca_mail(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_ca_device(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *route_ocsp_get(void *ctx, http_request_t *request, http_reply_t *reply);

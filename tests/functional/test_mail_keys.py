@@ -1,0 +1,165 @@
+"""A person's mail keys go to his devices: the current one and every former one, encrypted where they
+are kept, and to nobody else."""
+import pathlib
+import sqlite3
+import subprocess
+import uuid
+
+import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography import x509
+
+from helpers import instance as instances
+from helpers import sim
+from helpers.instance import TOPIC, wait_for
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mail-keys")
+    sim.run("apns-cert", "--out", folder / "c", "--topic", TOPIC)
+    sim.run("factory-ca", "--out", folder / "f")
+    apns = sim.Apns(folder, folder / "c", "")
+    instance = instances.Instance(folder)
+    instance.init({"enrol": {"factory_ca": str(folder / "f/factory-ca.cert.pem"),
+                             "mail_key_profile": "mail-encrypt-p256"}})
+    instance.configure(sim.push_settings(apns, folder / "c"))
+    instance.start()
+    instance.folder, instance.apns = folder, apns
+    yield instance
+    instance.stop()
+    assert apns.stop() == 0
+
+
+def enrolled(world, person):
+    phone = sim.Phone(world, world.folder / f"phone-{uuid.uuid4()}", world.folder / "f", world.apns)
+    phone.enrol(person)
+    return phone
+
+
+def certificates(phone):
+    return sorted(phone.state.glob("mail*.cert.pem"), key=lambda p: int(p.name[4:].split(".")[0]))
+
+
+def encrypt(folder, certificate, text):
+    out = folder / f"mail-{uuid.uuid4()}"
+    subprocess.run(["openssl", "cms", "-encrypt", "-aes-256-cbc", "-outform", "DER", "-out", out,
+                    certificate], input=text.encode(), check=True)
+    return out
+
+
+def decrypt(phone, number, mail):
+    return subprocess.run(["openssl", "cms", "-decrypt", "-inform", "DER", "-in", mail, "-recip",
+                           phone.state / f"mail{number}.cert.pem", "-inkey",
+                           phone.state / f"mail{number}.key.pem"],
+                          check=True, capture_output=True).stdout.decode()
+
+
+def private_value(phone, number):
+    key = load_pem_private_key((phone.state / f"mail{number}.key.pem").read_bytes(), None)
+    return key.private_numbers().private_value.to_bytes(32, "big")
+
+
+def store_bytes(world):
+    return b"".join(p.read_bytes() for folder in ("store", "vault")
+                    for p in (pathlib.Path(world.directory) / folder).glob("*.db*"))
+
+
+def audit_of(world, action):
+    return [e for e in world.coffer_json("audit", "list")["entries"] if e["action"] == action]
+
+
+def test_mail_keys__a_new_phone_reads_mail_to_a_key_of_three_renewals_ago(world):
+    person = world.person("reader@example.org")
+    first = enrolled(world, person)
+    assert len(certificates(first)) == 1
+    mails = [(1, encrypt(world.folder, certificates(first)[0], "the oldest"))]
+    for generation in range(2, 5):
+        world.coffer("key", "new", person[0])
+        phone = enrolled(world, person)
+        assert len(certificates(phone)) == generation
+        mails.append((generation, encrypt(world.folder, certificates(phone)[0], f"number {generation}")))
+    new = enrolled(world, person)  # the others are lost
+    newest = len(certificates(new))
+    assert newest == 4
+    for generation, mail in mails:
+        text = decrypt(new, newest + 1 - generation, mail)
+        assert text == ("the oldest" if generation == 1 else f"number {generation}")
+    held = store_bytes(world)
+    for number in range(1, newest + 1):
+        assert private_value(new, number) not in held
+
+
+def test_mail_keys__certified_by_the_mail_ca_for_encryption_alone(world):
+    phone = enrolled(world, world.person("usage@example.org"))
+    certificate = x509.load_pem_x509_certificate(certificates(phone)[0].read_bytes())
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.key_agreement and not usage.digital_signature and not usage.content_commitment
+    mailbox = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert mailbox.get_values_for_type(x509.RFC822Name) == ["usage@example.org"]
+    subprocess.run(["openssl", "verify", "-CAfile", world.root, "-untrusted",
+                    pathlib.Path(world.directory) / "public/mail-ca.pem", certificates(phone)[0]],
+                   check=True, capture_output=True)
+    answer = world.http("GET", "/ca/mail-ca.der")
+    assert answer.status == 200
+    ca = x509.load_der_x509_certificate(answer.body)
+    assert ca.subject == certificate.issuer
+    # revoked, it is on the mail CA's list
+    serial = f"{certificate.serial_number:x}"
+    world.coffer("cert", "revoke", serial.zfill(len(serial) + len(serial) % 2))
+
+    def revoked():
+        found = world.http("GET", "/ca/crl/mail-ca.crl")
+        if found.status != 200:
+            return None
+        return x509.load_der_x509_crl(found.body).get_revoked_certificate_by_serial_number(
+            certificate.serial_number)
+    wait_for(revoked, lambda entry: entry is not None, "the revocation on the mail CA's list")
+
+
+def test_mail_keys__a_key_of_before_is_brought_along(world, tmp_path):
+    person = world.person("mover@example.org")
+    phone = enrolled(world, person)
+    (tmp_path / "conf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")  # no extensions of its own
+    subprocess.run(["openssl", "req", "-config", "conf", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "old.key", "-out",
+                    "old.pem", "-subj", "/CN=old", "-days", "30", "-addext",
+                    "keyUsage=critical,keyEncipherment"], cwd=tmp_path, check=True, capture_output=True)
+    key = load_pem_private_key((tmp_path / "old.key").read_bytes(), None)
+    certificate = x509.load_pem_x509_certificate((tmp_path / "old.pem").read_bytes())
+    (tmp_path / "old.p12").write_bytes(serialize_key_and_certificates(
+        b"old", key, certificate, None, BestAvailableEncryption(b"hunter2")))
+    for name, secret in (("right", "hunter2"), ("wrong", "hunter3")):
+        (tmp_path / name).write_text(secret + "\n")
+        (tmp_path / name).chmod(0o600)
+    world.coffer("key", "import", person[0], tmp_path / "old.p12", "--password-file", tmp_path / "wrong",
+                 expect=5)
+    world.coffer("key", "import", person[0], tmp_path / "old.p12", "--password-file", tmp_path / "right")
+    mail = encrypt(tmp_path, tmp_path / "old.pem", "from before")
+    phone = enrolled(world, person)
+    assert decrypt(phone, 1, mail) == "from before"
+    # a key that signs is its owner's alone
+    subprocess.run(["openssl", "req", "-config", "conf", "-x509", "-key", "old.key", "-out", "sign.pem", "-subj", "/CN=old",
+                    "-days", "30", "-addext", "keyUsage=critical,digitalSignature,keyEncipherment"],
+                   cwd=tmp_path, check=True, capture_output=True)
+    certificate = x509.load_pem_x509_certificate((tmp_path / "sign.pem").read_bytes())
+    (tmp_path / "sign.p12").write_bytes(serialize_key_and_certificates(
+        b"sign", key, certificate, None, BestAvailableEncryption(b"hunter2")))
+    world.coffer("key", "import", person[0], tmp_path / "sign.p12", "--password-file", tmp_path / "right",
+                 expect=4)
+
+
+def test_mail_keys__a_row_given_to_another_person_opens_for_nobody(world):
+    victim, thief = world.person("victim@example.org"), world.person("thief@example.org")
+    enrolled(world, victim)
+    world.stop()
+    with sqlite3.connect(pathlib.Path(world.directory) / "store/store.db") as db:
+        changed = db.execute("UPDATE escrow_object SET owner = (SELECT id FROM person WHERE email = ?)"
+                             " WHERE owner = (SELECT id FROM person WHERE email = ?)",
+                             (thief[0], victim[0])).rowcount
+    assert changed == 1
+    world.start()
+    phone = enrolled(world, thief)
+    assert not certificates(phone)
+    refused = [e for e in audit_of(world, "key.deliver") if "not what the keeper archived" in str(e)]
+    assert refused
