@@ -8,6 +8,9 @@ _coffer() {
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
             --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -18,6 +21,9 @@ _coffer() {
     fi
     case "$path" in
         "") words="help version init status user directory key device profile cert ca scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory device profile cert ca scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory device profile cert scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user device profile cert scep token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import" ;;
@@ -28,6 +34,7 @@ _coffer() {
         " scep") words="challenge trace" ;;
         " watch") words="list add remove check release runs" ;;
         " token") words="add list remove" ;;
+        " mail") words="sign encrypt decrypt verify show extract" ;;
         " audit") words="list export verify" ;;
         " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --device-ca-key --scep-mode --set --dir --server --token-file --ca --json --help --version" ;;
         " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
@@ -84,6 +91,12 @@ _coffer() {
         " token add"*) words="--role --person --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " mail sign"*) words="--key --passphrase-file --opaque --digest --dir --server --token-file --ca --json --help --version" ;;
+        " mail encrypt"*) words="--to --cipher --oaep --key --passphrase-file --opaque --digest --dir --server --token-file --ca --json --help --version" ;;
+        " mail decrypt"*) words="--key --passphrase-file --root --chain --verdict --dir --server --token-file --ca --json --help --version" ;;
+        " mail verify"*) words="--key --passphrase-file --root --chain --verdict --out --dir --server --token-file --ca --json --help --version" ;;
+        " mail show"*) words="--key --passphrase-file --root --chain --verdict --dir --server --token-file --ca --json --help --version" ;;
+        " mail extract"*) words="--key --passphrase-file --root --dir --server --token-file --ca --json --help --version" ;;
         " audit list"*) words="--limit --wide --dir --server --token-file --ca --json --help --version" ;;
         " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " audit verify"*) words="--key --pin --allow-unsigned --dir --server --token-file --ca --json --help --version" ;;

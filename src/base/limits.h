@@ -229,6 +229,23 @@ enum {
     LIMIT_AUDIT_LINE = 256 * 1024,  /* bytes of an export's line; escapes can swell a detail 6x */
     LIMIT_AUDIT_KEYS = 64,          /* public keys in one export */
     LIMIT_AUDIT_PINS = 1024,
+
+    /* Mail */
+    LIMIT_CMS_REST = 4 * 1024 * 1024,      /* bytes of a streamed CMS message that aren't content */
+    LIMIT_CMS_SEGMENTS = 64 * 1024 * 1024, /* pieces that content comes in */
+    LIMIT_MAIL_SIGNERS = 16,               /* signers of one SignedData */
+    LIMIT_MAIL_RECIPIENTS = 10000,         /* recipientInfos of one message */
+    LIMIT_MIME_DEPTH = 20,                 /* parts within parts */
+    LIMIT_MIME_PARTS = 10000,              /* parts of one message, all levels */
+    LIMIT_MIME_HEADER = 256 * 1024,        /* bytes of one part's header block */
+    LIMIT_MIME_HEADERS = 1000,             /* fields of one block */
+    LIMIT_MIME_HEADERS_ALL = 8 * 1024 * 1024, /* bytes of all header blocks of one message */
+    LIMIT_MIME_PARAMETERS = 64,               /* parameters of one Content-Type */
+    LIMIT_MIME_PARAMETER = 8 * 1024,          /* bytes of one parameter, put together */
+    LIMIT_MIME_BOUNDARY = 70,                 /* bytes; RFC 2046 section 5.1.1 */
+    LIMIT_TRANSFER_CARRY = 8192,              /* bytes a decoder may hold back */
+    LIMIT_TRANSFER_SPACES = 8000,             /* blanks at a line's end that it remembers */
+    LIMIT_MAIL_ADDRESSES = 10000,             /* addresses in one field */
 };
 
 #endif

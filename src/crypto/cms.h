@@ -40,7 +40,13 @@ err_t *cms_signer_new(const cert_t *cert, const pkey_t *key, const cert_list_t *
 void cms_signer_free(cms_signer_t *signer);
 const cert_t *cms_signer_cert(const cms_signer_t *signer); /* borrowed */
 
-typedef enum { CMS_PRINTABLE_STRING, CMS_UTF8_STRING, CMS_OCTET_STRING } cms_value_kind_t;
+/* CMS_SEQUENCE: the value is the whole DER of one. */
+typedef enum {
+    CMS_PRINTABLE_STRING,
+    CMS_UTF8_STRING,
+    CMS_OCTET_STRING,
+    CMS_SEQUENCE,
+} cms_value_kind_t;
 
 typedef struct {
     const char *oid; /* dotted; borrowed */

@@ -92,9 +92,19 @@ typedef struct {
     EVP_PKEY *key;
     const cert_list_t *extra;
 } cms_signing_t;
+/* All borrowed from the signer. */
+cms_signing_t cms_signer_signing(const cms_signer_t *signer);
 /* Appends SignedData in DER. */
-err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const cms_sign_options_t *options,
-                        buf_t *out) WARN_UNUSED;
+/* `hash` (may be NULL) is the content's, if it was hashed elsewhere: detached only. */
+err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const bytes_t *hash,
+                        const cms_sign_options_t *options, buf_t *out) WARN_UNUSED;
+/* Appends IssuerAndSerialNumber. */
+err_t *cms_put_issuer_serial(buf_t *out, const cert_t *cert) WARN_UNUSED;
+/* Appends SignerInfo; `hash` as in cms_signed_write. */
+err_t *cms_put_signer(const cms_signing_t *by, bytes_t content, const bytes_t *hash,
+                      const cms_sign_options_t *options, buf_t *out) WARN_UNUSED;
+/* AlgorithmIdentifier without parameters (RFC 5754 section 2). */
+bytes_t cms_digest_algorithm(cms_digest_t digest);
 /* Appends the certificates [0] of a SignedData, in the order of a SET OF. */
 err_t *cms_put_certificates(const cert_t *const *certs, size_t n, buf_t *out) WARN_UNUSED;
 /*

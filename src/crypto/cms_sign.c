@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "crypto/cert_internal.h"
 #include "crypto/cms_internal.h"
+#include "crypto/cms_seal.h"
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
 
@@ -52,6 +53,10 @@ err_t *cms_signer_new(const cert_t *cert, const pkey_t *key, const cert_list_t *
 
 const cert_t *cms_signer_cert(const cms_signer_t *signer) { return signer->cert; }
 
+cms_signing_t cms_signer_signing(const cms_signer_t *signer) {
+    return (cms_signing_t){signer->cert, signer->key, &signer->extra};
+}
+
 const EVP_MD *cms_digest_md(cms_digest_t digest) {
     switch (digest) {
     case CMS_DIGEST_SHA256: return EVP_sha256();
@@ -69,6 +74,7 @@ static int value_tag(cms_value_kind_t kind) {
     case CMS_PRINTABLE_STRING: return V_ASN1_PRINTABLESTRING;
     case CMS_UTF8_STRING: return V_ASN1_UTF8STRING;
     case CMS_OCTET_STRING: return V_ASN1_OCTET_STRING;
+    case CMS_SEQUENCE: return V_ASN1_SEQUENCE;
     }
     return V_ASN1_OCTET_STRING;
 }
@@ -136,8 +142,19 @@ err_t *cms_sign(const cms_signer_t *signer, bytes_t content, const cms_sign_opti
         return cms_write_indefinite(cms, content, flags, out);
     }
     size_t before = out->n;
-    cms_signing_t by = {signer->cert, signer->key, &signer->extra};
-    err_t *e = cms_signed_write(&by, content, options, out);
+    cms_signing_t by = cms_signer_signing(signer);
+    err_t *e = cms_signed_write(&by, content, NULL, options, out);
+    if (e) out->n = before;
+    return e;
+}
+
+err_t *cms_sign_hash(const cms_signer_t *signer, bytes_t hash, const cms_sign_options_t *options,
+                     buf_t *out) {
+    cms_signing_t by = cms_signer_signing(signer);
+    size_t before = out->n;
+    if (!options->detached || hash.n != (size_t)EVP_MD_get_size(cms_digest_md(options->digest)))
+        return err_new(ERR_USAGE, "a hash that can't be signed");
+    err_t *e = cms_signed_write(&by, BYTES_NONE, &hash, options, out);
     if (e) out->n = before;
     return e;
 }

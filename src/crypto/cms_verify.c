@@ -226,6 +226,7 @@ static bool kind_matches(cms_value_kind_t kind, int tag) {
     case CMS_PRINTABLE_STRING: return tag == V_ASN1_PRINTABLESTRING;
     case CMS_UTF8_STRING: return tag == V_ASN1_UTF8STRING;
     case CMS_OCTET_STRING: return tag == V_ASN1_OCTET_STRING;
+    case CMS_SEQUENCE: return tag == V_ASN1_SEQUENCE;
     }
     return false;
 }

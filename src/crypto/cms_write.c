@@ -81,7 +81,7 @@ typedef struct {
 
 static void content_key_done_p(content_key_t *k) { mem_wipe(k, sizeof *k); }
 
-static err_t *put_issuer_serial(buf_t *out, const cert_t *cert) {
+err_t *cms_put_issuer_serial(buf_t *out, const cert_t *cert) {
     size_t start = out->n;
     TRY(buf_add(out, cert_issuer_der(cert)));
     TRY(der_put(out, DER_INTEGER, cert_serial_content(cert)));
@@ -116,7 +116,7 @@ static err_t *put_recipient(const content_key_t *k, const cert_t *cert, buf_t *o
     static const uint8_t version_0[] = {DER_INTEGER, 1, 0};
     size_t start = out->n;
     TRY(buf_add(out, BYTES_ARRAY(version_0)));
-    TRY(put_issuer_serial(out, cert));
+    TRY(cms_put_issuer_serial(out, cert));
     TRY(buf_add(out, BYTES_ARRAY(rsa_algorithm)));
     TRY(wrap_key(k, cert, out));
     return der_enclose(out, start, DER_SEQUENCE);
@@ -180,6 +180,7 @@ static int value_tag(cms_value_kind_t kind) {
     case CMS_PRINTABLE_STRING: return DER_PRINTABLE;
     case CMS_UTF8_STRING: return DER_UTF8;
     case CMS_OCTET_STRING: return DER_OCTET_STRING;
+    case CMS_SEQUENCE: return DER_SEQUENCE;
     }
     return DER_OCTET_STRING;
 }
@@ -202,12 +203,14 @@ static err_t *put_attribute(const cms_attribute_t *attribute, buf_t *out) {
     buf_init(&oid, CMS_OID_TEXT);
     TRY(der_put(&oid, DER_OID, bytes_make(OBJ_get0_data(object), OBJ_length(object))));
     size_t start = out->n;
-    TRY(der_put(out, (uint8_t)value_tag(attribute->kind), attribute->value));
+    if (attribute->kind == CMS_SEQUENCE) TRY(buf_add(out, attribute->value));
+    else TRY(der_put(out, (uint8_t)value_tag(attribute->kind), attribute->value));
     return attribute_close(out, start, buf_bytes(&oid));
 }
 
 /* contentType, signingTime, messageDigest (RFC 5652 section 11), then the caller's own. */
-static err_t *put_attributes(const cms_sign_options_t *options, bytes_t content, buf_t *out) {
+static err_t *put_attributes(const cms_sign_options_t *options, bytes_t content,
+                             const bytes_t *given, buf_t *out) {
     static const uint8_t oid_type[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 3};
     static const uint8_t oid_digest[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 4};
     static const uint8_t oid_time[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 5};
@@ -219,10 +222,11 @@ static err_t *put_attributes(const cms_sign_options_t *options, bytes_t content,
     start = out->n;
     TRY(der_put_time(out, options->signing_time ? options->signing_time : (int64_t)time(NULL)));
     TRY(attribute_close(out, start, BYTES_ARRAY(oid_time)));
-    if (EVP_Digest(content.p, content.n, hash, &n, cms_digest_md(options->digest), NULL) != 1)
+    if (!given &&
+        EVP_Digest(content.p, content.n, hash, &n, cms_digest_md(options->digest), NULL) != 1)
         return err_openssl(ERR_INTERNAL, "digest");
     start = out->n;
-    TRY(der_put(out, DER_OCTET_STRING, bytes_make(hash, n)));
+    TRY(der_put(out, DER_OCTET_STRING, given ? *given : bytes_make(hash, n)));
     TRY(attribute_close(out, start, BYTES_ARRAY(oid_digest)));
     for (size_t i = 0; i < options->attributes_n; i++)
         TRY(put_attribute(&options->attributes[i], out));
@@ -245,8 +249,7 @@ static err_t *put_sorted(bytes_t attributes, buf_t *out) {
     return der_enclose(out, start, DER_SET);
 }
 
-/* A digest's AlgorithmIdentifier without parameters (RFC 5754 section 2). */
-static bytes_t digest_algorithm(cms_digest_t digest) {
+bytes_t cms_digest_algorithm(cms_digest_t digest) {
     static const uint8_t sha2[][13] = {
         {0x30, 0x0b, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1},
         {0x30, 0x0b, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2},
@@ -265,8 +268,8 @@ static bytes_t digest_algorithm(cms_digest_t digest) {
 }
 
 /* SignerInfo, RFC 5652 section 5.3 */
-static err_t *put_signer(const cms_signing_t *by, bytes_t content,
-                         const cms_sign_options_t *options, buf_t *out) {
+err_t *cms_put_signer(const cms_signing_t *by, bytes_t content, const bytes_t *hash,
+                      const cms_sign_options_t *options, buf_t *out) {
     buf_t attributes CLEANUP(buf_done);
     buf_t set CLEANUP(buf_done);
     buf_t signature CLEANUP(buf_done);
@@ -275,7 +278,7 @@ static err_t *put_signer(const cms_signing_t *by, bytes_t content,
     buf_init(&signature, LIMIT_RSA_BITS_MAX / 8);
     TRY(buf_reserve(&attributes, ATTRIBUTES_ROOM));
     TRY(buf_reserve(&set, ATTRIBUTES_ROOM));
-    TRY(put_attributes(options, content, &attributes));
+    TRY(put_attributes(options, content, hash, &attributes));
     TRY(put_sorted(buf_bytes(&attributes), &set));
     TRY(signature_make(by->key, cms_digest_md(options->digest), buf_bytes(&set), &signature));
     set.p[0] = DER_CONTEXT_CONSTRUCTED | 0; /* signed as a SET OF, sent as [0] (section 5.4) */
@@ -284,8 +287,8 @@ static err_t *put_signer(const cms_signing_t *by, bytes_t content,
         TRY(signature_ec_algorithm(cms_digest_md(options->digest), &algorithm));
     size_t start = out->n;
     TRY(buf_add(out, BYTES_ARRAY(version_1)));
-    TRY(put_issuer_serial(out, by->cert));
-    TRY(buf_add(out, digest_algorithm(options->digest)));
+    TRY(cms_put_issuer_serial(out, by->cert));
+    TRY(buf_add(out, cms_digest_algorithm(options->digest)));
     TRY(buf_add(out, buf_bytes(&set)));
     TRY(buf_add(out, algorithm));
     TRY(der_put(out, DER_OCTET_STRING, buf_bytes(&signature)));
@@ -303,13 +306,13 @@ static err_t *put_encap(bytes_t content, bool detached, buf_t *out) {
     return der_enclose(out, start, DER_SEQUENCE);
 }
 
-err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const cms_sign_options_t *options,
-                        buf_t *out) {
+err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const bytes_t *hash,
+                        const cms_sign_options_t *options, buf_t *out) {
     const cert_t *certs[LIMIT_CMS_CERTIFICATES] = {by->cert};
     size_t start = out->n;
     TRY(buf_reserve(out, (options->detached ? 0 : content.n) + MESSAGE_ROOM));
     TRY(buf_add(out, BYTES_ARRAY(version_1)));
-    TRY(der_put(out, DER_SET, digest_algorithm(options->digest)));
+    TRY(der_put(out, DER_SET, cms_digest_algorithm(options->digest)));
     TRY(put_encap(content, options->detached, out));
     if (!options->no_certificates) {
         if (by->extra->n >= LIMIT_CMS_CERTIFICATES) return err_new(ERR_LIMIT, "certificates");
@@ -317,7 +320,7 @@ err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const cms_sign
         TRY(cms_put_certificates(certs, by->extra->n + 1, out));
     }
     size_t set = out->n;
-    TRY(put_signer(by, content, options, out));
+    TRY(cms_put_signer(by, content, hash, options, out));
     TRY(der_enclose(out, set, DER_SET));
     return cms_wrap(out, start, BYTES_ARRAY(oid_signed));
 }

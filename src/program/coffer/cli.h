@@ -34,6 +34,7 @@ struct cli {
     bool json;        /* output for programs */
     bool terminal;    /* out is one: align, local times */
     bool interactive; /* there is a person at standard input */
+    int status;       /* exit status when there is no error: a verdict's */
     remote_t *remote; /* opened by the first request */
 };
 
@@ -74,6 +75,8 @@ extern const command_t CMD_CERT_LIST, CMD_CERT_SHOW, CMD_CERT_REVOKE, CMD_CERT_L
     CMD_DEVICE_LOST, CMD_CERT_LINT;
 extern const command_t CMD_CERT_REPORT, CMD_WATCH_LIST, CMD_WATCH_ADD, CMD_WATCH_REMOVE,
     CMD_WATCH_CHECK, CMD_WATCH_RELEASE, CMD_WATCH_RUNS;
+extern const command_t CMD_MAIL_SIGN, CMD_MAIL_ENCRYPT, CMD_MAIL_DECRYPT;
+extern const command_t CMD_MAIL_VERIFY, CMD_MAIL_SHOW, CMD_MAIL_EXTRACT;
 extern const command_t CMD_AUDIT_LIST, CMD_AUDIT_EXPORT, CMD_AUDIT_VERIFY;
 
 #endif

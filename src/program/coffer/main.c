@@ -89,7 +89,7 @@ int main(int argc, char **argv) {
     cli.terminal = isatty(STDOUT_FILENO) == 1;
     cli.interactive = isatty(STDIN_FILENO) == 1;
     if (!e) e = run(&cli);
-    int status = cli_exit_status(e);
+    int status = e ? cli_exit_status(e) : cli.status;
     if (e) print_error(e, cli.json);
     err_free(e);
     remote_free(cli.remote);

