@@ -122,6 +122,8 @@ static const char *micalg(cms_digest_t digest) {
     case CMS_DIGEST_SHA1: return "sha-1";
     case CMS_DIGEST_SHA384: return "sha-384";
     case CMS_DIGEST_SHA512: return "sha-512";
+    case CMS_DIGEST_MD5:
+    case CMS_DIGEST_OTHER: break; /* never signed with */
     }
     return "sha-256";
 }
