@@ -7,11 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--limit|--output|--key|--pin) skip=1 ;;
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--set|--name|--role|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -21,23 +17,20 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory key device profile cert ca scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
-        "") words="help version init status user directory device profile cert ca scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
-        "") words="help version init status user directory device profile cert scep watch token audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
-        "") words="help version init status user device profile cert scep token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
-        "") words="help version init status user directory device profile cert scep watch token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import" ;;
         " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
         " profile") words="add list show remove assign unassign" ;;
         " cert") words="list show revoke lists lint report pending approve deny" ;;
+        " ca") words="show rollover" ;;
         " scep") words="challenge trace" ;;
         " watch") words="list add remove check release runs" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract" ;;
         " audit") words="list export verify" ;;
-        " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --set --dir --server --token-file --ca --json --help --version" ;;
+        " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --device-ca-key --scep-mode --set --dir --server --token-file --ca --json --help --version" ;;
         " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user add"*) words="--name --role --password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
         " user list"*) words="--dir --server --token-file --ca --json --help --version" ;;
@@ -79,6 +72,8 @@ _coffer() {
         " cert pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " cert approve"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " cert deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
+        " ca show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " ca rollover"*) words="--dry-run --activate --device-ca-key --scep-mode --yes --dir --server --token-file --ca --json --help --version" ;;
         " scep challenge"*) words="--profile --subject --names --lifetime --dir --server --token-file --ca --json --help --version" ;;
         " scep trace"*) words="--last --dir --server --token-file --ca --json --help --version" ;;
         " watch list"*) words="--dir --server --token-file --ca --json --help --version" ;;
