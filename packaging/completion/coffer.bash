@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,7 +17,7 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory key device profile cert ca scep watch token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import" ;;
@@ -27,6 +27,9 @@ _coffer() {
         " ca") words="show rollover" ;;
         " scep") words="challenge trace" ;;
         " watch") words="list add remove check release runs" ;;
+        " officer") words="keygen fingerprint add list remove activate sign withdraw redeal" ;;
+        " recover") words="request list show approve deny open" ;;
+        " escrow") words="list show history put verify drill report" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract" ;;
         " audit") words="list export verify" ;;
@@ -82,6 +85,28 @@ _coffer() {
         " watch check"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " watch release"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " watch runs"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " officer keygen"*) words="--out --label --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " officer fingerprint"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " officer add"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " officer list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " officer remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " officer activate"*) words="--threshold --dir --server --token-file --ca --json --help --version" ;;
+        " officer sign"*) words="--key --passphrase-file --yes --dir --server --token-file --ca --json --help --version" ;;
+        " officer withdraw"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " officer redeal"*) words="--key --passphrase-file --yes --batches --dealers --dir --server --token-file --ca --json --help --version" ;;
+        " recover request"*) words="--for --reason --ticket --revision --expires --out --dir --server --token-file --ca --json --help --version" ;;
+        " recover list"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " recover show"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " recover approve"*) words="--key --passphrase-file --code --yes --dir --server --token-file --ca --json --help --version" ;;
+        " recover deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
+        " recover open"*) words="--out --password-file --keep --dir --server --token-file --ca --json --help --version" ;;
+        " escrow list"*) words="--kind --person --device --former --dir --server --token-file --ca --json --help --version" ;;
+        " escrow show"*) words="--revision --dir --server --token-file --ca --json --help --version" ;;
+        " escrow history"*) words="--revision --dir --server --token-file --ca --json --help --version" ;;
+        " escrow put"*) words="--kind --owner --device --label --replace --officers-only --dir --server --token-file --ca --json --help --version" ;;
+        " escrow verify"*) words="--revision --dir --server --token-file --ca --json --help --version" ;;
+        " escrow drill"*) words="--sample --dir --server --token-file --ca --json --help --version" ;;
+        " escrow report"*) words="--html --dir --server --token-file --ca --json --help --version" ;;
         " token add"*) words="--role --person --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;

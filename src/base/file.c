@@ -106,15 +106,20 @@ err_t *file_path(const char *directory, const char *name, char **ret_path) {
     return NULL;
 }
 
-err_t *file_read_secret(const char *path, buf_t *out) {
+err_t *file_read_private(const char *path, buf_t *out) {
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_errno(errno, "cannot open %s", path);
     struct stat st;
     if (fstat(fd, &st) != 0) return err_errno(errno, "cannot look at %s", path);
     if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
         return err_new(ERR_DENIED, "%s can be read by others: chmod 600 %s", path, path);
-    size_t before = out->n;
     TRY_WRAP(file_read_fd(fd, out), "cannot read %s", path);
+    return NULL;
+}
+
+err_t *file_read_secret(const char *path, buf_t *out) {
+    size_t before = out->n;
+    TRY(file_read_private(path, out));
     bytes_t line = bytes_from(buf_bytes(out), before);
     size_t end = bytes_find(line, '\n');
     if (end && end <= line.n && line.p[end - 1] == '\r') end--;

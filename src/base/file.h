@@ -26,6 +26,8 @@ err_t *file_mkdir(const char *path, mode_t mode) WARN_UNUSED;
 bool file_exists(const char *path);
 /* "directory/name" as a new string (mem_free). */
 err_t *file_path(const char *directory, const char *name, char **ret_path) WARN_UNUSED;
+/* The whole of a file that others must not be able to read; else ERR_DENIED. */
+err_t *file_read_private(const char *path, buf_t *out) WARN_UNUSED;
 /* First line of a secret file, without its line end; refuses a file others may read. */
 err_t *file_read_secret(const char *path, buf_t *out) WARN_UNUSED;
 

@@ -208,6 +208,7 @@ enum {
         32 * 1024,              /* bytes of one secret: a PKCS#8 key, an unlock token, a file */
     LIMIT_ESCROW_REASON = 1024, /* bytes of a recovery request's reason */
     LIMIT_ESCROW_TICKET = 128,  /* bytes of its ticket */
+    LIMIT_ESCROW_OPEN_REQUESTS = 1000,   /* recovery requests that wait at once */
     LIMIT_ESCROW_REQUEST_S = 30 * 86400, /* seconds a recovery request may wait */
     LIMIT_ESCROW_BATCH = 256,            /* objects in one batch to the keeper */
     LIMIT_STORAGE_KEYS = 64,             /* storage keys of one vault */

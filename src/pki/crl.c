@@ -96,6 +96,7 @@ static err_t *write_list(issue_t *x) {
     buf_init(&tail, PIECE_MAX);
     buf_init(&signature, PIECE_MAX);
     buf_init(&end, PIECE_MAX);
+    buf_init(&whole, 0); /* until its size is known */
     keeper_crl_t ask = {.issuer = x->issuer->name,
                         .profile = x->profile,
                         .number = (uint64_t)x->row.number,

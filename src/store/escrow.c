@@ -123,6 +123,14 @@ err_t *db_escrow_count_epoch(db_conn_t *conn, int64_t epoch, bool officers_only,
                       ret_count, DB_I64(epoch), DB_I64(officers_only));
 }
 
+err_t *db_escrow_next_of_kind(db_conn_t *conn, arena_t *arena, const char *kind, int64_t from,
+                              db_escrow_t *ret_row, bool *ret_found) {
+    return row_find(conn, arena, &whole_type,
+                    "SELECT " WHOLE " FROM escrow_object WHERE kind = $1 AND seq >= $2"
+                    " ORDER BY seq LIMIT 1",
+                    ret_row, ret_found, DB_STR(kind), DB_I64(from));
+}
+
 err_t *db_escrow_max_seq(db_conn_t *conn, int64_t *ret_seq) {
     return row_number(conn, "SELECT COALESCE(MAX(seq), 0) FROM escrow_object", ret_seq);
 }

@@ -64,6 +64,9 @@ err_t *db_escrow_older_epoch(db_conn_t *conn, int64_t epoch, bool officers_only,
                              bool *ret_found) WARN_UNUSED;
 err_t *db_escrow_count_epoch(db_conn_t *conn, int64_t epoch, bool officers_only,
                              int64_t *ret_count) WARN_UNUSED;
+/* The first object of the kind at this place of the sequence or behind it: for samples. */
+err_t *db_escrow_next_of_kind(db_conn_t *conn, arena_t *arena, const char *kind, int64_t from,
+                              db_escrow_t *ret_row, bool *ret_found) WARN_UNUSED;
 err_t *db_escrow_max_seq(db_conn_t *conn, int64_t *ret_seq) WARN_UNUSED;
 
 err_t *db_escrow_set_epoch(db_conn_t *conn, int64_t seq, int64_t epoch) WARN_UNUSED;

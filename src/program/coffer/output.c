@@ -125,8 +125,8 @@ static err_t *flatten(table_t *table, const char *prefix, const json_t *object, 
 err_t *output_fields(cli_t *cli, const json_t *object) {
     CLEANUP(table_done) table_t table = {0};
     CLEANUP(buf_done) buf_t out;
-    if (cli->json) return output_json(cli, object);
     buf_init(&out, CLI_OUTPUT_MAX);
+    if (cli->json) return output_json(cli, object);
     TRY(table_init(&table, 2));
     TRY(flatten(&table, "", object, cli->terminal, 0));
     TRY(table_write(&table, cli->terminal, &out));

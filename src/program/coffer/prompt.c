@@ -53,6 +53,13 @@ static err_t *ask_hidden(cli_t *cli, const char *question, const char *whose, bu
     return e;
 }
 
+err_t *prompt_password(cli_t *cli, const char *question, const char *whose, buf_t *out) {
+    if (!cli->interactive)
+        return err_new(ERR_DENIED, "nobody is there to ask: give it in a file (0600), or - for "
+                                   "standard input");
+    return ask_hidden(cli, question, whose, out);
+}
+
 err_t *prompt_new_password(cli_t *cli, const char *whose, buf_t *out) {
     CLEANUP(buf_done) buf_t first;
     CLEANUP(buf_done) buf_t second;

@@ -9,6 +9,8 @@
 
 /* First line of a file (which others must not be able to read), or of standard input for "-". */
 err_t *prompt_secret_file(const char *path, buf_t *out) WARN_UNUSED;
+/* Asks once without echo: "QUESTION WHOSE: ". ERR_DENIED without a terminal. */
+err_t *prompt_password(cli_t *cli, const char *question, const char *whose, buf_t *out) WARN_UNUSED;
 /* Asks twice without echo. ERR_DENIED without a terminal; ERR_USAGE if they differ. */
 err_t *prompt_new_password(cli_t *cli, const char *whose, buf_t *out) WARN_UNUSED;
 /*

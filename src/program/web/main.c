@@ -40,6 +40,7 @@ typedef struct {
     housekeeping_t *housekeeping;
     revocation_work_t *revocation_work;
     directory_work_t *directory_work;
+    escrow_work_t *escrow_work;
     char *crl_dir;
     char *store_dir;
     char *store_path;
@@ -183,6 +184,10 @@ static err_t *start_services(program_t *p) {
     if (!p->scep_url) return err_nomem();
     TRY(start_revoker(p));
     pki_use_revoker(web->pki, web->revoker);
+    TRY(escrow_new(
+        &(escrow_options_t){
+            .db = web->db, .keeper = web->keeper, .audit = &web->audit, .clk = clk, .rnd = rnd},
+        &web->escrow));
     devices_options_t devices = {.db = web->db,
                                  .keeper = web->keeper,
                                  .pki = web->pki,
@@ -263,6 +268,7 @@ static void stop(program_t *p) {
     web_t *web = &p->web;
     web->draining = true;
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
+    escrow_work_stop(p->escrow_work);
     revocation_work_stop(p->revocation_work);
     directory_work_stop(p->directory_work);
     housekeeping_stop(p->housekeeping);
@@ -270,6 +276,7 @@ static void stop(program_t *p) {
     sessions_free(web->sessions);
     http_rate_free(web->rate);
     devices_free(web->devices);
+    escrow_free(web->escrow);
     revoker_free(web->revoker);
     pki_free(web->pki);
     directory_free(web->directory);
@@ -310,6 +317,7 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(housekeeping_start(web, &p->housekeeping));
     TRY(revocation_work_start(web, &p->revocation_work));
     TRY(directory_work_start(web, &p->directory_work));
+    TRY(escrow_work_start(web, &p->escrow_work));
     return control_ready(p->control);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "base/limits.h"
 #include "program/web/api.h"
+#include "program/web/api_escrow.h"
 #include "program/web/web.h"
 
 #define HTTPS_AND_MTLS (WEB_ON_HTTPS | WEB_ON_MTLS)
@@ -51,6 +52,7 @@ const http_route_t WEB_ROUTES[] = {
     {"GET", "/enrol/profile", 0, WEB_ON_HTTPS, HTTP_AUTH_OWN, route_portal_profile, 0, false},
 
     WEB_API_ROUTES,
+    WEB_ESCROW_ROUTES,
 };
 
 const size_t WEB_ROUTES_N = sizeof WEB_ROUTES / sizeof WEB_ROUTES[0];

@@ -12,6 +12,7 @@
 #include "device/device.h"
 #include "directory/directory.h"
 #include "directory/remote.h"
+#include "escrow/escrow.h"
 #include "http/rate.h"
 #include "http/server.h"
 #include "http/session.h"
@@ -51,6 +52,7 @@ typedef struct {
     directory_t *directory;
     pki_t *pki;
     revoker_t *revoker;
+    escrow_t *escrow;
     devices_t *devices;
     cert_list_t factory_cas;
     sessions_t *sessions;
@@ -99,6 +101,11 @@ void revocation_work_stop(revocation_work_t *work); /* takes NULL */
 
 /* directory_work.c: people as the directory has them; one thread. */
 typedef struct directory_work directory_work_t;
+
+/* escrow_work.c: deals what officers have no shares of yet, drills every month; one thread. */
+typedef struct escrow_work escrow_work_t;
+err_t *escrow_work_start(web_t *web, escrow_work_t **ret_work) WARN_UNUSED;
+void escrow_work_stop(escrow_work_t *work); /* takes NULL */
 
 /* Handlers, one file a family: routes_*.c */
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);

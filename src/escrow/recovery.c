@@ -1,0 +1,450 @@
+/*
+ * Recovery requests: see recovery.h. coffer-web, any worker thread. What is refused is audited in a
+ * transaction of its own, since the refused one is undone.
+ */
+#include "escrow/recovery.h"
+
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "escrow/escrow_internal.h"
+
+/* What every step on a request is about. */
+typedef struct {
+    escrow_t *escrow;
+    const escrow_caller_t *caller;
+    arena_t *arena;
+    const char *id;
+    int64_t now_ms;
+    recovery_view_t view;
+    escrow_request_t request;
+    escrow_set_t set;
+} recovery_job_t;
+
+/* ---- refusals ---- */
+
+typedef struct {
+    const recovery_job_t *job;
+    const char *action;
+    const char *why;
+} refusal_t;
+
+static err_t *refusal_write(db_conn_t *conn, void *arg) {
+    const refusal_t *r = arg;
+    return audit_note(r->job->escrow->o.audit, conn, r->job->caller->actor, r->action, r->job->id,
+                      "person", r->job->caller->email, "why", r->why, NULL);
+}
+
+/* `e` as it is, after it was audited where it is one that an auditor wants to see. */
+static err_t *refused(const recovery_job_t *job, const char *action, err_t *e) {
+    if (!e) return NULL;
+    err_code_t code = err_code(e);
+    if (code != ERR_DENIED && code != ERR_VERIFY && code != ERR_EXISTS) return e;
+    char why[512];
+    refusal_t r = {job, action, err_text(e, why, sizeof why)};
+    err_ignore(db_write(job->escrow->o.db, refusal_write, &r));
+    return e;
+}
+
+/* ---- looking ---- */
+
+const char *recovery_state(const db_recovery_t *row, int64_t now_ms) {
+    if (strcmp(row->state, "waiting") != 0)
+        return strcmp(row->state, "opened") == 0 ? "opened" : "denied";
+    if (now_ms >= row->expires_ms) return "expired";
+    return row->approvals >= row->threshold ? "approved" : "waiting";
+}
+
+static err_t *address_of(db_conn_t *conn, arena_t *arena, const char *person_id,
+                         const char **ret_email) {
+    db_person_t person;
+    bool found = false;
+    if (person_id[0]) TRY(db_people_by_id(conn, arena, person_id, &person, &found));
+    *ret_email = found ? person.email : person_id;
+    return NULL;
+}
+
+err_t *recovery_view(db_conn_t *conn, arena_t *arena, const char *id, int64_t now_ms,
+                     recovery_view_t *ret_view) {
+    recovery_view_t view = {0};
+    escrow_request_t request;
+    bool found = false;
+    TRY(db_recoveries_get(conn, arena, id, &view.row, &found));
+    if (!found) return err_new(ERR_NOT_FOUND, "there is no recovery request %s", id);
+    TRY(db_escrow_by_seq(conn, arena, view.row.object_seq, &view.object, &found));
+    if (!found) return err_new(ERR_VERIFY, "the object of request %s is gone", id);
+    TRY(escrow_request_parse(view.row.record, &request));
+    TRY(db_officer_sets_get(conn, arena, (int64_t)request.epoch, &view.set, &view.has_set));
+    TRY(address_of(conn, arena, view.row.requester, &view.requester));
+    TRY(address_of(conn, arena, view.object.owner, &view.owner));
+    TRY(db_recovery_answers_list(conn, arena, id, &view.answers, &view.answers_n));
+    TRY(arena_alloc(arena, (view.answers_n + 1) * sizeof *view.answerers, &view.answerers));
+    for (size_t i = 0; i < view.answers_n; i++)
+        TRY(address_of(conn, arena, view.answers[i].person_id, &view.answerers[i]));
+    view.expired = now_ms >= view.row.expires_ms;
+    *ret_view = view;
+    return NULL;
+}
+
+/* The request with its record parsed and its set; refuses records that the row doesn't match. */
+static err_t *load(db_conn_t *conn, recovery_job_t *job) {
+    uint8_t hash[ESCROW_HASH];
+    TRY(recovery_view(conn, job->arena, job->id, job->now_ms, &job->view));
+    TRY(escrow_request_parse(job->view.row.record, &job->request));
+    TRY(escrow_request_hash(&job->request, hash));
+    if (!bytes_eq(job->view.row.hash, BYTES_ARRAY(hash)))
+        return err_new(ERR_VERIFY, "request %s was changed after it was made", job->id);
+    if (!job->view.has_set)
+        return err_new(ERR_VERIFY, "the officers' set of request %s is gone", job->id);
+    return escrow_set_parse(job->view.set.record, &job->set);
+}
+
+static err_t *check_waiting(const recovery_job_t *job) {
+    if (strcmp(job->view.row.state, "waiting") != 0)
+        return err_new(ERR_DENIED, "request %s was %s already", job->id, job->view.row.state);
+    if (job->view.expired) return err_new(ERR_DENIED, "request %s has expired", job->id);
+    return NULL;
+}
+
+/* ---- asking ---- */
+
+typedef struct {
+    recovery_job_t base;
+    const recovery_spec_t *spec;
+    db_recovery_t row;
+    char id_text[ESCROW_ID_TEXT];
+} request_job_t;
+
+static err_t *fill_request(request_job_t *job, const db_escrow_t *object) {
+    escrow_request_t *request = &job->base.request;
+    const recovery_spec_t *spec = job->spec;
+    TRY(rnd_fill(job->base.escrow->o.rnd, request->id, sizeof request->id));
+    escrow_id_text(request->id, job->id_text);
+    TRY(escrow_object_of(object, &request->object));
+    TRY(digest_sha256(object->blob, request->blob_hash));
+    TRY(escrow_set_hash(&job->base.set, request->set_hash));
+    request->epoch = job->base.set.epoch;
+    request->threshold = job->base.set.threshold;
+    TRY(escrow_set_text(request->requester, sizeof request->requester, job->base.caller->person_id,
+                        "requester"));
+    TRY(escrow_set_text(request->recipient, sizeof request->recipient, spec->recipient,
+                        "recipient"));
+    TRY(escrow_set_text(request->reason, sizeof request->reason, spec->reason, "reason"));
+    TRY(escrow_set_text(request->ticket, sizeof request->ticket, spec->ticket, "ticket"));
+    memcpy(request->recipient_key, spec->recipient_key.p, ESCROW_KEY);
+    request->created = job->base.now_ms / 1000;
+    request->expires = request->created + spec->life_s;
+    return NULL;
+}
+
+static err_t *find_object(db_conn_t *conn, request_job_t *job, db_escrow_t *ret_object) {
+    db_officer_set_t set_row;
+    bool found = false;
+    TRY(escrow_active_set(conn, job->base.arena, &set_row, &job->base.set));
+    TRY(db_escrow_get(conn, job->base.arena, job->spec->object, job->spec->version, ret_object,
+                      &found));
+    if (!found) return err_new(ERR_NOT_FOUND, "there is no escrow object %s", job->spec->object);
+    if (ret_object->epoch == 0)
+        return err_new(ERR_DENIED, "object %s is not dealt to officers yet", ret_object->id);
+    if (ret_object->epoch != (int64_t)job->base.set.epoch)
+        return err_new(ERR_DENIED,
+                       "object %s is still dealt to officers' set %lld: finish coffer officer "
+                       "redeal first",
+                       ret_object->id, (long long)ret_object->epoch);
+    return NULL;
+}
+
+static err_t *request_write(db_conn_t *conn, void *arg) {
+    request_job_t *job = arg;
+    db_escrow_t object;
+    uint8_t hash[ESCROW_HASH];
+    int64_t waiting = 0;
+    CLEANUP(buf_done) buf_t record;
+    bytes_t copy, hash_copy;
+    buf_init(&record, LIMIT_ESCROW_RECORD);
+    TRY(db_recoveries_count_waiting(conn, job->base.now_ms, &waiting));
+    if (waiting >= LIMIT_ESCROW_OPEN_REQUESTS)
+        return err_new(ERR_LIMIT, "%lld recovery requests wait already", (long long)waiting);
+    TRY(find_object(conn, job, &object));
+    TRY(fill_request(job, &object));
+    TRY(escrow_request_put(&job->base.request, &record));
+    TRY(escrow_request_hash(&job->base.request, hash));
+    TRY(arena_copy(job->base.arena, buf_bytes(&record), &copy));
+    TRY(arena_copy(job->base.arena, BYTES_ARRAY(hash), &hash_copy));
+    job->row = (db_recovery_t){.id = job->id_text,
+                               .object_seq = object.seq,
+                               .kind = object.kind,
+                               .requester = job->base.caller->person_id,
+                               .recipient = job->spec->recipient,
+                               .reason = job->spec->reason,
+                               .ticket = job->spec->ticket,
+                               .state = "waiting",
+                               .threshold = job->base.set.threshold,
+                               .record = copy,
+                               .hash = hash_copy,
+                               .rotation = "",
+                               .created_ms = job->base.request.created * 1000,
+                               .expires_ms = job->base.request.expires * 1000};
+    TRY(db_recoveries_add(conn, &job->row));
+    return audit_note(job->base.escrow->o.audit, conn, job->base.caller->actor, "recovery.request",
+                      job->id_text, "object", object.id, "kind", object.kind, "person",
+                      job->base.caller->email, "for", job->spec->recipient, "reason",
+                      job->spec->reason, "ticket", job->spec->ticket, NULL);
+}
+
+err_t *recovery_request(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                        const recovery_spec_t *spec, db_recovery_t *ret_row) {
+    request_job_t job = {.base = {.escrow = escrow,
+                                  .caller = caller,
+                                  .arena = arena,
+                                  .id = spec->object,
+                                  .now_ms = escrow_now_ms(escrow)},
+                         .spec = spec};
+    bytes_t id;
+    if (!caller->person_id[0])
+        return refused(&job.base, "recovery.refuse-request",
+                       err_new(ERR_DENIED, "recovery is asked for by a person: use a token made "
+                                           "with coffer token add NAME --role admin --person "
+                                           "EMAIL"));
+    if (!spec->reason[0] || !spec->recipient[0])
+        return err_new(ERR_INVALID, "a recovery needs a reason and whom it is for");
+    if (spec->recipient_key.n != ESCROW_KEY)
+        return err_new(ERR_INVALID, "the recipient's key has %d bytes", ESCROW_KEY);
+    if (spec->life_s < 60 || spec->life_s > LIMIT_ESCROW_REQUEST_S)
+        return err_new(ERR_LIMIT, "a request waits 60 seconds to %d days",
+                       LIMIT_ESCROW_REQUEST_S / 86400);
+    err_t *e = db_write(escrow->o.db, request_write, &job);
+    if (e) return refused(&job.base, "recovery.refuse-request", e);
+    TRY(arena_copy(arena, bytes_str(job.id_text), &id));
+    job.row.id = (const char *)id.p;
+    *ret_row = job.row;
+    return NULL;
+}
+
+/* ---- an officer's part ---- */
+
+/* The officer that the caller is; nobody decides on what he asked for or is to get himself. */
+static err_t *check_officer(const recovery_job_t *job, const escrow_officer_t **ret_officer) {
+    const escrow_officer_t *officer = NULL;
+    TRY(escrow_own_officer(&job->set, job->caller, &officer));
+    if (strcmp(officer->person, job->request.requester) == 0)
+        return err_new(ERR_DENIED, "%s asked for it and can't approve it too", job->caller->email);
+    if (text_eq_fold(bytes_str(job->request.recipient), bytes_str(job->caller->email)))
+        return err_new(ERR_DENIED, "%s is to get it and can't approve it too", job->caller->email);
+    *ret_officer = officer;
+    return NULL;
+}
+
+static err_t *check_not_answered(const recovery_job_t *job, const escrow_officer_t *officer) {
+    for (size_t i = 0; i < job->view.answers_n; i++)
+        if (strcmp(job->view.answers[i].officer_id, officer->id) == 0 ||
+            strcmp(job->view.answers[i].person_id, officer->person) == 0)
+            return err_new(ERR_EXISTS, "officer %s answered already and counts once", officer->id);
+    return NULL;
+}
+
+/* The object's shares must still be those of the request's set. */
+static err_t *load_shares(db_conn_t *conn, const recovery_job_t *job,
+                          const escrow_officer_t *officer, db_escrow_share_t **ret_shares,
+                          size_t *ret_count) {
+    if (job->view.object.epoch != (int64_t)job->request.epoch)
+        return err_new(ERR_DENIED,
+                       "the officers changed after request %s was made: it must be asked for again",
+                       job->id);
+    TRY(db_escrow_shares_of(conn, job->arena, job->view.object.seq, job->view.object.epoch,
+                            officer->index, ret_shares, ret_count));
+    if (*ret_count == 0)
+        return err_new(ERR_VERIFY, "officer %s has no share of object %s", officer->id,
+                       job->view.object.id);
+    return NULL;
+}
+
+typedef struct {
+    recovery_job_t base;
+    db_escrow_share_t *shares;
+    size_t count;
+} share_job_t;
+
+static err_t *share_read(db_conn_t *conn, void *arg) {
+    share_job_t *job = arg;
+    const escrow_officer_t *officer = NULL;
+    TRY(load(conn, &job->base));
+    TRY(check_waiting(&job->base));
+    TRY(check_officer(&job->base, &officer));
+    return load_shares(conn, &job->base, officer, &job->shares, &job->count);
+}
+
+err_t *recovery_share(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                      const char *id, db_escrow_share_t **ret_shares, size_t *ret_count) {
+    share_job_t job = {.base = {.escrow = escrow,
+                                .caller = caller,
+                                .arena = arena,
+                                .id = id,
+                                .now_ms = escrow_now_ms(escrow)}};
+    err_t *e = db_read(escrow->o.db, share_read, &job);
+    if (e) return refused(&job.base, "recovery.refuse-share", e);
+    *ret_shares = job.shares;
+    *ret_count = job.count;
+    return NULL;
+}
+
+typedef struct {
+    recovery_job_t base;
+    escrow_approval_t approval;
+    bytes_t record;
+} approve_job_t;
+
+/* A share that one dealer dealt has the check value that it was dealt with. */
+static err_t *check_share(const approve_job_t *job, const db_escrow_share_t *shares, size_t count) {
+    escrow_share_t share;
+    TRY(escrow_share_parse(shares[0].record, &share));
+    if (count == 1 && share.dealer == 0 &&
+        memcmp(share.check, job->approval.check, sizeof share.check) != 0)
+        return err_new(ERR_VERIFY, "the share of officer %s is not the one that was dealt",
+                       job->approval.officer);
+    return NULL;
+}
+
+static err_t *approve_write(db_conn_t *conn, void *arg) {
+    approve_job_t *job = arg;
+    recovery_job_t *base = &job->base;
+    const escrow_officer_t *officer = NULL;
+    db_escrow_share_t *shares = NULL;
+    size_t count = 0;
+    TRY(load(conn, base));
+    TRY(check_waiting(base));
+    TRY(check_officer(base, &officer));
+    if (strcmp(officer->id, job->approval.officer) != 0)
+        return err_new(ERR_DENIED, "the approval is of officer %s, not yours",
+                       job->approval.officer);
+    TRY(check_not_answered(base, officer));
+    TRY(escrow_approval_verify(&base->request, &base->set, &job->approval));
+    TRY(load_shares(conn, base, officer, &shares, &count));
+    TRY(check_share(job, shares, count));
+    TRY(db_recovery_answers_add(conn, &(db_recovery_answer_t){.recovery_id = base->id,
+                                                              .officer_id = officer->id,
+                                                              .person_id = officer->person,
+                                                              .approved = true,
+                                                              .record = job->record,
+                                                              .reason = "",
+                                                              .created_ms = base->now_ms}));
+    base->view.row.approvals++;
+    return audit_note(base->escrow->o.audit, conn, base->caller->actor, "recovery.approve",
+                      base->id, "officer", officer->id, "person", base->caller->email, NULL);
+}
+
+err_t *recovery_approve(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                        const char *id, bytes_t record, db_recovery_t *ret_row) {
+    approve_job_t job = {.base = {.escrow = escrow,
+                                  .caller = caller,
+                                  .arena = arena,
+                                  .id = id,
+                                  .now_ms = escrow_now_ms(escrow)},
+                         .record = record};
+    TRY(escrow_approval_parse(record, &job.approval));
+    TRY(refused(&job.base, "recovery.refuse-approval",
+                db_write(escrow->o.db, approve_write, &job)));
+    *ret_row = job.base.view.row;
+    return NULL;
+}
+
+typedef struct {
+    recovery_job_t base;
+    const char *reason;
+} deny_job_t;
+
+static err_t *deny_write(db_conn_t *conn, void *arg) {
+    deny_job_t *job = arg;
+    recovery_job_t *base = &job->base;
+    const escrow_officer_t *officer = NULL;
+    bool changed = false;
+    TRY(load(conn, base));
+    TRY(check_waiting(base));
+    TRY(escrow_own_officer(&base->set, base->caller, &officer));
+    TRY(check_not_answered(base, officer));
+    TRY(db_recovery_answers_add(conn, &(db_recovery_answer_t){.recovery_id = base->id,
+                                                              .officer_id = officer->id,
+                                                              .person_id = officer->person,
+                                                              .reason = job->reason,
+                                                              .created_ms = base->now_ms}));
+    TRY(db_recoveries_decide(conn, base->id, "denied", base->now_ms, &changed));
+    return audit_note(base->escrow->o.audit, conn, base->caller->actor, "recovery.deny", base->id,
+                      "officer", officer->id, "person", base->caller->email, "reason", job->reason,
+                      NULL);
+}
+
+err_t *recovery_deny(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                     const char *id, const char *reason) {
+    deny_job_t job = {.base = {.escrow = escrow,
+                               .caller = caller,
+                               .arena = arena,
+                               .id = id,
+                               .now_ms = escrow_now_ms(escrow)},
+                      .reason = reason};
+    return refused(&job.base, "recovery.refuse-denial", db_write(escrow->o.db, deny_write, &job));
+}
+
+/* ---- opening ---- */
+
+/* What the row says must be what was asked for: a swapped blob or owner ends here. */
+static err_t *check_object(const recovery_job_t *job) {
+    escrow_object_t object;
+    uint8_t hash[ESCROW_HASH], want[ESCROW_HASH], blob[ESCROW_HASH];
+    TRY(escrow_object_of(&job->view.object, &object));
+    TRY(escrow_object_hash(&object, hash));
+    TRY(escrow_object_hash(&job->request.object, want));
+    TRY(digest_sha256(job->view.object.blob, blob));
+    if (memcmp(hash, want, ESCROW_HASH) != 0 ||
+        memcmp(blob, job->request.blob_hash, ESCROW_HASH) != 0)
+        return err_new(ERR_VERIFY, "object %s was changed after request %s was made",
+                       job->view.object.id, job->id);
+    return NULL;
+}
+
+static err_t *rotate(db_conn_t *conn, recovery_job_t *job) {
+    const escrow_t *escrow = job->escrow;
+    const char *what = escrow_rotate_after_reveal(job->view.object.kind);
+    if (escrow->o.rotate)
+        TRY(escrow->o.rotate(escrow->o.rotate_ctx, conn, job->arena, &job->view.object,
+                             job->caller->actor, &what));
+    job->view.row.rotation = what;
+    return db_recoveries_set_rotation(conn, job->id, what);
+}
+
+static err_t *open_write(db_conn_t *conn, void *arg) {
+    recovery_job_t *job = arg;
+    bool changed = false;
+    TRY(load(conn, job));
+    if (strcmp(job->caller->person_id, job->request.requester) != 0)
+        return err_new(ERR_DENIED, "request %s was made by %s, who alone opens it", job->id,
+                       job->view.requester);
+    TRY(check_waiting(job));
+    if (job->view.row.approvals < job->view.row.threshold)
+        return err_new(ERR_DENIED, "%lld of %lld approvals are there",
+                       (long long)job->view.row.approvals, (long long)job->view.row.threshold);
+    TRY(check_object(job));
+    TRY(db_recoveries_decide(conn, job->id, "opened", job->now_ms, &changed));
+    if (!changed) return err_new(ERR_DENIED, "request %s was opened already", job->id);
+    TRY(db_escrow_set_revealed(conn, job->view.object.seq, job->now_ms));
+    TRY(rotate(conn, job));
+    job->view.row.state = "opened";
+    job->view.row.decided_ms = job->now_ms;
+    return audit_note(job->escrow->o.audit, conn, job->caller->actor, "recovery.open", job->id,
+                      "object", job->view.object.id, "kind", job->view.object.kind, "person",
+                      job->caller->email, "for", job->view.row.recipient, "rotation",
+                      job->view.row.rotation, NULL);
+}
+
+err_t *recovery_open(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                     const char *id, recovery_view_t *ret_view) {
+    recovery_job_t job = {.escrow = escrow,
+                          .caller = caller,
+                          .arena = arena,
+                          .id = id,
+                          .now_ms = escrow_now_ms(escrow)};
+    TRY(refused(&job, "recovery.refuse-open", db_write(escrow->o.db, open_write, &job)));
+    *ret_view = job.view;
+    return NULL;
+}

@@ -1,0 +1,82 @@
+"""People with machines of their own: recovery officers, and who asks them."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+from helpers import instance as instances
+
+PASSPHRASE = "correct horse battery"
+
+
+class Person:
+    """Somebody with a home directory, a token of a role, and the command line."""
+
+    def __init__(self, instance, files, name, role):
+        self.instance, self.name = instance, name
+        self.email = f"{name}@example.org"
+        self.home = pathlib.Path(files) / name
+        self.home.mkdir()
+        instance.coffer("user", "add", self.email)
+        self.token = self.home / "token"
+        instance.coffer("token", "add", name, "--role", role, "--person", self.email, "--output",
+                        self.token)
+
+    def coffer(self, *args, expect=0, stdin=None, json_out=False):
+        command = [instances.program("coffer"), "--server", self.instance.url, "--token-file",
+                   str(self.token), "--ca", str(self.instance.root)]
+        command += ["--json"] if json_out else []
+        done = subprocess.run([*command, *[str(a) for a in args]], capture_output=True, text=True,
+                              input=stdin or "", timeout=instances.PATIENCE, cwd=self.home)
+        if expect is not None:
+            assert done.returncode == expect, \
+                f"{self.name} {args}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def coffer_json(self, *args, expect=0, stdin=None):
+        return json.loads(self.coffer(*args, expect=expect, stdin=stdin, json_out=True).stdout)
+
+    def api(self, method, path, body=None, expect=None):
+        return self.instance.api(method, path, body, token=self.token.read_text().strip(),
+                                 expect=expect)
+
+    def request(self, object_id, *more, whom="zoe@example.org", reason="the owner left"):
+        """Asks for a recovery: the answer, with `path` of the key file."""
+        answer = self.coffer_json("recover", "request", object_id, "--for", whom, "--reason", reason,
+                                  *more)
+        answer["path"] = self.home / answer["file"]
+        return answer
+
+
+class Officer(Person):
+    def __init__(self, instance, files, name):
+        super().__init__(instance, files, name, "officer")
+        self.key = self.home / "officer"
+        self.secret = self.home / "passphrase"
+        self.secret.write_text(PASSPHRASE + "\n")
+        self.secret.chmod(0o600)
+        self.coffer("officer", "keygen", "--out", self.key, "--label", self.email,
+                    "--passphrase-file", self.secret)
+        self.id = instance.coffer_json("officer", "add", self.email, f"{self.key}.pub")["id"]
+
+    @property
+    def unlock(self):
+        return ("--key", self.key, "--passphrase-file", self.secret, "--yes")
+
+    def approve(self, request, *more, expect=0):
+        return self.coffer("recover", "approve", request["id"], *self.unlock, *more, expect=expect)
+
+    def sign(self, epoch, expect=0):
+        return self.coffer("officer", "sign", epoch, *self.unlock, expect=expect)
+
+    def redeal(self, *more, expect=0):
+        return self.coffer("officer", "redeal", *self.unlock, *more, expect=expect)
+
+
+def private(path, data):
+    """A file nobody else may read."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as f:
+        f.write(data)
+    return path
