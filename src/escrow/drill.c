@@ -97,6 +97,33 @@ static err_t *drill_kind(drill_job_t *job, const db_escrow_kind_t *kind, drill_l
     return NULL;
 }
 
+/* Admins hear of it at once: what does not open now will not open when it is needed. */
+static err_t *alarm(db_conn_t *conn, drill_job_t *job, int64_t now_ms) {
+    CLEANUP(buf_done) buf_t text;
+    char key[48];
+    const char *body = NULL;
+    int64_t failed = 0;
+    buf_init(&text, FAILURES_MAX * 2);
+    for (size_t i = 0; i < job->count; i++) failed += job->lines[i].failed;
+    if (!failed || !job->escrow->o.notify) return NULL;
+    TRY(buf_printf(&text, "%lld objects in escrow did not open in a drill:\n\n",
+                   (long long)failed));
+    for (size_t i = 0; i < job->count; i++)
+        if (job->lines[i].failed)
+            TRY(buf_printf(&text, "%s: %lld of %lld failed. The first:\n%.400s\n",
+                           job->lines[i].kind, (long long)job->lines[i].failed,
+                           (long long)job->lines[i].sampled, job->lines[i].failures));
+    TRY(buf_add_str(&text, "coffer escrow drill tries again; coffer escrow verify OBJECT tells "
+                           "more. Restore what was changed from a backup.\n"));
+    TRY(buf_cstr(&text, &body));
+    (void)snprintf(key, sizeof key, "escrow-drill:%lld", (long long)now_ms);
+    notice_t notice = {.event = "escrow.drill-failed",
+                       .key = key,
+                       .subject = "Escrow: a drill failed",
+                       .text = body};
+    return notify_admins(job->escrow->o.notify, conn, job->arena, &notice);
+}
+
 static err_t *outcome_write(db_conn_t *conn, void *arg) {
     drill_job_t *job = arg;
     int64_t now_ms = escrow_now_ms(job->escrow);
@@ -115,7 +142,7 @@ static err_t *outcome_write(db_conn_t *conn, void *arg) {
         TRY(audit_note(job->escrow->o.audit, conn, job->actor, "escrow.drill", line->kind,
                        "sampled", sampled, "failed", failed, NULL));
     }
-    return NULL;
+    return alarm(conn, job, now_ms);
 }
 
 static err_t *run_all(drill_job_t *job) {

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/rnd.h"
 #include "keeper/client_escrow.h"
+#include "notify/notify.h"
 #include "store/db.h"
 #include "store/escrow.h"
 
@@ -28,6 +29,7 @@ typedef struct {
     const audit_t *audit;
     const clk_t *clk;
     const rnd_t *rnd;
+    const notify_t *notify;  /* who hears of failed drills and of requests; NULL: nobody */
     escrow_rotate_fn rotate; /* NULL: escrow_rotate_after_reveal alone */
     void *rotate_ctx;
 } escrow_options_t;

@@ -156,6 +156,31 @@ static err_t *find_object(db_conn_t *conn, request_job_t *job, db_escrow_t *ret_
     return NULL;
 }
 
+/* Officers hear of it; what was asked for and the code they get from who asked. */
+static err_t *tell_officers(db_conn_t *conn, const request_job_t *job) {
+    const notify_t *notify = job->base.escrow->o.notify;
+    const escrow_set_t *set = &job->base.set;
+    CLEANUP(buf_done) buf_t text;
+    const char *body = NULL;
+    buf_init(&text, 4 * LIMIT_ESCROW_REASON);
+    if (!notify) return NULL;
+    TRY(buf_printf(&text,
+                   "%s asks for a recovery for %s.\n\nReason: %s\n\nLook at it on your own "
+                   "machine: coffer recover approve %s --key FILE\n",
+                   job->base.caller->email, job->spec->recipient, job->spec->reason, job->id_text));
+    TRY(buf_cstr(&text, &body));
+    notice_t notice = {.event = "recovery.requested",
+                       .key = job->id_text,
+                       .subject = "A recovery waits for officers",
+                       .text = body};
+    for (size_t i = 0; i < set->n; i++) {
+        const char *email = NULL;
+        TRY(address_of(conn, job->base.arena, set->officers[i].person, &email));
+        TRY(notify_mail(notify, conn, email, &notice));
+    }
+    return NULL;
+}
+
 static err_t *request_write(db_conn_t *conn, void *arg) {
     request_job_t *job = arg;
     db_escrow_t object;
@@ -188,6 +213,7 @@ static err_t *request_write(db_conn_t *conn, void *arg) {
                                .created_ms = job->base.request.created * 1000,
                                .expires_ms = job->base.request.expires * 1000};
     TRY(db_recoveries_add(conn, &job->row));
+    TRY(tell_officers(conn, job));
     return audit_note(job->base.escrow->o.audit, conn, job->base.caller->actor, "recovery.request",
                       job->id_text, "object", object.id, "kind", object.kind, "person",
                       job->base.caller->email, "for", job->spec->recipient, "reason",

@@ -472,6 +472,32 @@ def test_drill_and_report(own_world, tmp_path):
     assert "<table>" in text and world.officers[0].email in text
     assert "http" not in text and "<script" not in text, "it needs nothing else"
     assert [e for e in world.audit("escrow.drill") if e["object"] == "pin"]
+    # without a mail server set up nobody is told; the next test has one
+
+
+def test_alarm_and_officers_are_told(tmp_path, factory):
+    """Notices are jobs in the transaction of what they tell; that they arrive is tested elsewhere."""
+    world = World(tmp_path, factory)
+    instance = world.instance
+    try:
+        instance.stop()
+        instance.configure({"smtp": {"url": "smtp://127.0.0.1:9", "from": "coffer@example.org",
+                                     "tls": "none"}})
+        instance.start()
+        kept = world.put(kind="pin", data=b"123456")
+        request = world.admin.request(kept["id"], reason="tell them")
+        with world.database() as db:
+            db.execute("UPDATE escrow_object SET wrap = zeroblob(length(wrap))")
+        instance.coffer("escrow", "drill", expect=VERIFY)
+        with world.database() as db:
+            mails = [row[0] for row in db.execute("SELECT payload FROM job WHERE kind = 'mail'")]
+        for officer in world.officers:
+            assert [m for m in mails if officer.email in m and "tell them" in m
+                    and request["id"] in m], officer.email
+        assert [m for m in mails if instances.ADMIN in m and kept["id"] in m and "drill" in m]
+        instance.stop()
+    finally:
+        instance.abandon()
 
 
 # ---- officers change ----

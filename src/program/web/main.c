@@ -20,6 +20,7 @@
 #include "ipc/control.h"
 #include "ipc/sandbox.h"
 #include "program/common/head.h"
+#include "program/common/notify_conf.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
 #include "program/web/directory_work.h"
@@ -41,6 +42,7 @@ typedef struct {
     revocation_work_t *revocation_work;
     directory_work_t *directory_work;
     escrow_work_t *escrow_work;
+    notify_conf_t notify;
     char *crl_dir;
     char *store_dir;
     char *store_path;
@@ -184,10 +186,14 @@ static err_t *start_services(program_t *p) {
     if (!p->scep_url) return err_nomem();
     TRY(start_revoker(p));
     pki_use_revoker(web->pki, web->revoker);
-    TRY(escrow_new(
-        &(escrow_options_t){
-            .db = web->db, .keeper = web->keeper, .audit = &web->audit, .clk = clk, .rnd = rnd},
-        &web->escrow));
+    TRY(notify_conf_load(s, &p->notify));
+    TRY(escrow_new(&(escrow_options_t){.db = web->db,
+                                       .keeper = web->keeper,
+                                       .audit = &web->audit,
+                                       .clk = clk,
+                                       .rnd = rnd,
+                                       .notify = &p->notify.notify},
+                   &web->escrow));
     devices_options_t devices = {.db = web->db,
                                  .keeper = web->keeper,
                                  .pki = web->pki,
@@ -277,6 +283,7 @@ static void stop(program_t *p) {
     http_rate_free(web->rate);
     devices_free(web->devices);
     escrow_free(web->escrow);
+    notify_conf_done(&p->notify);
     revoker_free(web->revoker);
     pki_free(web->pki);
     directory_free(web->directory);
