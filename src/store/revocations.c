@@ -12,8 +12,8 @@ enum { REMOVE_FROM_CRL = 8, SAME_SERIAL = 16 };
 
 #define G(n) ", 'device-ca-" #n "'"
 #define ISSUERS                                                                                    \
-    "'root', 'mail-ca', 'device-ca'" G(2) G(3) G(4) G(5) G(6) G(7) G(8) G(9) G(10) G(11) G(12) G(13) G(14)    \
-        G(15) G(16)
+    "'root', 'mail-ca', 'device-ca'" G(2) G(3) G(4) G(5) G(6) G(7) G(8) G(9) G(10) G(11) G(12)     \
+        G(13) G(14) G(15) G(16)
 static_assert(LIMIT_DEVICE_CAS == 16, "as many as ISSUERS names");
 
 #define BRIEF                                                                                      \

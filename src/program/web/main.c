@@ -140,6 +140,18 @@ static err_t *start_revoker(program_t *p) {
         &web->revoker);
 }
 
+static err_t *start_escrow(program_t *p) {
+    web_t *web = &p->web;
+    TRY(notify_conf_load(&web->settings, &p->notify));
+    return escrow_new(&(escrow_options_t){.db = web->db,
+                                          .keeper = web->keeper,
+                                          .audit = &web->audit,
+                                          .clk = clk_real(),
+                                          .rnd = rnd_real(),
+                                          .notify = &p->notify.notify},
+                      &web->escrow);
+}
+
 static err_t *start_services(program_t *p) {
     web_t *web = &p->web;
     const settings_t *s = &web->settings;
@@ -186,14 +198,7 @@ static err_t *start_services(program_t *p) {
     if (!p->scep_url) return err_nomem();
     TRY(start_revoker(p));
     pki_use_revoker(web->pki, web->revoker);
-    TRY(notify_conf_load(s, &p->notify));
-    TRY(escrow_new(&(escrow_options_t){.db = web->db,
-                                       .keeper = web->keeper,
-                                       .audit = &web->audit,
-                                       .clk = clk,
-                                       .rnd = rnd,
-                                       .notify = &p->notify.notify},
-                   &web->escrow));
+    TRY(start_escrow(p));
     devices_options_t devices = {.db = web->db,
                                  .keeper = web->keeper,
                                  .pki = web->pki,
