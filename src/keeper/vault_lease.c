@@ -12,7 +12,7 @@
 
 enum {
     HOUR_MS = 3600 * 1000,
-    SWEEP = 500,           /* leases deleted in one transaction */
+    SWEEP = 200, /* leases deleted in one transaction: releases wait for no more than that */
     LIST_MAX = 256 * 1024, /* bytes of their names, digested */
 };
 

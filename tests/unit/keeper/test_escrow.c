@@ -505,7 +505,7 @@ static void test_escrow__undealt_objects_are_dealt_later(void **state) {
     static keeper_stored_t list[N];
     taken_t taken = {0};
     buf_init(&taken.made, BUF);
-    for (uint8_t i = 0; i < N; i++) {
+    for (unsigned i = 0; i < N; i++) {
         escrow_object_t object = object_of(ESCROW_KIND_FILE, "person-1", "", (uint8_t)(i + 1));
         archive(t, &object, "secret", &a[i]);
         assert_int_equal(a[i].epoch, 0);
@@ -618,8 +618,8 @@ static void test_escrow__the_courier_may_not_ask(void **state) {
     buf_init(&body, BUF);
     buf_init(&reply, BUF);
     t->f.role = ROLE_COURIER;
-    for (uint16_t i = KEEPER_OFFICERS_ACTIVATE; i <= KEEPER_STORAGE_KEY_NEW; i++)
-        assert_err(ERR_DENIED, keeper_fixture_ask(&t->f, i, buf_bytes(&body), &reply));
+    for (int i = KEEPER_OFFICERS_ACTIVATE; i <= KEEPER_STORAGE_KEY_NEW; i++)
+        assert_err(ERR_DENIED, keeper_fixture_ask(&t->f, (uint16_t)i, buf_bytes(&body), &reply));
     t->f.role = ROLE_WEB;
     assert_logged(t, "courier may not ask the keeper to escrow-fill");
     buf_done(&body);
