@@ -616,3 +616,23 @@ def test_server_cannot_show_officers_another_set(own_world):
     assert "officers signed" in done.stderr, done.stderr
     done = anna.redeal(expect=None)
     assert done.returncode != DONE
+
+
+def test_recovered_mail_key_is_a_pkcs12(world):
+    """A key pair comes with its certificate, under a password, and fits it."""
+    from cryptography.hazmat.primitives.serialization import PublicFormat, Encoding, pkcs12
+    owner = world.officers[0].email
+    world.instance.coffer("key", "new", owner)
+    kept = [o for o in world.instance.coffer_json("escrow", "list", "--person", owner)["objects"]
+            if o["kind"] == "smime-key"][0]
+    instances.wait_for(lambda: world.instance.coffer_json("escrow", "show", kept["id"]),
+                       lambda o: o["set"] == 1, "dealt")
+    request = world.admin.request(kept["id"])
+    for officer in world.officers[1:]:
+        officer.approve(request)
+    out = world.admin.home / "key.p12"
+    world.admin.coffer("recover", "open", request["path"], "--out", out, "--password-file", "-",
+                       stdin=PASSPHRASE + "\n")
+    key, certificate, _ = pkcs12.load_key_and_certificates(out.read_bytes(), PASSPHRASE.encode())
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert key.public_key().public_bytes(*spki) == certificate.public_key().public_bytes(*spki)
