@@ -82,12 +82,24 @@ static err_t *edit_part(entity_t *e, const mime_part_t *part, const char *encodi
     return add_edit(e, (edit_t){.from = part->body, .to = part->end, .kind = body});
 }
 
+/* A field's lines, each ended by CRLF. */
+static err_t *add_field(bytes_t whole, buf_t *out) {
+    while (whole.n) {
+        size_t n = bytes_find(whole, '\n');
+        bytes_t line = bytes_make(whole.p, n);
+        if (line.n && line.p[line.n - 1] == '\r') line.n--;
+        TRY(buf_add(out, line));
+        TRY(buf_add_str(out, "\r\n"));
+        whole = bytes_from(whole, n + 1);
+    }
+    return NULL;
+}
+
 static err_t *keep_outer(entity_t *e, const mime_part_t *part) {
     for (size_t i = 0; i < part->fields.n; i++) {
         const mime_field_t *f = &part->fields.at[i];
         if (is_content_field(f) || text_eq_fold(f->name, BYTES_LIT("mime-version"))) continue;
-        TRY(buf_add(&e->outer, f->whole));
-        if (e->outer.p[e->outer.n - 1] != '\n') TRY(buf_add_str(&e->outer, "\r\n"));
+        TRY(add_field(f->whole, &e->outer));
     }
     return NULL;
 }
