@@ -124,7 +124,7 @@ enum {
     LIMIT_DEVICE_ATTRIBUTE = 256,         /* bytes of PRODUCT, SERIAL, ... */
     LIMIT_TOKEN = 256,                    /* bytes of a push token */
     LIMIT_PUSH_MAGIC = 256,               /* bytes */
-    LIMIT_UNLOCK_TOKEN = 64 * 1024,       /* bytes */
+    LIMIT_UNLOCK_TOKEN = 32 * 1024,       /* bytes; Apple's have a few thousand */
     LIMIT_QUEUE = 1000,                   /* open commands of one device */
     LIMIT_COMMAND_BYTES = 1024 * 1024,    /* bytes of one command plist */
     LIMIT_RESULT_BYTES = 2 * 1024 * 1024, /* bytes of one result kept */

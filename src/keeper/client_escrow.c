@@ -52,16 +52,16 @@ void keeper_archived_done(keeper_archived_t *archived) {
     buf_done(&archived->certificate);
 }
 
-static err_t *read_archived(const buf_t *reply, keeper_archived_t *ret) {
-    wire_reader_t r = wire_reader(buf_bytes(reply));
+err_t *keeper_archived_get(wire_reader_t *r, keeper_archived_t *ret_archived) {
+    keeper_archived_t *ret = ret_archived;
     bytes_t blob, wrap, shares, certificate;
-    TRY(escrow_object_get(&r, &ret->object));
-    TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &blob));
-    TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &wrap));
-    TRY(wire_get_u64(&r, &ret->epoch));
-    TRY(wire_get_bytes(&r, FRAME_BODY_MAX, &shares));
-    TRY(wire_get_bytes(&r, LIMIT_CERTIFICATE_BYTES, &certificate));
-    TRY(wire_done(&r));
+    TRY(escrow_object_get(r, &ret->object));
+    TRY(wire_get_bytes(r, FRAME_BODY_MAX, &blob));
+    TRY(wire_get_bytes(r, FRAME_BODY_MAX, &wrap));
+    TRY(wire_get_u64(r, &ret->epoch));
+    TRY(wire_get_bytes(r, FRAME_BODY_MAX, &shares));
+    TRY(wire_get_bytes(r, LIMIT_CERTIFICATE_BYTES, &certificate));
+    TRY(wire_done(r));
     TRY(buf_add(&ret->blob, blob));
     TRY(buf_add(&ret->wrap, wrap));
     TRY(buf_add(&ret->shares, shares));
@@ -74,7 +74,8 @@ static err_t *archive(keeper_t *keeper, keeper_intent_t intent, const buf_t *bod
     CLEANUP(buf_done) buf_t reply;
     body_init(&reply);
     TRY(keeper_call_once(keeper, intent, body, &reply));
-    return read_archived(&reply, ret_archived);
+    wire_reader_t r = wire_reader(buf_bytes(&reply));
+    return keeper_archived_get(&r, ret_archived);
 }
 
 static err_t *put_object(const escrow_object_t *object, keeper_wrap_t wrap, buf_t *body) {

@@ -37,6 +37,8 @@ typedef struct {
 
 void keeper_archived_init(keeper_archived_t *archived);
 void keeper_archived_done(keeper_archived_t *archived);
+/* Reads an answer to its end; for client_*.c. */
+err_t *keeper_archived_get(wire_reader_t *r, keeper_archived_t *ret_archived) WARN_UNUSED;
 
 /* How an object may be used without officers. */
 typedef enum {
@@ -76,6 +78,8 @@ err_t *keeper_escrow_make_smime(keeper_t *keeper, const escrow_object_t *object,
 err_t *keeper_escrow_import(keeper_t *keeper, const escrow_object_t *object, keeper_wrap_t wrap,
                             bytes_t p12, bytes_t password,
                             keeper_archived_t *ret_archived) WARN_UNUSED;
+
+DEFINE_CLEANUP_VALUE(keeper_archived_t, keeper_archived_done)
 
 /* ---- batches over stored objects ---- */
 

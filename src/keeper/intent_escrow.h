@@ -26,6 +26,12 @@ err_t *intent_escrow_drill(const keeper_core_t *, const intent_call_t *,
                            intent_answer_t *) WARN_UNUSED;
 err_t *intent_escrow_fill(const keeper_core_t *, const intent_call_t *,
                           intent_answer_t *) WARN_UNUSED;
+err_t *intent_receiver_make(const keeper_core_t *, const intent_call_t *,
+                            intent_answer_t *) WARN_UNUSED;
+err_t *intent_secret_take(const keeper_core_t *, const intent_call_t *,
+                          intent_answer_t *) WARN_UNUSED;
+err_t *intent_secret_prove(const keeper_core_t *, const intent_call_t *,
+                           intent_answer_t *) WARN_UNUSED;
 err_t *intent_storage_key(const keeper_core_t *, const intent_call_t *,
                           intent_answer_t *) WARN_UNUSED;
 err_t *intent_storage_key_new(const keeper_core_t *, const intent_call_t *,
