@@ -48,8 +48,10 @@ typedef struct {
     bool deed;               /* changes the device: its end is noted in the audit log */
     bool exclusive;          /* locks or erases: never two in flight */
     const char *secret_key;  /* what the keeper fills in at delivery, or NULL */
+    const char *secret_in;   /* dictionary that the key is in; NULL: the command itself */
     const char *secret_kind; /* of the stored secret */
     bool secret_is_data;
+    bool secret_stored;    /* it is there already; else the administrator gives it */
     const param_t *params; /* ends with key NULL */
 } command_schema_t;
 

@@ -1,11 +1,13 @@
 /*
  * Queueing a command: what it may be, whether this device may get it now, and its secret. Any
  * worker thread of coffer-web. The checks run twice: on a read-only state first, so that a dry
- * run tells the same, and a PIN can be sealed before the transaction; then inside it.
+ * run tells the same, and a PIN can be archived before the transaction; then inside it.
  */
 #include "audit/note.h"
 #include "device/command_schema.h"
 #include "device/profile_check.h"
+#include "device/rotation.h"
+#include "device/secret.h"
 #include "store/profiles.h"
 
 typedef struct {
@@ -13,33 +15,29 @@ typedef struct {
     arena_t *arena;
     const device_command_t *command;
     const command_schema_t *schema;
-    plist_t *dict; /* the Command */
-    buf_t secret;  /* a PIN, or empty */
-    buf_t sealed;  /* the same, sealed */
-    buf_t payload; /* the Command, written */
+    plist_t *dict;             /* the Command */
+    buf_t secret;              /* a PIN, or empty */
+    device_secret_new_t fresh; /* the same, archived */
+    buf_t payload;             /* the Command, written */
     db_device_t device;
-    const char *sealed_for; /* id of the device the PIN was sealed for */
+    const char *archived_for; /* id of the device the PIN was archived for */
+    bool archived;
     const char *secret_kind;
+    device_secret_t latest; /* of the kind, before a new one */
     int64_t secret_version;
     char uuid[TEXT_UUID_SIZE];
 } job_t;
 
 /* ---- rules ---- */
 
-static bool is_mac(const db_device_t *device) {
-    bytes_t product = bytes_str(device->product);
-    return bytes_starts(product, BYTES_LIT("Mac")) || bytes_starts(product, BYTES_LIT("iMac")) ||
-           bytes_starts(product, BYTES_LIT("VirtualMac"));
-}
-
 /* A locked Mac asks for the PIN that came with the lock; without one nobody can open it again. */
 static err_t *check_pin(const job_t *job) {
     bool lock = strcmp(job->schema->request_type, "DeviceLock") == 0;
     if (!job->schema->exclusive) return NULL;
-    if (is_mac(&job->device) && lock && job->secret.n == 0)
+    if (device_is_mac(&job->device) && lock && job->secret.n == 0)
         return err_new(ERR_DENIED, "locking a Mac needs a PIN of six digits: without one it cannot "
                                    "be unlocked again");
-    if (!is_mac(&job->device) && job->device.product[0] && job->secret.n)
+    if (!device_is_mac(&job->device) && job->device.product[0] && job->secret.n)
         return err_new(ERR_INVALID, "PIN is for Macs; %s is a %s", job->device.enrolment_key,
                        job->device.product);
     return NULL;
@@ -67,20 +65,22 @@ static err_t *check_exclusive(db_conn_t *conn, const job_t *job) {
 
 /* Which stored secret goes along, and as which version a new one will be stored. */
 static err_t *choose_secret(db_conn_t *conn, job_t *job) {
-    db_sealed_t latest;
-    bool found = false;
+    device_secret_t latest;
     job->secret_kind = "";
     if (!job->schema->secret_key) return NULL;
-    if (!job->schema->secret_is_data && job->secret.n == 0) return NULL;
+    if (!job->schema->secret_stored && job->secret.n == 0) return NULL;
     job->secret_kind = job->schema->secret_kind;
-    TRY(db_sealed_latest(conn, job->arena, job->device.id, job->secret_kind, &latest, &found));
-    if (!job->schema->secret_is_data) { /* a PIN of the administrator's */
-        job->secret_version = found ? latest.version + 1 : 1;
+    TRY(device_secret_find(conn, job->arena, job->device.id, job->secret_kind, 0, &latest));
+    if (!job->schema->secret_stored) { /* a PIN of the administrator's */
+        job->latest = latest;
+        job->secret_version = latest.found ? latest.row.version + 1 : 1;
         return NULL;
     }
-    if (!found || latest.sealed.n == 0)
-        return err_new(ERR_DENIED, "device %s has sent no unlock token", job->device.enrolment_key);
-    job->secret_version = latest.version;
+    if (!device_secret_is_there(&latest))
+        return err_new(ERR_DENIED, "device %s has sent no %s", job->device.enrolment_key,
+                       strcmp(job->secret_kind, SECRET_FILEVAULT) == 0 ? "recovery key yet"
+                                                                       : "unlock token");
+    job->secret_version = latest.row.version;
     return NULL;
 }
 
@@ -131,18 +131,11 @@ static err_t *prepare(db_conn_t *conn, void *arg) {
     job_t *job = arg;
     TRY(examine(conn, job));
     TRY(resolve_profile(conn, job));
-    job->sealed_for = job->device.id;
+    if (strcmp(job->schema->request_type, "RotateFileVaultKey") == 0)
+        TRY(rotation_fill(conn, job->arena, job->device.id, job->dict));
+    job->archived_for = job->device.id;
     TRY_WRAP(plist_write(job->dict, &job->payload), "%s", job->schema->request_type);
     return NULL;
-}
-
-static err_t *store_pin(db_conn_t *conn, const job_t *job) {
-    const db_sealed_t row = {.device_id = job->device.id,
-                             .kind = job->secret_kind,
-                             .version = job->secret_version,
-                             .sealed = buf_bytes(&job->sealed),
-                             .created_ms = devices_now(job->devices)};
-    return db_sealed_put(conn, &row);
 }
 
 static err_t *commit(db_conn_t *conn, void *arg) {
@@ -150,10 +143,12 @@ static err_t *commit(db_conn_t *conn, void *arg) {
     int64_t version = job->secret_version;
     char object[DEVICE_ACTOR];
     TRY(examine(conn, job));
-    bool moved = strcmp(job->device.id, job->sealed_for) != 0 || job->secret_version != version;
-    if (job->sealed.n && moved)
+    bool moved = strcmp(job->device.id, job->archived_for) != 0 || job->secret_version != version;
+    if (job->archived && moved)
         return err_new(ERR_BUSY, "another command for this device came at the same time; again");
-    if (job->sealed.n) TRY(store_pin(conn, job));
+    if (job->archived)
+        TRY(device_secret_keep(job->devices, conn, &job->fresh, job->schema->request_type,
+                               job->command->actor));
     const device_queued_t queued = {.device_id = job->device.id,
                                     .request_type = job->schema->request_type,
                                     .payload = buf_bytes(&job->payload),
@@ -172,9 +167,11 @@ static err_t *run(job_t *job, json_t *parameters) {
     TRY(command_build(job->schema, parameters, job->dict, &job->secret));
     TRY(db_read(o->db, prepare, job));
     if (job->command->dry_run) return NULL;
-    if (job->secret.n)
-        TRY(keeper_seal_secret(o->keeper, job->secret_kind, job->device.id, job->secret_version,
-                               buf_bytes(&job->secret), &job->sealed));
+    if (job->secret.n) {
+        TRY(device_secret_archive(job->devices, job->device.id, job->secret_kind, &job->latest,
+                                  buf_bytes(&job->secret), &job->fresh));
+        job->archived = true;
+    }
     return db_write(o->db, commit, job);
 }
 
@@ -194,11 +191,11 @@ err_t *devices_queue(devices_t *devices, arena_t *arena, const device_command_t 
     TRY(plist_new_dict(doc, &job.dict));
     job.arena = rows;
     buf_init_secret(&job.secret, LIMIT_DEVICE_ATTRIBUTE);
-    buf_init(&job.sealed, LIMIT_KEEPER_SECRET);
+    device_secret_new_init(&job.fresh);
     buf_init(&job.payload, LIMIT_COMMAND_BYTES);
     err_t *e = run(&job, parameters);
     buf_done(&job.secret);
-    buf_done(&job.sealed);
+    device_secret_new_done(&job.fresh);
     buf_done(&job.payload);
     return e ? e : device_str(arena, bytes_str(job.uuid), ret_uuid);
 }

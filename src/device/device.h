@@ -12,6 +12,7 @@
 #include "base/rnd.h"
 #include "crypto/cert.h"
 #include "keeper/client.h"
+#include "keeper/client_escrow.h"
 #include "pki/pki.h"
 #include "pki/revoke.h"
 #include "store/commands.h"
@@ -21,12 +22,18 @@
 
 typedef struct devices devices_t;
 
+/* Keeps what the keeper archived, inside a db_write: objects_keep of the room above. */
+typedef err_t *(*device_keep_fn)(db_conn_t *conn, const keeper_archived_t *archived,
+                                 const char *label, const char *actor, int64_t now_ms,
+                                 int64_t *ret_seq);
+
 typedef struct {
     db_t *db; /* borrowed, as all of these */
     keeper_t *keeper;
     pki_t *pki;
     revoker_t *revoker; /* or NULL: nothing is revoked by policy */
     const audit_t *audit;
+    device_keep_fn keep;
     const clk_t *clk;
     const rnd_t *rnd;
 
@@ -133,7 +140,8 @@ typedef struct {
  * Checks the command against the schema of its request type and the device, queues it and a push
  * in one transaction. Known: DeviceInformation, SecurityInfo, ProfileList, InstallProfile,
  * RemoveProfile, CertificateList, InstalledApplicationList, DeviceLock, EraseDevice,
- * ClearPasscode, RestartDevice, Settings. ERR_NOT_FOUND, ERR_INVALID (which key, what it must
+ * ClearPasscode, RotateFileVaultKey, ActivationLockBypassCode, ClearActivationLockBypassCode,
+ * RestartDevice, Settings, DeviceConfigured. ERR_NOT_FOUND, ERR_INVALID (which key, what it must
  * be), ERR_BUSY (a lock or erase is in flight; the queue is full), ERR_DENIED (device not
  * enrolled; no unlock token; a Mac's lock without PIN). *ret_uuid in the arena ("" for a dry run).
  */

@@ -16,6 +16,10 @@
 #define SECRET_UNLOCK_TOKEN    "unlock-token"
 #define SECRET_BOOTSTRAP_TOKEN "bootstrap-token"
 #define SECRET_LOCK_PIN        "lock-pin"
+#define SECRET_BYPASS_SERVER   "bypass-server" /* activation lock: made here */
+#define SECRET_BYPASS_DEVICE   "bypass-device" /* the device's own */
+#define SECRET_FILEVAULT       "filevault-key"
+#define SECRET_RECEIVER        "filevault-receiver"
 
 enum {
     DEVICE_HASH = 32,                      /* SHA-256 */
@@ -54,13 +58,15 @@ err_t *device_push_job(devices_t *devices, db_conn_t *conn, const char *device_i
 /* By what a person types; ERR_NOT_FOUND. */
 err_t *device_find(db_conn_t *conn, arena_t *arena, const char *text,
                    db_device_t *ret_device) WARN_UNUSED;
-/* ERR_DENIED unless the device is enrolled. */
 /* It is not managed any more: state removed, identity revoked, queue cancelled. */
 err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const db_device_t *device,
                      const char *actor, int64_t *ret_cancelled) WARN_UNUSED;
 /* Revokes one identity that another took the place of; done before: stays as it was. */
 err_t *device_retire(devices_t *devices, db_conn_t *conn, arena_t *arena, bytes_t fingerprint,
                      const char *actor, const char *why) WARN_UNUSED;
+/* By its product name. */
+bool device_is_mac(const db_device_t *device);
+/* ERR_DENIED unless the device is enrolled. */
 err_t *device_require_enrolled(const db_device_t *device) WARN_UNUSED;
 
 /* ---- queue.c ---- */
@@ -80,6 +86,11 @@ err_t *device_enqueue(devices_t *devices, db_conn_t *conn, const device_queued_t
 /* InstallProfile with this content; *ret_queued false when the device's queue is full. */
 err_t *device_enqueue_install(devices_t *devices, db_conn_t *conn, const char *device_id,
                               bytes_t content, const char *actor, bool *ret_queued) WARN_UNUSED;
+/* A command without parameters; *ret_queued false: our access rights or its full queue forbid it.
+ */
+err_t *device_enqueue_plain(devices_t *devices, db_conn_t *conn, const char *device_id,
+                            const char *request_type, const char *actor,
+                            bool *ret_queued) WARN_UNUSED;
 /* RemoveProfile. */
 err_t *device_enqueue_remove(devices_t *devices, db_conn_t *conn, const char *device_id,
                              const char *identifier, const char *actor,

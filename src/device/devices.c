@@ -141,3 +141,9 @@ err_t *device_require_enrolled(const db_device_t *device) {
                    strcmp(device->state, "removed") == 0 ? "removed from management"
                                                          : "still enrolling");
 }
+
+bool device_is_mac(const db_device_t *device) {
+    bytes_t product = bytes_str(device->product);
+    return bytes_starts(product, BYTES_LIT("Mac")) || bytes_starts(product, BYTES_LIT("iMac")) ||
+           bytes_starts(product, BYTES_LIT("VirtualMac"));
+}

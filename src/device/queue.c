@@ -69,19 +69,24 @@ err_t *device_enqueue_remove(devices_t *devices, db_conn_t *conn, const char *de
     return enqueue_dict(devices, conn, device_id, "RemoveProfile", dict, actor, ret_queued);
 }
 
-/* A command without parameters, if our access rights allow it. */
-static err_t *enqueue_plain(devices_t *devices, db_conn_t *conn, const char *device_id,
-                            const char *request_type) {
+err_t *device_enqueue_plain(devices_t *devices, db_conn_t *conn, const char *device_id,
+                            const char *request_type, const char *actor, bool *ret_queued) {
     const command_schema_t *schema = command_schema_find(bytes_str(request_type));
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
     CLEANUP(buf_done) buf_t secret = {.max = 1};
     plist_t *dict = NULL;
-    bool queued = false;
+    *ret_queued = false;
     if (!schema || (devices->o.access_rights & schema->right) != schema->right) return NULL;
     TRY(plist_doc_new(&doc));
     TRY(plist_new_dict(doc, &dict));
     TRY(command_build(schema, NULL, dict, &secret));
-    return enqueue_dict(devices, conn, device_id, request_type, dict, "system", &queued);
+    return enqueue_dict(devices, conn, device_id, request_type, dict, actor, ret_queued);
+}
+
+static err_t *enqueue_plain(devices_t *devices, db_conn_t *conn, const char *device_id,
+                            const char *request_type) {
+    bool queued = false;
+    return device_enqueue_plain(devices, conn, device_id, request_type, "system", &queued);
 }
 
 err_t *device_enqueue_first(devices_t *devices, db_conn_t *conn, arena_t *arena,

@@ -44,6 +44,35 @@ static err_t *let_erased_go(db_conn_t *conn, device_session_t *x) {
     return NULL;
 }
 
+/* The answer as it came, but for a secret that is in escrow now, or was refused there. */
+static err_t *keep_result(db_conn_t *conn, device_session_t *x) {
+    const char *uuid = x->result.command_uuid;
+    CLEANUP(buf_done) buf_t body;
+    buf_init(&body, LIMIT_RESULT_BYTES * 2);
+    if (!x->taking.settled)
+        return db_results_put(conn, uuid, x->request.body, devices_now(x->devices));
+    TRY(result_taking_keep(x->devices, conn, x->result.key, &x->taking));
+    TRY(result_secret_strip(&x->taking.what, x->result.dict, &body));
+    return db_results_put(conn, uuid, buf_bytes(&body), devices_now(x->devices));
+}
+
+/* A supervised device has a bypass code, and tells it for 15 days only. */
+static err_t *ask_for_code(db_conn_t *conn, device_session_t *x, const char *type) {
+    const plist_t *told = plist_get(x->result.dict, "QueryResponses");
+    bool supervised = false, queued = false;
+    device_secret_t code;
+    if (strcmp(type, "DeviceInformation") != 0 || !told || plist_type(told) != PLIST_DICT)
+        return NULL;
+    err_free(plist_get_bool(told, "IsSupervised", false, &supervised));
+    if (!supervised) return NULL;
+    TRY(device_secret_find(conn, x->arena, x->sender.device.id, SECRET_BYPASS_DEVICE, 0, &code));
+    if (code.found) return NULL;
+    TRY(device_enqueue_plain(x->devices, conn, x->sender.device.id, "ActivationLockBypassCode",
+                             "system", &queued));
+    /* It goes out in this very session if nothing else waits. */
+    return db_commands_look(conn, x->arena, x->sender.device.id, "", &x->queue);
+}
+
 static err_t *finish(db_conn_t *conn, device_session_t *x) {
     const mdm_result_t *r = &x->result;
     const char *type = x->queue.answered_type, *state = final_state(r->status), *chain = "";
@@ -58,11 +87,12 @@ static err_t *finish(db_conn_t *conn, device_session_t *x) {
     TRY(db_commands_finish(conn, x->queue.answered_seq, state, chain, devices_now(x->devices),
                            &found));
     if (!found) return err_new(ERR_INTERNAL, "an open command is closed");
-    TRY(db_results_put(conn, r->command_uuid, x->request.body, devices_now(x->devices)));
+    TRY(keep_result(conn, x));
     if (r->status == MDM_ACKNOWLEDGED)
         TRY(result_update_device(conn, x->arena, &x->sender.device, type, r->dict));
     if (r->status == MDM_ACKNOWLEDGED && strcmp(type, "EraseDevice") == 0)
         TRY(let_erased_go(conn, x));
+    if (r->status == MDM_ACKNOWLEDGED) TRY(ask_for_code(conn, x, type));
     if (schema && !schema->deed && r->status == MDM_ACKNOWLEDGED) return NULL;
     return note(conn, x, "command.done", type, state);
 }
@@ -88,6 +118,12 @@ static err_t *take_result(db_conn_t *conn, device_session_t *x) {
     if (r->status == MDM_IDLE) return NULL;
     if (!x->queue.answered) return take_other(conn, x);
     if (r->status == MDM_NOT_NOW) return db_commands_mark_not_now(conn, x->queue.answered_seq);
+    if (r->status == MDM_ACKNOWLEDGED && !x->taking.settled) {
+        bool waits = false;
+        TRY(result_taking_look(conn, x->arena, device, x->queue.answered_type, r->dict, &x->taking,
+                               &waits));
+        if (waits) return NULL; /* nothing is finished before the keeper has it */
+    }
     return finish(conn, x);
 }
 
@@ -99,8 +135,8 @@ err_t *device_session_pick(db_conn_t *conn, device_session_t *x) {
     if (x->queue.found) {
         TRY(db_commands_mark_sent(conn, next->seq, devices_now(x->devices)));
         if (!next->secret_kind[0]) return NULL;
-        return db_sealed_get(conn, x->arena, device, next->secret_kind, next->secret_version,
-                             &x->sealed, &x->sealed_found);
+        return device_secret_find(conn, x->arena, device, next->secret_kind, next->secret_version,
+                                  &x->secret);
     }
     /* A device asks again by itself only if NotNow was its last word. */
     if (x->result.status == MDM_NOT_NOW || !x->queue.not_now) return NULL;
@@ -118,7 +154,7 @@ static err_t *step(db_conn_t *conn, void *arg) {
     if (now - x->sender.device.last_seen_ms >= DEVICE_TOUCH_MS)
         TRY(db_devices_touch(conn, x->sender.device.id, now));
     TRY(take_result(conn, x));
-    return device_session_pick(conn, x);
+    return x->taking.waits ? NULL : device_session_pick(conn, x);
 }
 
 /* ---- from a message to its answer ---- */
@@ -126,6 +162,7 @@ static err_t *step(db_conn_t *conn, void *arg) {
 void device_session_free(device_session_t *x) {
     if (!x) return;
     mdm_result_done(&x->result);
+    device_secret_new_done(&x->taking.fresh);
     cert_free(x->cert);
     arena_free(x->arena);
     err_free(x->error);
@@ -138,6 +175,7 @@ static err_t *session_new(devices_t *devices, const device_request_t *request,
     if (!x) return err_nomem();
     x->devices = devices;
     x->request = *request;
+    device_secret_new_init(&x->taking.fresh);
     TRY(mdm_auth_open(devices, request, LIMIT_RESULT_BYTES, &x->cert, &x->arena));
     TRY_WRAP(mdm_result_parse(request->body, &x->result), "message from %s", request->peer);
     *ret_session = STEAL(x);
@@ -162,13 +200,22 @@ err_t *devices_session_begin(devices_t *devices, const device_request_t *request
 }
 
 bool device_session_waits(const device_session_t *x) {
-    return !x->error && x->accepted && x->queue.found && x->queue.next.secret_kind[0];
+    if (x->error || !x->accepted) return false;
+    return x->taking.waits || (x->queue.found && x->queue.next.secret_kind[0]);
+}
+
+/* A secret that came: into escrow, then the transaction again, which finishes the command. */
+static err_t *take_secret(device_session_t *x) {
+    if (!x->accepted || !x->taking.waits) return NULL;
+    TRY(result_taking_ask(x->devices, x->arena, x->sender.device.id, &x->taking));
+    return db_write(x->devices->o.db, step, x);
 }
 
 err_t *device_session_end(device_session_t *x, device_answer_t *ret_answer) {
     CLEANUP(device_answer_done) device_answer_t answer;
     device_answer_init(&answer);
     TRY_WRAP(STEAL(x->error), "message from %s", x->request.peer);
+    TRY_WRAP(take_secret(x), "message from %s", x->request.peer);
     if (x->accepted) {
         TRY_WRAP(device_session_reply(x, &answer), "command for %s", x->result.key);
     } else {

@@ -7,6 +7,7 @@
 
 #include "device/mdm_auth.h"
 #include "device/mdm_message.h"
+#include "device/result_secret.h"
 
 struct device_session {
     devices_t *devices;
@@ -16,10 +17,10 @@ struct device_session {
     mdm_result_t result;
     mdm_sender_t sender;
     bool accepted;
-    db_queue_t queue;   /* queue.next is to be sent now, if queue.found */
-    db_sealed_t sealed; /* its secret */
-    bool sealed_found;
-    const char *refusal; /* why the keeper won't fill in next's secret */
+    db_queue_t queue;       /* queue.next is to be sent now, if queue.found */
+    device_secret_t secret; /* its secret */
+    result_taking_t taking; /* a secret in the answer */
+    const char *refusal;    /* why the keeper won't fill in next's secret */
 
     void (*ready)(void *arg); /* of devices_session_begin */
     void *ready_arg;

@@ -40,7 +40,7 @@ static err_t *refuse_and_step(db_conn_t *conn, void *arg) {
     TRY(audit_note(x->devices->o.audit, conn, "system", "command.refused",
                    device_actor(x->result.key, actor), "command", x->queue.next.uuid, "type",
                    x->queue.next.request_type, "why", x->refusal, NULL));
-    x->sealed_found = false;
+    x->secret = (device_secret_t){0};
     TRY(db_commands_look(conn, x->arena, x->sender.device.id, "", &x->queue));
     return device_session_pick(conn, x);
 }
@@ -59,12 +59,19 @@ static err_t *wrap_command(const device_session_t *x, bytes_t command, buf_t *xm
     return plist_write_tail(xml);
 }
 
-static err_t *build_command(const device_session_t *x, const char *secret_key, buf_t *xml) {
+/* A mark that nobody could guess when the command was made: see fill_in. */
+static err_t *set_mark(const command_schema_t *schema, plist_t *command, const char *mark) {
+    if (schema->secret_in) TRY(plist_get_dict(command, schema->secret_in, true, &command));
+    return plist_set_string(command, schema->secret_key, mark);
+}
+
+/* `schema` of a command with a secret, else NULL. */
+static err_t *build_command(const device_session_t *x, const command_schema_t *schema, buf_t *xml) {
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
     CLEANUP(plist_free) plist_doc_t *stored = NULL;
     plist_t *root = NULL, *command = NULL, *payload = NULL;
     bytes_t element;
-    if (!secret_key && plist_written_element(x->queue.next.payload, &element) &&
+    if (!schema && plist_written_element(x->queue.next.payload, &element) &&
         bytes_starts(element, BYTES_LIT("<dict>\n")))
         return wrap_command(x, element, xml);
     TRY_WRAP(plist_parse_dict(x->queue.next.payload, &stored, &payload), "stored command");
@@ -72,8 +79,7 @@ static err_t *build_command(const device_session_t *x, const char *secret_key, b
     TRY(plist_new_dict(doc, &root));
     TRY(plist_set_copy(root, "Command", payload));
     TRY(plist_get_dict(root, "Command", true, &command));
-    /* A mark that nobody could guess when the command was made: see fill_in. */
-    if (secret_key) TRY(plist_set_string(command, secret_key, x->queue.next.uuid));
+    if (schema) TRY(set_mark(schema, command, x->queue.next.uuid));
     TRY(plist_set_string(root, "CommandUUID", x->queue.next.uuid));
     return plist_write(root, xml);
 }
@@ -102,12 +108,10 @@ static err_t *send_with_secret(device_session_t *x, device_answer_t *answer) {
     CLEANUP(buf_done) buf_t secret, xml;
     buf_init_secret(&secret, LIMIT_KEEPER_SECRET);
     buf_init(&xml, LIMIT_HTTP_RESPONSE);
-    if (!schema || !schema->secret_key || !x->sealed_found)
+    if (!schema || !schema->secret_key)
         return err_new(ERR_DENIED, "the secret of this command is gone");
-    TRY(keeper_fill_secret(x->devices->o.keeper, x->queue.next.secret_kind, x->sender.device.id,
-                           x->queue.next.secret_version, x->queue.next.uuid, x->sealed.sealed,
-                           &secret));
-    TRY(build_command(x, schema->secret_key, &xml));
+    TRY(device_secret_fill(x->devices, &x->secret, x->queue.next.uuid, &secret));
+    TRY(build_command(x, schema, &xml));
     buf_done(&answer->body);
     buf_init_secret(&answer->body, LIMIT_HTTP_RESPONSE);
     return fill_in(x, schema, buf_bytes(&secret), buf_bytes(&xml), &answer->body);

@@ -21,8 +21,8 @@ const char *escrow_rotate_after_reveal(const char *kind) {
         const char *kind, *what;
     } advice[] = {
         {ESCROW_KIND_SMIME, "by hand: revoke the certificate if the key left its owner's hands"},
-        {ESCROW_KIND_LUKS, "by hand: coffer disk protect DEVICE --replace on the machine"},
-        {ESCROW_KIND_FILEVAULT, "by hand: rotate the recovery key on the device"},
+        {ESCROW_KIND_LUKS, "by hand: coffer disk rotate VOLUME on the machine"},
+        {ESCROW_KIND_FILEVAULT, "by hand: coffer device command DEVICE RotateFileVaultKey"},
         {ESCROW_KIND_BITLOCKER, "by hand: make a new recovery password on the machine, upload it"},
         {ESCROW_KIND_BYPASS, "by hand: turn the activation lock off and on again"},
         {ESCROW_KIND_UNLOCK, "none: the device sends a new token by itself"},

@@ -81,6 +81,10 @@ err_t *objects_check_secret(const char *kind, bytes_t secret) {
     return NULL;
 }
 
+err_t *objects_record(const db_escrow_t *row, escrow_object_t *ret_object) {
+    return escrow_object_of(row, ret_object);
+}
+
 /* ---- putting in ---- */
 
 typedef struct {

@@ -21,6 +21,8 @@ typedef struct {
  */
 err_t *objects_put(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
                    const objects_spec_t *spec, bytes_t secret, db_escrow_t *ret_row) WARN_UNUSED;
+/* A row as the keeper's record of it. ERR_VERIFY for a row that cannot be one. */
+err_t *objects_record(const db_escrow_t *row, escrow_object_t *ret_object) WARN_UNUSED;
 /* Keeps what the keeper archived, inside a db_write: for those who had it archived themselves. */
 err_t *objects_keep(db_conn_t *conn, const keeper_archived_t *archived, const char *label,
                     const char *actor, int64_t now_ms, int64_t *ret_seq) WARN_UNUSED;

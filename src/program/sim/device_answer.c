@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "program/sim/device_secret.h"
 #include "program/sim/verify.h"
 
 typedef struct {
@@ -44,7 +45,7 @@ static const char *text_of(const plist_t *dict, const char *key) {
 
 /* ---- information ---- */
 
-typedef enum { FACT_STATE, FACT_TEXT, FACT_INT, FACT_REAL, FACT_BOOL } fact_kind_t;
+typedef enum { FACT_STATE, FACT_TEXT, FACT_INT, FACT_REAL, FACT_BOOL, FACT_FLAG } fact_kind_t;
 
 static const struct {
     const char *query;
@@ -70,7 +71,7 @@ static const struct {
     {"AvailableDeviceCapacity", FACT_REAL, NULL, 87.5},
     {"BatteryLevel", FACT_REAL, NULL, 0.83},
     {"CellularTechnology", FACT_INT, NULL, 1},
-    {"IsSupervised", FACT_BOOL, NULL, 0},
+    {"IsSupervised", FACT_FLAG, "Supervised", 0},
     {"IsActivationLockEnabled", FACT_BOOL, NULL, 0},
     {"IsDeviceLocatorServiceEnabled", FACT_BOOL, NULL, 1},
     {"IsDoNotDisturbInEffect", FACT_BOOL, NULL, 0},
@@ -91,6 +92,7 @@ static err_t *add_fact(const job_t *j, size_t i, plist_t *out) {
     case FACT_INT: return plist_set_int(out, key, (int64_t)facts[i].number);
     case FACT_REAL: return plist_set_real(out, key, facts[i].number);
     case FACT_BOOL: return plist_set_bool(out, key, facts[i].number > 0);
+    case FACT_FLAG: return plist_set_bool(out, key, device_flag(j->device, facts[i].text));
     }
     return NULL;
 }
@@ -133,6 +135,7 @@ static err_t *security_info(job_t *j) {
     TRY(plist_set_bool(management, "EnrolledViaDEP", false));
     TRY(plist_set_bool(management, "IsUserEnrollment", false));
     TRY(plist_set_bool(management, "UserApprovedEnrollment", true));
+    TRY(secret_tell_filevault(j->device, info));
     SAY(j, "encrypted, passcode %s", passcode ? "set" : "not set");
     return NULL;
 }
@@ -266,6 +269,7 @@ static err_t *install_profile(job_t *j) {
     err_t *e = plist_get_data(j->command, "Payload", LIMIT_PROFILE_BYTES, true, &payload);
     if (!e) e = open_profile(j, payload, &profile, &is_signed);
     if (!e) e = verify_payload_head(profile.dict, "Configuration");
+    if (!e) e = secret_learn_profile(j->device, profile.dict);
     if (!e) return record_profile(j, profile.dict, payload, is_signed);
     if (err_code(e) == ERR_NOMEM) return e;
     (void)err_text(e, text, sizeof text);
@@ -316,6 +320,31 @@ static err_t *clear_passcode(job_t *j) {
     return NULL;
 }
 
+static err_t *bypass_code(job_t *j) {
+    if (!device_flag(j->device, "Supervised"))
+        return fail_with(j, "MCMDMErrorDomain", 12026, "The device is not supervised.");
+    const char *code = device_text(j->device, "BypassCode");
+    TRY(plist_set_string(j->result, "ActivationLockBypassCode", code));
+    SAY(j, code[0] ? "told its activation-lock code" : "it has no activation-lock code any more");
+    return NULL;
+}
+
+static err_t *clear_bypass_code(job_t *j) {
+    if (!device_flag(j->device, "Supervised"))
+        return fail_with(j, "MCMDMErrorDomain", 12026, "The device is not supervised.");
+    TRY(plist_set_string(j->device->state, "BypassCode", ""));
+    SAY(j, "activation-lock code cleared");
+    return NULL;
+}
+
+static err_t *rotate_filevault(job_t *j) {
+    const char *problem = NULL;
+    TRY(secret_rotate_filevault(j->device, j->command, rnd_real(), j->result, &problem));
+    if (problem) return fail_with(j, "FDEErrorDomain", 2, problem);
+    SAY(j, "a new FileVault recovery key, encrypted for the server");
+    return NULL;
+}
+
 static err_t *restart_device(job_t *j) {
     SAY(j, "restarting");
     return NULL;
@@ -360,6 +389,9 @@ static const struct {
     {"EraseDevice", erase_device},
     {"ClearPasscode", clear_passcode},
     {"RestartDevice", restart_device},
+    {"ActivationLockBypassCode", bypass_code},
+    {"ClearActivationLockBypassCode", clear_bypass_code},
+    {"RotateFileVaultKey", rotate_filevault},
     {"Settings", settings},
 };
 

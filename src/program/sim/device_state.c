@@ -2,6 +2,7 @@
  * A simulated device's memory: see device_state.h. Main thread.
  */
 #include "program/sim/device_state.h"
+#include "program/sim/device_secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +22,9 @@ enum { STAGES = sizeof stage_names / sizeof stage_names[0] };
 const char *device_stage_name(device_stage_t stage) { return stage_names[stage]; }
 
 /* What survives an erase. */
-static const char *const hardware_keys[] = {"UDID", "Serial", "Product", "Version",
-                                            "Name", "IMEI",   "Roots"};
+static const char *const hardware_keys[] = {"Supervised", "BypassCode", "FileVaultKey", "UDID",
+                                            "Serial",     "Product",    "Version",      "Name",
+                                            "IMEI",       "Roots"};
 
 void device_done(sim_device_t *device) {
     plist_free(device->doc);
@@ -158,6 +160,7 @@ static err_t *set_hardware(const device_birth_t *birth, const rnd_t *rnd, plist_
     TRY(plist_set_string(state, "Product", birth->product ? birth->product : "iPhone15,2"));
     TRY(plist_set_string(state, "Version", birth->version ? birth->version : "17.6.1"));
     TRY(plist_set_string(state, "Name", birth->name ? birth->name : "iPhone"));
+    TRY(secret_birth(birth->supervised, birth->product ? birth->product : "", rnd, state));
     TRY(plist_set_data(state, "Roots", birth->roots_pem));
     return plist_set_bool(state, "Passcode", true);
 }

@@ -36,6 +36,7 @@ typedef struct {
 /* What a new device shall be; texts may be NULL for something random or usual. */
 typedef struct {
     const char *udid, *serial, *product, *name, *version;
+    bool supervised;
     bytes_t roots_pem;
     const credential_t *factory_ca;
 } device_birth_t;

@@ -22,6 +22,7 @@ static const char help[] =
     "  --state DIR           the device's memory\n"
     "  --factory DIR         the factory CA (default DIR/factory of --state); see factory-ca\n"
     "  --udid, --serial, --product, --name, --os-version TEXT   what the device is\n"
+    "  --supervised          it has an activation-lock code to tell\n"
     "  --basic               HTTP Basic instead of the portal's form\n"
     "  --old-factory         sign phase 2 with SHA-1, as real devices do\n"
     "  --mtls                offer the MDM identity as TLS client certificate, too\n"
@@ -47,6 +48,7 @@ static err_t *read_arguments(int argc, char **argv, arguments_t *a) {
         {"product", &a->birth.product, NULL},
         {"name", &a->birth.name, NULL},
         {"os-version", &a->birth.version, NULL},
+        {"supervised", NULL, &a->birth.supervised},
         {"basic", NULL, &a->basic},
         {"old-factory", NULL, &a->old_factory},
         {"mtls", NULL, &a->mtls},

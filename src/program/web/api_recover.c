@@ -15,11 +15,22 @@ typedef struct {
     const char *id;
     int64_t now_ms;
     recovery_view_t view;
+    db_escrow_t now; /* the object's newest version: proof that it was replaced */
 } show_job_t;
 
 static err_t *read_one(db_conn_t *conn, void *arg) {
     show_job_t *job = arg;
-    return recovery_view(conn, job->arena, job->id, job->now_ms, &job->view);
+    bool found = false;
+    TRY(recovery_view(conn, job->arena, job->id, job->now_ms, &job->view));
+    return db_escrow_get(conn, job->arena, job->view.object.id, 0, &job->now, &found);
+}
+
+/* A revealed secret is worth nothing any more once there is another. */
+static err_t *replaced_json(const show_job_t *job, json_t *out) {
+    bool replaced = job->now.version > job->view.object.version;
+    if (replaced) TRY(jso_set_int(out, "replaced_by_version", job->now.version));
+    else TRY(jso_set_null(out, "replaced_by_version"));
+    return api_set_ms(out, "replaced", replaced ? job->now.created_ms : 0);
 }
 
 /* What is shown of a request in lists too. */
@@ -73,6 +84,7 @@ static err_t *send_view(web_t *web, http_request_t *request, const char *id, uns
     TRY(db_read(web->db, read_one, &job));
     TRY(jso_object(&out));
     TRY(view_json(&job.view, job.now_ms, out));
+    TRY(replaced_json(&job, out));
     return api_send(reply, status, out);
 }
 

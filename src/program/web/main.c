@@ -16,6 +16,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/secret.h"
+#include "device/recoverable.h"
+#include "escrow/objects.h"
 #include "format/json.h"
 #include "ipc/control.h"
 #include "ipc/sandbox.h"
@@ -140,6 +142,12 @@ static err_t *start_revoker(program_t *p) {
         &web->revoker);
 }
 
+/* What people have seen is changed where the device can do it by itself. */
+static err_t *on_reveal(void *ctx, db_conn_t *conn, arena_t *arena, const db_escrow_t *object,
+                        const char *actor, const char **ret_what) {
+    return devices_rotate(((web_t *)ctx)->devices, conn, arena, object, actor, ret_what);
+}
+
 static err_t *start_escrow(program_t *p) {
     web_t *web = &p->web;
     TRY(notify_conf_load(&web->settings, &p->notify));
@@ -148,7 +156,9 @@ static err_t *start_escrow(program_t *p) {
                                           .audit = &web->audit,
                                           .clk = clk_real(),
                                           .rnd = rnd_real(),
-                                          .notify = &p->notify.notify},
+                                          .notify = &p->notify.notify,
+                                          .rotate = on_reveal,
+                                          .rotate_ctx = web},
                       &web->escrow);
 }
 
@@ -204,6 +214,7 @@ static err_t *start_services(program_t *p) {
                                  .pki = web->pki,
                                  .revoker = web->revoker,
                                  .audit = &web->audit,
+                                 .keep = objects_keep,
                                  .clk = clk,
                                  .rnd = rnd,
                                  .organisation = s->organisation,

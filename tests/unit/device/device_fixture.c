@@ -10,6 +10,7 @@
 #include "../crypto/factory.h"
 #include "base/mem.h"
 #include "crypto/csr.h"
+#include "escrow/objects.h"
 #include "pki/scep.h"
 #include "store/migrate.h"
 
@@ -38,6 +39,7 @@ static void make_services(fx_t *f) {
                            .keeper = f->keeper.keeper,
                            .pki = f->pki,
                            .audit = &f->audit,
+                           .keep = objects_keep,
                            .clk = clk,
                            .rnd = rnd_real(),
                            .organisation = "Example, \"Practice\" + Söhne",
