@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,11 +17,11 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import" ;;
-        " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel" ;;
+        " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel secrets activation-lock bypass-code filevault" ;;
         " profile") words="add list show remove assign unassign" ;;
         " cert") words="list show revoke lists lint report pending approve deny" ;;
         " ca") words="show rollover" ;;
@@ -30,6 +30,7 @@ _coffer() {
         " officer") words="keygen fingerprint add list remove activate sign withdraw redeal" ;;
         " recover") words="request list show approve deny open" ;;
         " escrow") words="list show history put verify drill report" ;;
+        " disk") words="protect status rotate" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract" ;;
         " audit") words="list export verify" ;;
@@ -60,6 +61,10 @@ _coffer() {
         " device queue"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " device result"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device cancel"*) words="--force --dir --server --token-file --ca --json --help --version" ;;
+        " device secrets"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " device activation-lock"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " device bypass-code"*) words="--for --reason --ticket --expires --out --second --dir --server --token-file --ca --json --help --version" ;;
+        " device filevault"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile add"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile show"*) words="--dir --server --token-file --ca --json --help --version" ;;
@@ -107,6 +112,9 @@ _coffer() {
         " escrow verify"*) words="--revision --dir --server --token-file --ca --json --help --version" ;;
         " escrow drill"*) words="--sample --dir --server --token-file --ca --json --help --version" ;;
         " escrow report"*) words="--html --dir --server --token-file --ca --json --help --version" ;;
+        " disk protect"*) words="--person --device --key-file --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " disk status"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " disk rotate"*) words="--key-file --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " token add"*) words="--role --person --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
