@@ -94,7 +94,8 @@ static void test_luks__headers(void **state) {
     assert_int_equal(luks.tokens[0].token, 4);
     assert_int_equal(luks.tokens[0].slot, 2);
     assert_int_equal(luks.tokens[0].version, 7);
-    assert_err(ERR_INVALID, luks_parse(BYTES_LIT("{\"keyslots\":{\"32\":{}},\"tokens\":{}}"), &luks));
+    assert_err(ERR_INVALID,
+               luks_parse(BYTES_LIT("{\"keyslots\":{\"32\":{}},\"tokens\":{}}"), &luks));
     assert_err(ERR_INVALID, luks_parse(BYTES_LIT("{\"keyslots\":{}}"), &luks));
     assert_err(ERR_INVALID, luks_parse(BYTES_LIT("[]"), &luks));
 }
