@@ -17,7 +17,7 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk keeper token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import" ;;
@@ -31,6 +31,7 @@ _coffer() {
         " recover") words="request list show approve deny open" ;;
         " escrow") words="list show history put verify drill report" ;;
         " disk") words="protect status rotate" ;;
+        " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract" ;;
         " audit") words="list export verify" ;;
@@ -115,6 +116,8 @@ _coffer() {
         " disk protect"*) words="--person --device --key-file --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " disk status"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " disk rotate"*) words="--key-file --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " keeper storage-key"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " keeper rotate-storage-key"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token add"*) words="--role --person --expires --output --dir --server --token-file --ca --json --help --version" ;;
         " token list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " token remove"*) words="--dir --server --token-file --ca --json --help --version" ;;

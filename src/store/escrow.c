@@ -103,6 +103,14 @@ err_t *db_escrow_of_epoch(db_conn_t *conn, arena_t *arena, int64_t epoch, bool o
                     DB_I64((int64_t)limit));
 }
 
+err_t *db_escrow_wrapped(db_conn_t *conn, arena_t *arena, int64_t after, size_t limit,
+                         db_escrow_t **ret_rows, size_t *ret_count) {
+    return row_list(conn, arena, &whole_type,
+                    "SELECT " WHOLE " FROM escrow_object WHERE seq > $1 AND officers_only = 0"
+                    " ORDER BY seq LIMIT $2",
+                    ret_rows, ret_count, DB_I64(after), DB_I64((int64_t)limit));
+}
+
 err_t *db_escrow_older_epoch(db_conn_t *conn, int64_t epoch, bool officers_only, int64_t *ret_epoch,
                              bool *ret_found) {
     CLEANUP(db_stmt_done) db_stmt_t *stmt = NULL;

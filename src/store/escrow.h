@@ -59,6 +59,9 @@ err_t *db_escrow_list(db_conn_t *conn, arena_t *arena, const db_escrow_filter_t 
 err_t *db_escrow_of_epoch(db_conn_t *conn, arena_t *arena, int64_t epoch, bool officers_only,
                           int64_t after, size_t limit, db_escrow_t **ret_rows,
                           size_t *ret_count) WARN_UNUSED;
+/* Whole rows that have a wrap, after `after`. */
+err_t *db_escrow_wrapped(db_conn_t *conn, arena_t *arena, int64_t after, size_t limit,
+                         db_escrow_t **ret_rows, size_t *ret_count) WARN_UNUSED;
 /* The newest epoch below this one that objects are dealt to; *ret_found false: none. */
 err_t *db_escrow_older_epoch(db_conn_t *conn, int64_t epoch, bool officers_only, int64_t *ret_epoch,
                              bool *ret_found) WARN_UNUSED;

@@ -51,6 +51,9 @@ err_t *api_escrow_drills(void *ctx, http_request_t *request, http_reply_t *reply
 err_t *api_escrow_drill(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_escrow_report(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_storage_key(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_storage_rotate(void *ctx, http_request_t *request, http_reply_t *reply);
+
 err_t *api_recover_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_recover_request(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_recover_show(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -86,6 +89,8 @@ err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply)
         WEB_API_ROUTE("GET", "/escrow/:object", 0, api_escrow_show, WEB_NEED_READ),                \
         WEB_API_ROUTE("GET", "/escrow/:object/history", 0, api_escrow_history, WEB_NEED_READ),     \
         WEB_API_ROUTE("POST", "/escrow/:object/verify", 0, api_escrow_verify, WEB_NEED_READ),      \
+        WEB_API_ROUTE("GET", "/keeper/storage-key", 0, api_storage_key, WEB_NEED_READ),            \
+        WEB_API_ROUTE("POST", "/keeper/storage-key", 0, api_storage_rotate, WEB_NEED_ADMIN),       \
         WEB_API_ROUTE("GET", "/recoveries", 0, api_recover_list, WEB_NEED_RECOVERY),               \
         WEB_API_ROUTE("POST", "/recoveries", LIMIT_HTTP_BODY_FORM, api_recover_request,            \
                       WEB_NEED_ADMIN),                                                             \

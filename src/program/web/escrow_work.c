@@ -1,17 +1,20 @@
 /*
  * Escrow's background work, on one thread: has the key process deal what officers have no shares
- * of yet (a first set, a new set), and drills every month. What fails is logged and tried again.
+ * of yet (a first set, a new set), wraps with a new storage key what former ones wrap, and drills
+ * every month. What fails is logged and tried again.
  */
 #include <pthread.h>
 
 #include "base/mem.h"
 #include "escrow/drill.h"
 #include "escrow/objects.h"
+#include "escrow/rewrap.h"
 #include "program/web/web.h"
 
 enum {
     LOOK_EVERY_S = 5,       /* how long an object may wait to be dealt */
     DRILL_LOOK_EVERY = 120, /* looks between two questions whether a drill is due: ten minutes */
+    REST_NS = 10000000,     /* between batches of wraps: devices and people come first */
     DRILL_ARENA = 256 * 1024 * 1024,
 };
 
@@ -48,6 +51,19 @@ static void deal(escrow_work_t *w) {
     if (total) log_line(&w->web->log, LOG_INFO, "dealt %zu escrow objects to officers", total);
 }
 
+static void rewrap(escrow_work_t *w) {
+    size_t total = 0;
+    for (bool more = true; more && !w->stop;) {
+        size_t count = 0;
+        more = false;
+        log_error(&w->web->log, LOG_WARNING, rewrap_some(w->web->escrow, &count, &more),
+                  "wrapping with the new storage key");
+        total += count;
+        if (more) (void)nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+    }
+    if (total) log_line(&w->web->log, LOG_INFO, "wrapped %zu escrow objects anew", total);
+}
+
 static err_t *drill(web_t *web) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     drill_line_t *lines = NULL;
@@ -67,8 +83,10 @@ static err_t *drill(web_t *web) {
 
 static void *run(void *arg) {
     escrow_work_t *w = arg;
+    log_error(&w->web->log, LOG_ERROR, rewrap_adopt(w->web->escrow), "storage key");
     for (unsigned round = 0; !w->stop; round++) {
         deal(w);
+        rewrap(w);
         if (round % DRILL_LOOK_EVERY == 0)
             log_error(&w->web->log, LOG_ERROR, drill(w->web), "escrow drill");
         if (wait_or_stop(w)) break;
