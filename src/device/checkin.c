@@ -18,8 +18,9 @@ typedef struct {
 /* ---- Authenticate ---- */
 
 /*
- * An enrolment speaks for the device that it saw in phase 2 and for no other; a certificate that
- * came without an enrolment can bring in a new device but not take an existing one over.
+ * An enrolment speaks for the device that it saw in phase 2 and for no other, and only once phase 3
+ * delivered the management profile: the identity of phase 2 serves for phase 3 alone. A certificate
+ * that came without an enrolment can bring in a new device but not take an existing one over.
  */
 static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_sender_t *sender,
                                const db_enrolment_t *enrolment, bool *ret_may) {
@@ -28,6 +29,7 @@ static err_t *may_authenticate(db_conn_t *conn, const checkin_t *x, const mdm_se
     bool found = false;
     *ret_may = false;
     if (sender->found && strcmp(sender->device.enrolment_key, m->key) != 0) return NULL;
+    if (!sender->found && enrolment && strcmp(enrolment->state, "delivered") != 0) return NULL;
     bool bound = enrolment && enrolment->udid[0];
     /* The key decides whose row it becomes: a UDID beside an EnrollmentID must not vouch for it. */
     if (bound && strcmp(enrolment->udid, m->key) != 0) return NULL;

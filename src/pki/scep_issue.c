@@ -179,8 +179,7 @@ static err_t *record(db_conn_t *conn, void *arg) {
     TRY(record_certificate(conn, x, now));
     if (x->pending_found) TRY(db_scep_pending_issued(conn, x->pending.id, &changed));
     if (!changed) return err_new(ERR_BUSY, "the approval was used by another request");
-    if (g->enrolment_id[0] && !renewal)
-        TRY(db_enrolments_set_state(conn, g->enrolment_id, "certified"));
+    if (g->enrolment_id[0] && !renewal) TRY(db_enrolments_certified(conn, g->enrolment_id));
     TRY(scep_trace_add(conn, x));
     return audit_note(
         x->pki->o.audit, conn, "scep", renewal ? "certificate.renew" : "certificate.issue",

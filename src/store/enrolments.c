@@ -55,6 +55,12 @@ err_t *db_enrolments_identify(db_conn_t *conn, const char *id, const char *udid,
                       DB_STR(os_version), DB_I64(now_ms));
 }
 
+err_t *db_enrolments_certified(db_conn_t *conn, const char *id) {
+    return db_exec(
+        conn, "UPDATE enrolment SET state = 'certified' WHERE id = $1 AND state = 'identified'",
+        DB_STR(id));
+}
+
 err_t *db_enrolments_set_state(db_conn_t *conn, const char *id, const char *state) {
     return db_exec(conn, "UPDATE enrolment SET state = $2 WHERE id = $1", DB_STR(id),
                    DB_STR(state));

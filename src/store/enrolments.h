@@ -34,6 +34,8 @@ err_t *db_enrolments_identify(db_conn_t *conn, const char *id, const char *udid,
                               const char *serial_number, const char *product,
                               const char *os_version, int64_t now_ms,
                               bool *ret_changed) WARN_UNUSED;
+/* identified -> certified; the certificates that come after phase 3 change nothing. */
+err_t *db_enrolments_certified(db_conn_t *conn, const char *id) WARN_UNUSED;
 err_t *db_enrolments_set_state(db_conn_t *conn, const char *id, const char *state) WARN_UNUSED;
 /* Deletes offers never taken that expired before `before_ms`. */
 err_t *db_enrolments_purge(db_conn_t *conn, int64_t before_ms) WARN_UNUSED;

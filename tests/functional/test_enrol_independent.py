@@ -10,6 +10,7 @@ import pytest
 
 from helpers import cms, scep
 from helpers.device import Device, FactoryCa, Refused, acknowledge
+from helpers.instance import TOPIC
 
 
 def new_device(instance, factory, **options):
@@ -302,6 +303,17 @@ def test_phase3_with_another_devices_identity(instance, factory, person):
     lie = mine.attributes(CHALLENGE=None, UDID=other.udid)
     expect_refused("phase 3", mine.phase3, lie)
     mine.phase3()
+
+
+def test_identity_of_phase2_does_not_manage(instance, factory, person):
+    """Its only use is phase 3, which brings the identity for management."""
+    device = new_device(instance, factory)
+    device.enrol_identity(*person)
+    device.key, device.certificate = device.first_key, device.first_certificate
+    device.mdm = {"CheckInURL": f"{instance.url}/mdm/checkin", "Topic": TOPIC}
+    unrecognised(device.authenticate())
+    device.install_management()
+    assert device.authenticate().status == 200
 
 
 def test_phase3_with_a_plain_scep_certificate(instance, factory, person):

@@ -32,12 +32,13 @@ def sim_factory(tmp_path_factory):
 class World:
     """An instance that pushes through a stand-in of its own."""
 
-    def __init__(self, folder, certificates, factory, script=""):
+    def __init__(self, folder, certificates, factory, script="", settings=None):
         self.folder, self.factory = folder, factory
         self.apns = sim.Apns(folder, certificates, script)
         self.instance = instances.Instance(folder)
         self.instance.init({"enrol": {"factory_ca": str(factory / "factory-ca.cert.pem")}})
         self.instance.configure(sim.push_settings(self.apns, certificates))
+        self.instance.configure(settings or {})
         self.instance.start()
         self.person = self.instance.person("phone@example.org")
 
@@ -68,8 +69,8 @@ class World:
 def make_world(tmp_path_factory, certificates, sim_factory):
     made = []
 
-    def make(script=""):
-        one = World(tmp_path_factory.mktemp("world"), certificates, sim_factory, script)
+    def make(script="", settings=None):
+        one = World(tmp_path_factory.mktemp("world"), certificates, sim_factory, script, settings)
         made.append(one)
         return one
 
@@ -128,10 +129,19 @@ def test_every_step_is_verified(interrupted, world):
     assert seen.index("phase2") < seen.index("scep.certificate") < seen.index("mdm.enrolled")
 
 
-@pytest.mark.parametrize("more", [[], ["--basic"], ["--old-factory"]])
+@pytest.mark.parametrize("more", [[], ["--basic"], ["--old-factory"], ["--mtls"]])
 def test_ways_to_enrol(world, more):
     _, device = world.enrolled(*more)
     assert device["state"] == "enrolled" and device["push_state"] == "ok"
+
+
+def test_client_certificate_instead_of_signatures(make_world):
+    world = make_world(settings={"mdm": {"sign_message": "no"}})
+    phone, device = world.enrolled("--mtls")
+    assert device["state"] == "enrolled"
+    queued = world.instance.queue(device["udid"], "SecurityInfo")
+    assert "mdm.idle" in [e["event"] for e in phone.session()]
+    assert wait_state(world, device, queued, "acknowledged")
 
 
 def test_tables_for_people(world):

@@ -84,7 +84,7 @@ static err_t *run_list(cli_t *cli, const args_t *args) {
     path = mem_printf("/audit?limit=%ld", limit);
     if (!path) return err_nomem();
     TRY(remote_call(cli, "GET", path, NULL, &json));
-    if (json && !cli->json && !all) TRY(shorten(cli, json));
+    if (!cli->json && !all) TRY(shorten(cli, json));
     return output_list(cli, json, "entries", all ? wide : narrow, "The log is empty.");
 }
 

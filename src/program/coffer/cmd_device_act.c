@@ -27,7 +27,6 @@ static err_t *confirm(cli_t *cli, const char *device, const char *what) {
     bytes_t serial = BYTES_NONE, name = BYTES_NONE, product = BYTES_NONE;
     TRY(remote_path(&path, "/devices/%", device));
     TRY(remote_call(cli, "GET", path, NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "serial_number", QUESTION_MAX, false, &serial));
     TRY(jso_get_string(json, "name", QUESTION_MAX, false, &name));
     TRY(jso_get_string(json, "product", QUESTION_MAX, false, &product));

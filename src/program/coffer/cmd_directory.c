@@ -36,7 +36,6 @@ static err_t *run_sync(cli_t *cli, const args_t *args) {
     TRY(jso_object(&body));
     TRY(jso_set_bool(body, "force", args_flag(args, "force")));
     TRY(remote_call(cli, "POST", "/directory/sync", body, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(get_int(json, "people", &people));
     TRY(get_int(json, "added", &added));
     TRY(get_int(json, "changed", &changed));

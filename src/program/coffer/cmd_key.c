@@ -16,7 +16,6 @@ static err_t *post(cli_t *cli, const char *pattern, const char *email, const jso
     bytes_t object;
     TRY(remote_path(&path, pattern, email));
     TRY(remote_call(cli, "POST", path, body, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "object", LIMIT_NAME, true, &object));
     return output_done(cli, json, "%s %s: object %.*s\nDevices get it when they enrol", done, email,
                        (int)object.n, (const char *)object.p);

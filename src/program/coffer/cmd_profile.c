@@ -123,7 +123,6 @@ static err_t *which(const args_t *args, const char **ret_device) {
 
 static err_t *show_count(cli_t *cli, const json_t *json, const char *what) {
     int64_t count = 0;
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(json, "devices", 0, INT64_MAX, true, &count));
     return output_done(cli, json, "%s; queued for %lld device%s", what, (long long)count,
                        count == 1 ? "" : "s");

@@ -26,7 +26,6 @@ static err_t *run_challenge(cli_t *cli, const args_t *args) {
         TRY(jso_set_int(body, "lifetime_s", seconds));
     }
     TRY(remote_call(cli, "POST", "/scep/challenges", body, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "challenge", LIMIT_SCEP_CHALLENGE, true, &challenge));
     /* Bare, so that it can be used in a script. */
     return output_done(cli, json, "%.*s", (int)challenge.n, (const char *)challenge.p);

@@ -42,7 +42,6 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
     /* Before the token exists: it could not be shown again. */
     if (output && file_exists(output)) return err_new(ERR_EXISTS, "%s exists already", output);
     TRY(remote_call(cli, "POST", "/tokens", body, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "token", TOKEN_TEXT_MAX, true, &token));
     if (!output)
         return output_done(cli, json, "Token %s (shown only now): %.*s", args->operands[0],

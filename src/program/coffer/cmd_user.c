@@ -29,7 +29,6 @@ static err_t *add_password(cli_t *cli, const args_t *args, json_t *body) {
 
 static err_t *show_password(cli_t *cli, const json_t *json, const char *done) {
     bytes_t email, password = BYTES_NONE;
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "email", LIMIT_EMAIL, true, &email));
     TRY(jso_get_string(json, "password", LIMIT_PASSWORD_MAX, false, &password));
     if (password.n == 0)
@@ -111,7 +110,6 @@ static err_t *run_left(cli_t *cli, const args_t *args) {
     int64_t count = 0;
     TRY(remote_path(&path, "/people/%/left", args->operands[0]));
     TRY(remote_call(cli, "POST", path, NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(json, "revoked", 0, INT64_MAX, true, &count));
     return output_done(cli, json, "Disabled %s and revoked %lld certificate%s", args->operands[0],
                        (long long)count, count == 1 ? "" : "s");

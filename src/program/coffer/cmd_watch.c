@@ -86,7 +86,6 @@ static err_t *await_check(cli_t *cli, int64_t asked_ms) {
     for (;;) {
         CLEANUP(jso_free) json_t *json = NULL;
         TRY(remote_call(cli, "GET", "/watch?limit=1", NULL, &json));
-        if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
         TRY(jso_get_int(json, "checked_ms", 0, INT64_MAX, true, &checked));
         if (checked >= asked_ms) return NULL;
         if (clk_mono_ms(cli->clk) >= until)
@@ -102,7 +101,6 @@ static err_t *run_check(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *json = NULL;
     int64_t asked_ms = 0;
     TRY(remote_call(cli, "POST", "/watch-check", NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(json, "asked_ms", 0, INT64_MAX, true, &asked_ms));
     TRY(await_check(cli, asked_ms));
     return run_list(cli, args);

@@ -240,10 +240,7 @@ err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char
 
 /* Large answers are fine here: the server is ours, and it has bounded them. */
 static err_t *parse_answer(bytes_t body, json_t **ret_json) {
-    if (body.n == 0) {
-        *ret_json = NULL;
-        return NULL;
-    }
+    if (body.n == 0) return err_new(ERR_INVALID, "the server's answer is empty");
     CLEANUP(jso_free) json_t *json = NULL;
     TRY_WRAP(jso_parse_max(body, CLI_OUTPUT_MAX, &json), "the server's answer");
     if (!json_is_object(json)) return err_new(ERR_INVALID, "the server's answer is no object");
@@ -261,8 +258,9 @@ err_t *remote_call(cli_t *cli, const char *method, const char *path, const json_
     if (body) TRY(jso_write(body, false, &text));
     TRY(remote_bytes(cli, method, path, "application/json", buf_bytes(&text), CLI_OUTPUT_MAX,
                      &answer));
+    if (!ret_json) return NULL;
     TRY(parse_answer(buf_bytes(&answer), &json));
-    if (ret_json) *ret_json = STEAL(json);
+    *ret_json = STEAL(json);
     return NULL;
 }
 
@@ -285,8 +283,7 @@ err_t *remote_list(cli_t *cli, const char *path, const char *member, json_t **re
         CLEANUP(jso_free) json_t *json = NULL;
         json_t *more = NULL;
         TRY(remote_call(cli, "GET", at, NULL, &json));
-        if (json) TRY(jso_get_array(json, member, SIZE_MAX, true, &more));
-        if (!more) return err_new(ERR_INVALID, "the server's answer is empty");
+        TRY(jso_get_array(json, member, SIZE_MAX, true, &more));
         mem_free(at);
         at = NULL;
         TRY(next_path(path, json, &at));

@@ -17,8 +17,9 @@ void remote_free(remote_t *remote); /* takes NULL */
 err_t *remote_path(char **ret_path, const char *pattern, ...) WARN_UNUSED;
 
 /*
- * One request. `body` (borrowed) may be NULL; *ret_json (the caller's) is NULL for an empty
- * answer, and ret_json may be NULL. An error of the API comes back with its own code and text.
+ * One request. `body` (borrowed) may be NULL. *ret_json (the caller's) is an object, an empty
+ * answer is an error (ERR_INVALID); ret_json is NULL where no answer is awaited, and what comes is
+ * dropped. An error of the API comes back with its own code and text.
  */
 err_t *remote_call(cli_t *cli, const char *method, const char *path, const json_t *body,
                    json_t **ret_json) WARN_UNUSED;

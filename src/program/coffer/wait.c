@@ -108,7 +108,6 @@ err_t *wait_queue(cli_t *cli, const wait_command_t *command) {
         TRY(jso_set(body, "parameters", json_incref(command->parameters)));
     if (command->dry_run) TRY(jso_set_bool(body, "dry_run", true));
     TRY(remote_call(cli, "POST", path, body, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "uuid", TEXT_MAX, false, &uuid));
     if (command->dry_run)
         return output_done(cli, json, "%s for %s would be accepted; nothing was queued",

@@ -96,6 +96,20 @@ static void test_enrol__phase3_after_expiry_is_refused(void **state) {
     mem_free(challenge);
 }
 
+static void test_enrol__first_identity_does_not_manage(void **state) {
+    fx_t *f = *state;
+    fx_device_t *d = fx_device(f, "A", "UDID-A", "iPhone14,5");
+    char *challenge = fx_offer(f);
+    assert_string_equal(fx_phase2(f, d, challenge, NULL), "ok");
+    assert_string_equal(fx_scep(f, d), "ok");
+    assert_string_equal(fx_authenticate(f, d, NULL), "403");
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM device"), 0);
+    assert_string_equal(fx_phase3(f, d), "ok");
+    assert_string_equal(fx_scep(f, d), "ok");
+    assert_string_equal(fx_authenticate(f, d, NULL), "empty");
+    mem_free(challenge);
+}
+
 static void test_enrol__scep_challenge_is_used_once(void **state) {
     fx_t *f = *state;
     fx_device_t *d = fx_device(f, "A", "UDID-A", "iPhone14,5");
@@ -216,6 +230,7 @@ int main(void) {
         TEST(test_enrol__challenge_serves_one_device),
         TEST(test_enrol__expired_offer_is_refused),
         TEST(test_enrol__phase3_after_expiry_is_refused),
+        TEST(test_enrol__first_identity_does_not_manage),
         TEST(test_enrol__scep_challenge_is_used_once),
         TEST(test_enrol__issuer_name_alone_proves_nothing),
         TEST(test_enrol__identity_of_another_device_is_refused),

@@ -115,7 +115,13 @@ static err_t *enrolment_body(db_conn_t *conn, arena_t *arena) {
     assert_true(found);
     assert_string_equal(got.state, "identified");
     assert_string_equal(got.udid, "U1");
-    TRY(db_enrolments_set_state(conn, "e1", "certified"));
+    TRY(db_enrolments_certified(conn, "e1"));
+    TRY(db_enrolments_by_id(conn, arena, "e1", &got, &found));
+    assert_string_equal(got.state, "certified");
+    TRY(db_enrolments_set_state(conn, "e1", "delivered"));
+    TRY(db_enrolments_certified(conn, "e1")); /* one that came later */
+    TRY(db_enrolments_by_id(conn, arena, "e1", &got, &found));
+    assert_string_equal(got.state, "delivered");
     row.id = "e2";
     row.challenge_hash = HASH("i");
     TRY(db_enrolments_add(conn, &row));
