@@ -124,7 +124,6 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
     TRY(jso_set_str(body, "person", args->operands[0]));
     TRY(jso_set_base64(body, "file", buf_bytes(&record)));
     TRY(remote_call(cli, "POST", "/officers", body, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "id", LIMIT_ESCROW_OFFICER, true, &id));
     (void)officer_key_fingerprint_text(fingerprint, text);
     TRY(jso_set_str(json, "fingerprint", text));
@@ -182,7 +181,6 @@ static err_t *run_list(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *json = NULL;
     (void)args;
     TRY(remote_call(cli, "GET", "/officers", NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(output_list(cli, json, "officers", columns, "No recovery officers."));
     if (!cli->terminal) return NULL;
     TRY(say_set(cli, json, "set", "Active"));

@@ -80,7 +80,6 @@ static err_t *run_request(cli_t *cli, const args_t *args) {
     TRY(request_key_new(cli->rnd, &private, public));
     TRY(request_body(args, public, body));
     TRY(remote_call(cli, "POST", "/recoveries", body, &answer));
-    if (!answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(answer, "id", ESCROW_ID_TEXT, true, &id));
     path = out ? mem_strdup(out) : mem_printf("recovery-%.*s.key", (int)id.n, (const char *)id.p);
     if (!path) return err_nomem();
@@ -157,7 +156,6 @@ static err_t *run_show(cli_t *cli, const args_t *args) {
     CLEANUP(mem_free) char *path = NULL;
     TRY(remote_path(&path, "/recoveries/%", args->operands[0]));
     TRY(remote_call(cli, "GET", path, NULL, &answer));
-    if (!answer) return err_new(ERR_INVALID, "the server's answer is empty");
     return show(cli, answer);
 }
 

@@ -42,7 +42,6 @@ static err_t *fetch(cli_t *cli, const args_t *args, approving_t *a) {
     buf_init(&set, LIMIT_ESCROW_RECORD);
     TRY(remote_path(&path, "/recoveries/%", args->operands[0]));
     TRY(remote_call(cli, "GET", path, NULL, &a->answer));
-    if (!a->answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(officer_get_record(a->answer, "record", &record));
     TRY(officer_get_record(a->answer, "set_record", &set));
     TRY(escrow_request_parse(buf_bytes(&record), &a->request));
@@ -112,7 +111,6 @@ static err_t *read_parts(cli_t *cli, const char *id, escrow_share_t *parts, size
     json_t *list = NULL;
     TRY(remote_path(&path, "/recoveries/%/share", id));
     TRY(remote_call(cli, "GET", path, NULL, &answer));
-    if (!answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_array(answer, "shares", PARTS_MAX, true, &list));
     size_t n = json_array_size(list);
     for (size_t i = 0; i < n; i++) {
@@ -151,7 +149,6 @@ static err_t *send(cli_t *cli, const char *id, bytes_t record) {
     TRY(officer_record_body(record, &body));
     TRY(remote_path(&path, "/recoveries/%/approvals", id));
     TRY(remote_call(cli, "POST", path, body, &answer));
-    if (!answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(answer, "approvals", 0, INT64_MAX, true, &approvals));
     TRY(jso_get_int(answer, "needed", 0, INT64_MAX, true, &needed));
     return output_done(cli, answer, "Approved %s: %lld of %lld", id, (long long)approvals,

@@ -108,7 +108,6 @@ static err_t *fetch(cli_t *cli, opening_t *o) {
     bytes_t rotation = BYTES_LIT("");
     TRY(remote_path(&path, "/recoveries/%/open", o->id));
     TRY(remote_call(cli, "POST", path, NULL, &o->answer));
-    if (!o->answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(officer_get_record(o->answer, "blob", &o->blob));
     TRY(officer_get_record(o->answer, "set_record", &o->set));
     TRY(jso_get_base64(o->answer, "certificates", false, &o->certificates));
