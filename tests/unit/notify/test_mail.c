@@ -61,8 +61,8 @@ static void test_mail__no_text_adds_a_header(void **state) {
         "a\r\n\r\nbody",
         "=?UTF-8?Q?a=0D=0ABcc:?=",
         " \r\n ",
-        "\xe2\x80\xa8"
-        "Bcc: x",
+        ("\xe2\x80\xa8"
+         "Bcc: x"),
         "",
         " ",
     };
