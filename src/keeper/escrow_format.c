@@ -34,7 +34,7 @@ err_t *escrow_put_raw(buf_t *out, const uint8_t *p, size_t n) {
 err_t *escrow_get_raw(wire_reader_t *r, size_t n, uint8_t *out) {
     bytes_t raw;
     TRY(wire_get_raw(r, n, &raw));
-    memcpy(out, raw.p, n);
+    if (n) memcpy(out, raw.p, n); /* none may come as NULL */
     return NULL;
 }
 

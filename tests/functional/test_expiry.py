@@ -340,15 +340,17 @@ def test_expiry__foreign_files_and_servers_are_watched(make_instance, mails, tmp
     der = tmp_path / "one.der"
     import subprocess
     subprocess.run(["openssl", "x509", "-in", later[0], "-outform", "DER", "-out", der], check=True)
-    instance = make_instance({**smtp(mails), "watch files": {"target": f"file:{both}"},
-                              "watch der": {"target": f"file:{der}"},
-                              "watch gone": {"target": f"file:{tmp_path}/none.pem"}})
     pair = notices.certificate(tmp_path, "server.example.org", 20)
     starttls = notices.Mails(notices.server_context(pair))
     with notices.s_server(pair) as port, notices.s_server(pair, "-tls1_2", "-Verify", "1") as old:
+        instance = make_instance({
+            **smtp(mails), "watch files": {"target": f"file:{both}"},
+            "watch der": {"target": f"file:{der}"},
+            "watch gone": {"target": f"file:{tmp_path}/none.pem"},
+            "watch demanding": {"target": f"tls:127.0.0.1:{old}"},
+            "watch smtp": {"target": f"tls:localhost:{starttls.port},starttls=smtp"}})
+        # asks for a round at once, so it comes last: what that round sees is told
         instance.coffer("watch", "add", "server", f"tls:localhost:{port}")
-        instance.coffer("watch", "add", "demanding", f"tls:127.0.0.1:{old}")
-        instance.coffer("watch", "add", "smtp", f"tls:localhost:{starttls.port},starttls=smtp")
         instance.coffer("watch", "check")
         found = {s["name"]: s for s in instance.coffer_json("watch", "list")["sources"]}
     starttls.stop()
