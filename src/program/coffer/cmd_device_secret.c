@@ -16,7 +16,6 @@ static err_t *run_secrets(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *json = NULL;
     TRY(remote_path(&path, "/devices/%/secrets", args->operands[0]));
     TRY(remote_call(cli, "GET", path, NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     return output_list(cli, json, "secrets", columns, "Nothing of this device is in escrow.");
 }
 
@@ -41,7 +40,6 @@ static err_t *run_activation_lock(cli_t *cli, const args_t *args) {
     bytes_t object, hash;
     TRY(remote_path(&path, "/devices/%/bypass-code", args->operands[0]));
     TRY(remote_call(cli, "POST", path, NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(json, "object", 64, true, &object));
     TRY(jso_get_string(json, "hash", 128, true, &hash));
     return output_done(cli, json,
@@ -69,7 +67,6 @@ static err_t *find_code(cli_t *cli, const args_t *args, int64_t wanted, char **r
     json_t *list = NULL;
     TRY(remote_path(&path, "/devices/%/secrets", args->operands[0]));
     TRY(remote_call(cli, "GET", path, NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_array(json, "secrets", LIMIT_QUEUE, true, &list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);

@@ -66,7 +66,6 @@ static err_t *archive(cli_t *cli, const args_t *args, const char *label, const c
     TRY(jso_set_str(body, "label", label));
     TRY(jso_set_base64(body, "secret", key));
     TRY(remote_call(cli, "POST", "/escrow", body, &answer));
-    if (!answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_string(answer, "id", ESCROW_ID_TEXT, true, &id));
     TRY(jso_get_int(answer, "version", 1, INT64_MAX, true, &version));
     TRY(escrow_id_parse(id, raw));
@@ -90,7 +89,6 @@ static err_t *prove(cli_t *cli, const archived_t *archived, bytes_t key) {
     TRY(jso_set_base64(body, "nonce", BYTES_ARRAY(nonce)));
     TRY(remote_path(&path, "/escrow/%/prove", archived->object));
     TRY(remote_call(cli, "POST", path, body, &answer));
-    if (!answer) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(answer, "version", 1, INT64_MAX, true, &version));
     TRY(jso_get_base64(answer, "proof", true, &proof));
     if ((uint64_t)version != archived->version ||
@@ -280,7 +278,6 @@ static err_t *add_line(cli_t *cli, const luks_t *luks, const luks_token_t *token
     int64_t version = 0;
     TRY(remote_path(&path, "/escrow/%", token->object));
     TRY(remote_call(cli, "GET", path, NULL, &object));
-    if (!object) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(object, "version", 1, INT64_MAX, true, &version));
     const json_t *revealed = json_object_get(object, "revealed");
     bool seen = revealed && !json_is_null(revealed);

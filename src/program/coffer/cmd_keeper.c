@@ -8,7 +8,6 @@ static err_t *run_show(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *json = NULL;
     (void)args;
     TRY(remote_call(cli, "GET", "/keeper/storage-key", NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     return output_fields(cli, json);
 }
 
@@ -17,7 +16,6 @@ static err_t *run_rotate(cli_t *cli, const args_t *args) {
     int64_t number = 0;
     (void)args;
     TRY(remote_call(cli, "POST", "/keeper/storage-key", NULL, &json));
-    if (!json) return err_new(ERR_INVALID, "the server's answer is empty");
     TRY(jso_get_int(json, "number", 0, INT64_MAX, true, &number));
     return output_done(cli, json,
                        "Storage key %lld is in use. What the former ones wrap is wrapped anew in "
