@@ -3,6 +3,7 @@
  */
 #include "audit/note.h"
 #include "device/command_schema.h"
+#include "store/lease_ends.h"
 #include "store/profiles.h"
 
 err_t *device_enqueue(devices_t *devices, db_conn_t *conn, const device_queued_t *command,
@@ -166,6 +167,7 @@ err_t *device_retire(devices_t *devices, db_conn_t *conn, arena_t *arena, bytes_
 err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const db_device_t *device,
                      const char *actor, int64_t *ret_cancelled) {
     TRY(db_devices_set_state(conn, device->id, "removed"));
+    TRY(db_lease_ends_add(conn, device->id, "left management", devices_now(devices)));
     TRY(device_retire(devices, conn, arena, device->identity, actor, "left management"));
     return db_commands_cancel_all(conn, device->id, devices_now(devices), ret_cancelled);
 }

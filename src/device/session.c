@@ -10,6 +10,7 @@
 #include "device/command_schema.h"
 #include "device/result.h"
 #include "device/session_internal.h"
+#include "store/lease_ends.h"
 
 /* ---- the result ---- */
 
@@ -40,6 +41,7 @@ static err_t *let_erased_go(db_conn_t *conn, device_session_t *x) {
                       REVOKE_ON_ERASE, device_actor(x->result.key, actor), &revoked));
     TRY(device_retire(x->devices, conn, x->arena, x->sender.row.fingerprint, actor, "erased"));
     TRY(device_let_go(x->devices, conn, x->arena, &x->sender.device, actor, &cancelled));
+    TRY(db_lease_ends_add(conn, x->sender.device.id, "erased", devices_now(x->devices)));
     x->queue.found = x->queue.not_now = false; /* cancelled all */
     return NULL;
 }

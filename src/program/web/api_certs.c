@@ -6,6 +6,7 @@
 #include "http/query.h"
 #include "program/web/api.h"
 #include "store/devices.h"
+#include "store/lease_ends.h"
 #include "store/people.h"
 
 typedef struct {
@@ -178,6 +179,7 @@ static err_t *lose_device(db_conn_t *conn, void *arg) {
     bool found = false;
     TRY(db_devices_find(conn, job->arena, job->name, &row, &found));
     if (!found) return err_new(ERR_NOT_FOUND, "there is no device %s", job->name);
+    TRY(db_lease_ends_add(conn, row.id, "lost", clk_unix_ms(clk_real())));
     return revoke_device(job->web->revoker, conn, job->arena, row.identity, REVOKE_ON_LOST,
                          job->actor, &job->count);
 }

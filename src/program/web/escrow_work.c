@@ -1,12 +1,13 @@
 /*
  * Escrow's background work, on one thread: has the key process deal what officers have no shares
- * of yet (a first set, a new set), wraps with a new storage key what former ones wrap, and drills
- * every month. What fails is logged and tried again.
+ * of yet (a first set, a new set), forget leases of devices that are gone, wraps with a new storage
+ * key what former ones wrap, and drills every month. What fails is logged and tried again.
  */
 #include <pthread.h>
 
 #include "base/mem.h"
 #include "escrow/drill.h"
+#include "escrow/leases.h"
 #include "escrow/objects.h"
 #include "escrow/rewrap.h"
 #include "program/web/web.h"
@@ -51,6 +52,18 @@ static void deal(escrow_work_t *w) {
     if (total) log_line(&w->web->log, LOG_INFO, "dealt %zu escrow objects to officers", total);
 }
 
+static void end_leases(escrow_work_t *w) {
+    size_t total = 0;
+    for (bool more = true; more && !w->stop;) {
+        size_t count = 0;
+        more = false;
+        log_error(&w->web->log, LOG_WARNING, leases_end_some(w->web->escrow, &count, &more),
+                  "ending leases");
+        total += count;
+    }
+    if (total) log_line(&w->web->log, LOG_INFO, "ended the leases of %zu devices", total);
+}
+
 static void rewrap(escrow_work_t *w) {
     size_t total = 0;
     for (bool more = true; more && !w->stop;) {
@@ -85,6 +98,7 @@ static void *run(void *arg) {
     escrow_work_t *w = arg;
     log_error(&w->web->log, LOG_ERROR, rewrap_adopt(w->web->escrow), "storage key");
     for (unsigned round = 0; !w->stop; round++) {
+        end_leases(w);
         deal(w);
         rewrap(w);
         if (round % DRILL_LOOK_EVERY == 0)
