@@ -29,11 +29,17 @@ static err_t *find_repeatable(db_conn_t *conn, scep_exchange_t *x) {
     return NULL;
 }
 
+static bool is_waiting(const scep_exchange_t *x) {
+    return x->pending_found && strcmp(x->pending.state, "issued") != 0;
+}
+
 err_t *scep_find_earlier(db_conn_t *conn, void *arg) {
     scep_exchange_t *x = arg;
     TRY(find_repeatable(conn, x));
-    return db_scep_pending_get(conn, x->arena, x->request.transaction_id, BYTES_ARRAY(x->requester),
-                               &x->pending, &x->pending_found);
+    TRY(db_scep_pending_get(conn, x->arena, x->request.transaction_id, BYTES_ARRAY(x->requester),
+                            &x->pending, &x->pending_found));
+    if (is_waiting(x)) x->earlier = BYTES_NONE; /* of the two it is the later request */
+    return NULL;
 }
 
 err_t *scep_repeat(scep_exchange_t *x, buf_t *out) {
@@ -62,8 +68,14 @@ static err_t *find_challenge(db_conn_t *conn, void *arg) {
     return db_people_by_id(conn, arena, c->enrolment.person_id, &c->person, &c->person_found);
 }
 
-static bool is_waiting(const scep_exchange_t *x) {
-    return x->pending_found && strcmp(x->pending.state, "issued") != 0;
+static bool is_fresh(const scep_exchange_t *x, const challenge_t *c) {
+    return c->found && !c->row.used_ms && clk_unix_ms(x->pki->o.clk) <= c->row.expires_ms;
+}
+
+/* A person may still decide, or the client fetch what was decided for it. */
+static bool is_open(const scep_exchange_t *x) {
+    return x->pending_found && clk_unix_ms(x->pki->o.clk) <= x->pending.expires_ms &&
+           (strcmp(x->pending.state, "waiting") == 0 || strcmp(x->pending.state, "approved") == 0);
 }
 
 /* All that is to be known, in one read: what was before, and the challenge if it decides. */
@@ -71,18 +83,22 @@ static err_t *find_all(db_conn_t *conn, void *arg) {
     challenge_t *c = arg;
     scep_exchange_t *x = c->x;
     TRY(scep_find_earlier(conn, x));
-    if (x->earlier.n || is_waiting(x) || csr_challenge(x->csr).n == 0) return NULL;
-    return find_challenge(conn, c);
+    if (is_open(x) || csr_challenge(x->csr).n == 0) return NULL;
+    TRY(find_challenge(conn, c));
+    if (!is_fresh(x, c)) return NULL;
+    /*
+     * A repeat has the challenge that it used up. With a fresh one it is a new request, maybe for
+     * another name, of a client that names its transactions by its key.
+     */
+    x->earlier = BYTES_NONE;
+    x->pending_found = false;
+    return NULL;
 }
 
 static err_t *look_up(scep_exchange_t *x, challenge_t *c) {
     bytes_t password = csr_challenge(x->csr);
     if (password.n) TRY(pki_challenge_hash(password, x->hash));
     return db_read(x->pki->o.db, find_all, c);
-}
-
-static bool is_fresh(const scep_exchange_t *x, const challenge_t *c) {
-    return c->found && !c->row.used_ms && clk_unix_ms(x->pki->o.clk) <= c->row.expires_ms;
 }
 
 static err_t *check_challenge(scep_exchange_t *x, const challenge_t *c) {
@@ -230,6 +246,7 @@ static err_t *pending_add(db_conn_t *conn, void *arg) {
     if (waiting >= LIMIT_SCEP_PENDING)
         return err_new(ERR_UNAVAILABLE, "%d requests wait for approval", LIMIT_SCEP_PENDING);
     TRY(use_challenge(conn, x, now));
+    TRY(db_scep_pending_forget(conn, x->request.transaction_id, BYTES_ARRAY(x->requester), now));
     x->pending = (db_scep_pending_t){.id = x->pending.id,
                                      .transaction_id = x->request.transaction_id,
                                      .requester = BYTES_ARRAY(x->requester),

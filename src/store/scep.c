@@ -74,6 +74,14 @@ err_t *db_scep_pending_add(db_conn_t *conn, const db_scep_pending_t *row) {
                       &pending_type, row);
 }
 
+err_t *db_scep_pending_forget(db_conn_t *conn, bytes_t transaction_id, bytes_t requester,
+                              int64_t now_ms) {
+    return db_exec(conn,
+                   "DELETE FROM scep_pending WHERE transaction_id = $1 AND requester = $2"
+                   " AND (state IN ('denied', 'issued') OR expires_ms < $3)",
+                   DB_BYTES(transaction_id), DB_BYTES(requester), DB_I64(now_ms));
+}
+
 err_t *db_scep_pending_get(db_conn_t *conn, arena_t *arena, bytes_t transaction_id,
                            bytes_t requester, db_scep_pending_t *ret_row, bool *ret_found) {
     return row_find(conn, arena, &pending_type,

@@ -50,6 +50,9 @@ typedef struct {
 } db_scep_pending_t;
 
 err_t *db_scep_pending_add(db_conn_t *conn, const db_scep_pending_t *row) WARN_UNUSED;
+/* Removes what that transaction waited for once, if nothing can come of it any more. */
+err_t *db_scep_pending_forget(db_conn_t *conn, bytes_t transaction_id, bytes_t requester,
+                              int64_t now_ms) WARN_UNUSED;
 err_t *db_scep_pending_get(db_conn_t *conn, arena_t *arena, bytes_t transaction_id,
                            bytes_t requester, db_scep_pending_t *ret_row,
                            bool *ret_found) WARN_UNUSED;

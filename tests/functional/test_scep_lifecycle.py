@@ -292,6 +292,33 @@ def test_the_challenge_of_a_waiting_request_is_used(running, ca):
     refused(ask(running, client(ca, key="lifecycle foreign"), challenge), BAD_REQUEST, "used")
 
 
+def test_a_new_challenge_begins_anew(running, ca):
+    """Routers name their transactions by their key: what once was must not answer for ever."""
+    one, challenge = client(ca), running.challenge()
+    first = ask(running, one, challenge).certificate
+    one.subject = scep.name(("CN", f"renamed {uuid.uuid4()}"))
+    second = ask(running, one, running.challenge(subject=one.subject.rfc4514_string())).certificate
+    assert second.subject == one.subject and not same(first, second)
+    refused(ask(running, one, running.challenge(subject="CN=another")), BAD_REQUEST, "CN=another")
+    # the same once more, and with a challenge that is used up: what the transaction got last
+    assert same(send(running, one, one.request(challenge)).certificate, second)
+
+
+def test_a_denied_client_may_come_again_with_a_new_challenge(running, ca):
+    one = client(ca)
+    name = one.subject.rfc4514_string()
+    seen = []
+    for decide in ("deny", "approve", "approve"):
+        assert ask(running, one, running.challenge(profile="router")).status == scep.PENDING
+        running.coffer("cert", decide, waiting(running, name)["id"])
+        reply = send(running, one, one.poll())
+        assert reply.status == (scep.FAILURE if decide == "deny" else scep.SUCCESS), reply.text
+        seen.append(reply.certificate and reply.certificate.serial_number)
+    assert len(set(seen)) == 3, "each its own"
+    # a profile without approval is not held up either
+    assert ask(running, one, running.challenge()).status == scep.SUCCESS
+
+
 def test_a_renewal_waits_too(running, ca):
     one = client(ca)
     assert ask(running, one, running.challenge(profile="router")).status == scep.PENDING
