@@ -140,6 +140,9 @@ static err_t *issue(issue_t *x) {
                         .this_update = now_ms / 1000,
                         .next_update = now_ms / 1000 + o->crl_lifetime_s};
     if (x->delta && !x->full_found) return err_new(ERR_NOT_FOUND, "no full list to lay it over");
+    /* Section 5.2.3: lists of one moment have one number. */
+    if (x->delta && x->full.this_update == x->row.this_update && x->full.number == x->newest.number)
+        x->row.number = x->full.number;
     /* A commit begun before base_ms may end after it: a delta rather tells it again. */
     x->row.base_ms = x->delta ? x->full.base_ms : now_ms - 60000;
     x->row.base_number = x->delta ? x->full.number : 0;

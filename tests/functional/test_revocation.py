@@ -236,6 +236,20 @@ def test_lists_follow(instance, place, device):
     assert "device-identity" in listed
 
 
+def test_full_and_delta_of_one_moment_have_one_number(instance, device):
+    """RFC 5280 section 5.2.3: as they are listed, whenever that is."""
+    instance.coffer("cert", "revoke", serial_of(device))
+    fetch_crl(instance, "device-ca.crl", (device.certificate.serial_number, True))
+    full, delta = {}, {}
+    for row in instance.coffer_json("cert", "lists")["lists"]:
+        (delta if row["delta"] else full)[row["issuer"], row["profile"]] = row
+    assert len(full) >= 4 and full.keys() >= delta.keys() != set()
+    for which, row in delta.items():
+        one = full[which]
+        assert (one["this_update"] == row["this_update"]) == (one["number"] == row["number"]), \
+            (one, row)
+
+
 def test_a_hold_ends(instance, place, device):
     serial = device.certificate.serial_number
     shard = "device-ca/device-identity.crl"
@@ -281,6 +295,9 @@ def test_loss_and_leaving(instance, factory):
     said = instance.coffer("device", "lost", lost.udid, "--yes")
     assert "Revoked 1 certificate of" in said.stdout
     assert revoked(instance, lost) == "keyCompromise" and revoked(instance, kept) is None
+    shown = [instance.coffer_json("device", "show", d.udid)["identity"] for d in (lost, kept)]
+    assert [s["serial"] for s in shown] == [serial_of(lost), serial_of(kept)]
+    assert shown[0]["revoked"] and shown[1]["revoked"] is None
     said = instance.coffer("user", "disable", email, "--left")
     assert "revoked 1 certificate\n" in said.stdout
     assert revoked(instance, kept) == "affiliationChanged"

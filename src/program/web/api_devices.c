@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "http/query.h"
 #include "program/web/api.h"
+#include "store/certs.h"
 
 static err_t *device_json(const db_device_t *d, json_t *out) {
     TRY(jso_set_str(out, "id", d->id));
@@ -32,7 +33,8 @@ typedef struct {
     const char *device;
     db_device_t row;
     db_person_t person;
-    bool found, person_found;
+    db_certificate_t identity;
+    bool found, person_found, identity_found;
     int64_t open;
 } devices_job_t;
 
@@ -80,7 +82,18 @@ static err_t *read_device(db_conn_t *conn, void *arg) {
     if (job->row.person_id[0])
         TRY(db_people_by_id(conn, job->arena, job->row.person_id, &job->person,
                             &job->person_found));
+    TRY(db_certificates_by_fingerprint(conn, job->arena, job->row.identity, &job->identity,
+                                       &job->identity_found));
     return db_commands_count_open(conn, job->row.id, &job->open);
+}
+
+/* A device with a revoked identity is enrolled as it knows, but out of reach. */
+static err_t *identity_json(const db_certificate_t *cert, json_t *device) {
+    json_t *out = NULL;
+    TRY(jso_set_object(device, "identity", &out));
+    TRY(jso_set_str(out, "serial", cert->serial));
+    TRY(jso_set_time(out, "not_after", cert->not_after));
+    return api_set_ms(out, "revoked", cert->revoked_ms);
 }
 
 err_t *api_devices_show(void *ctx, http_request_t *request, http_reply_t *reply) {
@@ -94,6 +107,7 @@ err_t *api_devices_show(void *ctx, http_request_t *request, http_reply_t *reply)
     TRY(device_json(&job.row, out));
     TRY(jso_set_str(out, "person", job.person_found ? job.person.email : NULL));
     TRY(jso_set_int(out, "open_commands", job.open));
+    if (job.identity_found) TRY(identity_json(&job.identity, out));
     if (job.row.info[0]) {
         TRY(jso_parse_object(bytes_str(job.row.info), &info));
         TRY(jso_set(out, "info", info));
