@@ -66,7 +66,8 @@ static err_t *show(cli_t *cli, const init_make_t *init, const char *url, bytes_t
                    "  2. see that it runs:   coffer --dir %s status\n"
                    "  3. trust its root on your computer: %s/public/root.pem\n"
                    "  4. say in %s/coffer.conf which factory CA devices have ([enrol] factory_ca)\n"
-                   "     and where the push certificate is ([push]), then start it again\n"
+                   "     and where the push certificate is ([push]), then start it again;\n"
+                   "     [revocation] url goes into every certificate: choose it before you enrol\n"
                    "  5. add people:         coffer --dir %s user add EMAIL\n",
                    init->organisation, init->dir, url, init->admin, (int)password.n,
                    (const char *)password.p, dir, dir, init->dir, init->dir, dir);
@@ -114,7 +115,8 @@ static const option_t options[] = {
     {"url", "URL", "how devices will reach the server: https://host:port"},
     {"admin", "EMAIL", "the first person, who administrates"},
     {"listen", "ADDR:PORT", "default: 0.0.0.0 and the URL's port"},
-    {"http-listen", "ADDR:PORT", "plain HTTP too, for SCEP alone"},
+    {"http-listen", "ADDR:PORT",
+     "plain HTTP too, for SCEP, CA certificates, revocation lists and OCSP"},
     {"mtls-listen", "ADDR:PORT", "HTTPS that asks devices for certificates"},
     {"mtls-url", "URL", "how devices reach that"},
     {"no-require-sandbox", NULL, "run also where the kernel has no Landlock"},

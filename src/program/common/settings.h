@@ -34,7 +34,7 @@ typedef struct {
 
     /* [web] */
     settings_listen_t listen;      /* HTTPS for everything */
-    settings_listen_t http_listen; /* plain HTTP for SCEP alone */
+    settings_listen_t http_listen; /* plain HTTP for what is signed */
     settings_listen_t mtls_listen; /* HTTPS that asks for client certificates, for MDM */
     const char *mtls_url;          /* how devices reach mtls_listen, or "" */
     int64_t workers;               /* threads that handle requests */
