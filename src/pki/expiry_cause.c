@@ -24,8 +24,13 @@ static const char *day(int64_t ms, char out[TEXT_TIME_SIZE]) {
 
 static bool own_cause(const db_expiring_t *cert, expiry_cause_t *cause) {
     static const char *const own[][2] = {
-        {EXPIRY_OWN_ROOT, "the root CA is replaced by a rollover, which takes its time: begin now"},
-        {EXPIRY_OWN_DEVICE_CA, "the device CA is replaced by a rollover: begin in time"},
+        {EXPIRY_OWN_ROOT, "no rollover replaces the root CA: devices must enrol again, at an "
+                          "instance with a new one"},
+        {EXPIRY_OWN_DEVICE_CA, "the device CA is replaced by coffer ca rollover: begin in time"},
+        {EXPIRY_OWN_MAIL_CA, "no rollover replaces the mail CA: after its end no key for mail is "
+                             "certified by this instance"},
+        {EXPIRY_OWN_PROFILE_SIGNER, "no rollover replaces the signer of profiles: after its end "
+                                    "devices don't trust this instance's profiles"},
         {EXPIRY_OWN_TLS, "this server's TLS certificate (tls/cert.pem) is replaced by an admin"},
         {EXPIRY_OWN_PUSH, "the push certificate is renewed in Apple's portal with the same "
                           "Apple Account: devices must enrol again if it is not"},

@@ -20,11 +20,13 @@ void expiry_cause(const db_expiring_t *cert, const db_expiry_facts_t *facts, int
                   expiry_cause_t *ret_cause);
 
 /* How Coffer names its own certificates that are not in the table of issued ones. */
-#define EXPIRY_OWN_PREFIX    "coffer:"
-#define EXPIRY_OWN_ROOT      EXPIRY_OWN_PREFIX "root"
-#define EXPIRY_OWN_DEVICE_CA EXPIRY_OWN_PREFIX "device-ca"
-#define EXPIRY_OWN_TLS       EXPIRY_OWN_PREFIX "tls"
-#define EXPIRY_OWN_PUSH      EXPIRY_OWN_PREFIX "push"
-#define EXPIRY_OWN_OCSP      EXPIRY_OWN_PREFIX "ocsp"
+#define EXPIRY_OWN_PREFIX         "coffer:"
+#define EXPIRY_OWN_ROOT           EXPIRY_OWN_PREFIX "root"
+#define EXPIRY_OWN_DEVICE_CA      EXPIRY_OWN_PREFIX "device-ca"
+#define EXPIRY_OWN_MAIL_CA        EXPIRY_OWN_PREFIX "mail-ca"
+#define EXPIRY_OWN_PROFILE_SIGNER EXPIRY_OWN_PREFIX "profile-signer"
+#define EXPIRY_OWN_TLS            EXPIRY_OWN_PREFIX "tls"
+#define EXPIRY_OWN_PUSH           EXPIRY_OWN_PREFIX "push"
+#define EXPIRY_OWN_OCSP           EXPIRY_OWN_PREFIX "ocsp"
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "notify/mail.h"
 
 static err_t *parse_option(bytes_t option, watch_target_t *target) {
     static const struct {
@@ -66,6 +67,14 @@ static err_t *parse_file(bytes_t path, watch_target_t *target) {
     return NULL;
 }
 
+static err_t *parse_address(bytes_t address, watch_target_t *target) {
+    if (address.n > LIMIT_EMAIL)
+        return err_new(ERR_INVALID, "an address has at most %d bytes", LIMIT_EMAIL);
+    memcpy(target->address, address.p, address.n);
+    target->address[address.n] = '\0';
+    return mail_address_check(target->address);
+}
+
 err_t *watch_target_parse(const char *text, watch_target_t *ret_target) {
     watch_target_t target = {0};
     bytes_t all = bytes_str(text), part;
@@ -80,8 +89,11 @@ err_t *watch_target_parse(const char *text, watch_target_t *ret_target) {
         if (!text_split(&rest, ',', &part)) part = BYTES_NONE;
         TRY(parse_endpoint(part, &target));
         while (text_split(&rest, ',', &part)) TRY(parse_option(part, &target));
+    } else if (bytes_starts(all, BYTES_LIT("ldap:"))) {
+        target.kind = WATCH_LDAP;
+        TRY(parse_address(bytes_from(all, 5), &target));
     } else {
-        return err_new(ERR_INVALID, "a target is written file:PATH or tls:HOST:PORT");
+        return err_new(ERR_INVALID, "a target is written file:PATH, tls:HOST:PORT or ldap:ADDRESS");
     }
     *ret_target = target;
     return NULL;

@@ -166,3 +166,27 @@ def test_profiles_chosen_later_bring_what_is_there(make_instance, slapd, factory
     made.start()
     made.coffer("directory", "sync")
     wait_published(directory, identity(device))
+
+
+def test_certificates_of_entries_are_watched(publishing, make_instance):
+    directory = publishing.slapd
+    give(directory, "userCertificate;binary", foreign()[0])
+    publishing.coffer("watch", "add", "nurse", "ldap:Nurse@example.org")
+    publishing.coffer("watch", "add", "nobody", "ldap:nobody@example.org")
+    publishing.coffer("watch", "add", "odd", "ldap:*@example.org)(uid=nurse", expect=2)
+
+    def sources(instance):
+        instance.coffer("watch", "check")
+        return {s["name"]: s for s in instance.coffer_json("watch", "list")["sources"]}
+
+    found = sources(publishing)
+    assert found["nurse"]["state"] == "ok", found
+    assert found["nobody"]["state"] == "unreachable" and "nobody@" in found["nobody"]["problem"]
+    report = publishing.coffer_json("cert", "report")["certificates"]
+    assert [c["subject"] for c in report if c["source"] == "nurse"] == ["CN=foreign"]
+    directory.stop()
+    assert sources(publishing)["nurse"]["state"] == "unreachable"
+    assert "CN=foreign" in publishing.coffer("cert", "report").stdout  # what it showed last
+    plain = make_instance()
+    plain.coffer("watch", "add", "nurse", "ldap:nurse@example.org")
+    assert "no directory" in sources(plain)["nurse"]["problem"]

@@ -328,6 +328,22 @@ def test_expiry__a_webhook_that_refuses_is_given_up(make_instance, factory, tmp_
                  lambda found: found and found[0][0] == 1 and "403" in found[0][1], "its end")
     finally:
         hook.stop()
+    # a URL may be a secret, and everybody who audits reads what went wrong
+    told = instance.coffer("jobs").stdout + instance.coffer("audit", "list", "--json").stdout
+    assert "[webhook " in told and hook.url not in told
+
+
+def test_expiry__an_unreachable_webhook_is_named_not_shown(make_instance, factory, tmp_path):
+    hook = notices.Webhook(SECRET)
+    hook.stop()
+    instance = make_instance(webhook(tmp_path, hook))
+    enrolled(instance, factory)
+    end_in(instance, 5)
+    instance.coffer("watch", "check")
+    wait_for(lambda: rows(instance, "SELECT last_error FROM job WHERE kind = 'webhook'"),
+             lambda found: found and found[0][0], "its failure")
+    text = rows(instance, "SELECT last_error FROM job WHERE kind = 'webhook'")[0][0]
+    assert text.startswith("[webhook ") and hook.url not in text, text
 
 
 # ---- foreign ones ----
@@ -355,7 +371,7 @@ def test_expiry__foreign_files_and_servers_are_watched(make_instance, mails, tmp
         found = {s["name"]: s for s in instance.coffer_json("watch", "list")["sources"]}
     starttls.stop()
     for name in ("files", "der", "server", "demanding", "smtp", "coffer:root", "coffer:device-ca",
-                 "coffer:tls"):
+                 "coffer:mail-ca", "coffer:profile-signer", "coffer:tls"):
         assert found[name]["state"] == "ok", found[name]
     assert found["gone"]["state"] == "unreachable" and "none.pem" in found["gone"]["problem"]
     text = next(parse(m) for m in mails.wait(1) if m[1] == [ADMIN]).get_content()
@@ -465,7 +481,8 @@ def test_expiry__the_report_in_every_format(make_instance, factory, tmp_path):
     end_in(instance, 5)
     change(instance, "UPDATE certificate SET subject = ? WHERE profile = 'device-identity'", EVIL)
     path = tmp_path / "report.csv"
-    instance.coffer("cert", "report", "--format", "csv", "--out", path)
+    said = instance.coffer("cert", "report", "--format", "csv", "--out", path).stdout
+    assert said == f"Wrote {path}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     raw = path.read_bytes().decode()
     assert raw.count("\r\n") == raw.count("\n") == 2

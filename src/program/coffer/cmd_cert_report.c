@@ -117,7 +117,7 @@ static err_t *run_report(cli_t *cli, const args_t *args) {
     TRY(parse_format(cli, args_value(args, "format"), &options.format));
     if (!path) return write_report(cli, &options);
     TRY(write_file(cli, &options, path));
-    return cli_say(cli, "Wrote %s", path);
+    return cli_say(cli, "Wrote %s\n", path);
 }
 
 static const option_t report_options[] = {

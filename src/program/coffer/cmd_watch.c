@@ -22,7 +22,7 @@ static err_t *run_list(cli_t *cli, const args_t *args) {
     TRY(output_list(cli, json, "sources", columns, "Nothing is watched yet."));
     TRY(jso_get_string(json, "held", 100, false, &held));
     if (held.n)
-        TRY(cli_say(cli, "Notices are held back (%s): see coffer watch release --help.",
+        TRY(cli_say(cli, "Notices are held back (%s): see coffer watch release --help.\n",
                     (const char *)held.p));
     return NULL;
 }
@@ -51,11 +51,13 @@ const command_t CMD_WATCH_ADD = {
     .group = "watch",
     .name = "add",
     .operands = "NAME TARGET",
-    .summary = "Watch the certificates of a TLS server",
-    .notes = "TARGET is tls:HOST:PORT, with ,starttls=smtp, imap or ldap where TLS begins later.\n"
+    .summary = "Watch the certificates of a TLS server, or of an entry in the directory",
+    .notes = "TARGET is tls:HOST:PORT, with ,starttls=smtp, imap or ldap where TLS begins later;\n"
+             "or ldap:ADDRESS, for the certificates that the directory has for a mail address.\n"
              "Files (file:PATH) are watched by a [watch NAME] section in coffer.conf.",
     .examples = "  coffer watch add intranet tls:intranet.example.org:443\n"
-                "  coffer watch add mail tls:mail.example.org:25,starttls=smtp",
+                "  coffer watch add mail tls:mail.example.org:25,starttls=smtp\n"
+                "  coffer watch add info ldap:info@example.org",
     .min = 2,
     .max = 2,
     .run = run_add,

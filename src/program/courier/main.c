@@ -191,6 +191,7 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY(start_publisher(c));
     TRY(start_pusher(c));
     TRY(sender_start(sender, c->db, &c->audit, &c->log, clk_real()));
+    if (c->directory) watcher_use_directory(watcher, dirserve_people(c->directory));
     TRY(watcher_start(watcher, c->db, c->keeper, &c->audit, &c->log, clk_real()));
     TRY(control_start(c->control, &(control_callbacks_t){c, on_wire, on_gone}));
     return control_ready(c->control);
@@ -223,10 +224,10 @@ static void finish(courier_t *c) {
     publisher_stop(c->publisher);
     control_free(c->control);
     rpc_server_free(c->wakes);
-    dirserve_free(c->directory);
     pusher_free(c->pusher);
     sender_free(c->sender);
     watcher_free(c->watcher);
+    dirserve_free(c->directory);
     notify_conf_done(&c->notify);
     db_close(c->db);
     keeper_free(c->keeper);

@@ -141,6 +141,7 @@ err_t *probe_target(const watch_target_t *target, const clk_t *clk, cert_facts_t
     switch (target->kind) {
     case WATCH_FILE: return probe_file(target->path, facts, ret_count);
     case WATCH_TLS: return probe_tls(target, clk, facts, ret_count);
+    case WATCH_LDAP: break;
     }
     return err_new(ERR_INTERNAL, "an unknown kind of target");
 }

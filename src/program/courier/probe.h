@@ -9,7 +9,8 @@
 #include "crypto/cert_facts.h"
 #include "pki/watch_target.h"
 
-/* At most LIMIT_WATCH_CERTIFICATES of them into `facts`. ERR_TIMEOUT past LIMIT_WATCH_PROBE_MS. */
+/* Of file: and tls: targets. At most LIMIT_WATCH_CERTIFICATES of them into `facts`. ERR_TIMEOUT
+ * past LIMIT_WATCH_PROBE_MS. */
 err_t *probe_target(const watch_target_t *target, const clk_t *clk, cert_facts_t *facts,
                     size_t *ret_count) WARN_UNUSED;
 

@@ -127,6 +127,18 @@ static hook_t *find_hook(sender_t *s, const char *name) {
     return NULL;
 }
 
+/* Some chats' URLs are secrets, and what went wrong is read in the audit: the name stands for it.
+ * Takes the error. */
+static err_t *hide_url(const hook_t *hook, err_t *e) {
+    char text[WORK_WHY];
+    if (!e) return NULL;
+    err_code_t code = err_code(e);
+    bytes_t said = bytes_str(err_text(e, text, sizeof text)), url = bytes_str(hook->conf->url);
+    err_free(e);
+    size_t at = bytes_starts(said, url) ? url.n : 0;
+    return err_new(code, "[webhook %s]%s%s", hook->conf->name, at ? "" : ": ", text + at);
+}
+
 static err_t *post(const sender_t *s, hook_t *hook, const char *key, const json_t *body,
                    http_response_t *response) {
     CLEANUP(buf_done) buf_t text, signature;
@@ -141,8 +153,8 @@ static err_t *post(const sender_t *s, hook_t *hook, const char *key, const json_
     (void)snprintf(sign_header, sizeof sign_header, "Coffer-Signature: %s", value);
     (void)snprintf(key_header, sizeof key_header, "Idempotency-Key: %s", key);
     const char *const headers[] = {"Content-Type: application/json", sign_header, key_header, NULL};
-    return http_client_do(hook->client, "POST", hook->conf->url, headers, buf_bytes(&text),
-                          response);
+    return hide_url(hook, http_client_do(hook->client, "POST", hook->conf->url, headers,
+                                         buf_bytes(&text), response));
 }
 
 /* What the receiver will never take is given up; 408 and 429 ask for patience (RFC 9110). */
@@ -165,7 +177,7 @@ static err_t *send_webhook(sender_t *s, const db_job_t *job, work_result_t *resu
     TRY(post(s, hook, key, body, &response));
     if (response.status >= 200 && response.status < 300) return NULL;
     result->end = is_refusal(response.status) ? WORK_BURY : WORK_RETRY;
-    (void)snprintf(result->why, sizeof result->why, "%s: status %u", hook->conf->url,
+    (void)snprintf(result->why, sizeof result->why, "[webhook %s]: status %u", hook->conf->name,
                    response.status);
     return NULL;
 }

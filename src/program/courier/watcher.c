@@ -32,6 +32,7 @@ struct watcher {
     const char *action_names[LIMIT_ACTIONS];
     char *directories[LIMIT_WATCH_CONF]; /* of file: targets */
     runner_t *runner;
+    ldappeople_t *people; /* or NULL: there is no directory */
     db_t *db;
     keeper_t *keeper;
     const audit_t *audit;
@@ -121,12 +122,26 @@ static err_t *write_look(db_conn_t *conn, void *arg) {
     return NULL;
 }
 
+static err_t *look_up(watcher_t *w, const char *address, cert_facts_t *facts, size_t *ret_count) {
+    CLEANUP(cert_list_done) cert_list_t list = {0};
+    if (!w->people)
+        return err_new(ERR_UNAVAILABLE, "there is no directory: coffer.conf has no [ldap] url");
+    TRY(ldappeople_certificates(w->people, bytes_str(address), &list));
+    if (list.n == 0) return err_new(ERR_NOT_FOUND, "the directory has none for %s", address);
+    _Static_assert(LIMIT_LDAP_CERTIFICATES <= LIMIT_WATCH_CERTIFICATES, "room for all");
+    for (size_t i = 0; i < list.n; i++) TRY(cert_facts_der(cert_der(list.certs[i]), &facts[i]));
+    *ret_count = list.n;
+    return NULL;
+}
+
 static err_t *look_at(watcher_t *w, const db_watch_source_t *source, cert_facts_t *facts) {
     watch_target_t target;
     look_t look = {.w = w, .name = source->name, .facts = facts};
     char text[PROBLEM];
     err_t *e = watch_target_parse(source->target, &target);
-    if (!e) e = probe_target(&target, w->clk, facts, &look.count);
+    if (!e)
+        e = target.kind == WATCH_LDAP ? look_up(w, target.address, facts, &look.count)
+                                      : probe_target(&target, w->clk, facts, &look.count);
     if (e) look.problem = err_text(e, text, sizeof text);
     err_t *written = db_write(w->db, write_look, &look);
     err_free(e);
@@ -195,7 +210,8 @@ static bool is_configured(const watcher_t *w, const char *name) {
 static err_t *sync_sources(db_conn_t *conn, void *arg) {
     round_t *round = arg;
     watcher_t *w = round->w;
-    static const char *const own[] = {EXPIRY_OWN_ROOT, EXPIRY_OWN_DEVICE_CA, EXPIRY_OWN_OCSP};
+    static const char *const own[] = {EXPIRY_OWN_ROOT, EXPIRY_OWN_DEVICE_CA, EXPIRY_OWN_MAIL_CA,
+                                      EXPIRY_OWN_PROFILE_SIGNER, EXPIRY_OWN_OCSP};
     int64_t now = clk_unix_ms(w->clk);
     bool found = false;
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
@@ -238,6 +254,8 @@ static err_t *look_at_own(const round_t *round) {
     watcher_t *w = round->w;
     TRY(note_ca(w, EXPIRY_OWN_ROOT, KEEPER_PUBLIC_ROOT));
     TRY(note_ca(w, EXPIRY_OWN_DEVICE_CA, KEEPER_PUBLIC_DEVICE_CA));
+    TRY(note_ca(w, EXPIRY_OWN_MAIL_CA, KEEPER_PUBLIC_MAIL_CA));
+    TRY(note_ca(w, EXPIRY_OWN_PROFILE_SIGNER, KEEPER_PUBLIC_PROFILE_SIGNER));
     if (w->o.push_pem.n) TRY(note_own(w, EXPIRY_OWN_PUSH, w->o.push_pem, NULL));
     if (round->has_ocsp) TRY(note_own(w, EXPIRY_OWN_OCSP, round->ocsp, NULL));
     return NULL;
@@ -296,6 +314,8 @@ static err_t *ask(db_conn_t *conn, void *arg) {
     int64_t now = clk_unix_ms(w->clk);
     return db_jobs_put(conn, EXPIRY_JOB_WATCH, "run", "{}", now, now);
 }
+
+void watcher_use_directory(watcher_t *w, ldappeople_t *people) { w->people = people; }
 
 err_t *watcher_tick(watcher_t *w) {
     int64_t now = clk_mono_ms(w->clk);

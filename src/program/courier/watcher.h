@@ -6,6 +6,7 @@
 #define COFFER_PROGRAM_WATCHER_H
 
 #include "audit/audit.h"
+#include "directory/ldap_people.h"
 #include "ipc/runner.h"
 #include "ipc/sandbox.h"
 #include "keeper/client.h"
@@ -28,6 +29,8 @@ err_t *watcher_new(const watcher_options_t *options, watcher_t **ret_watcher) WA
 size_t watcher_paths(const watcher_t *watcher, sandbox_path_t *paths, size_t max);
 err_t *watcher_start(watcher_t *watcher, db_t *db, keeper_t *keeper, const audit_t *audit,
                      const log_t *log, const clk_t *clk) WARN_UNUSED;
+/* Before watcher_start: where ldap: targets are looked up, until watcher_free; NULL: nowhere. */
+void watcher_use_directory(watcher_t *watcher, ldappeople_t *people);
 /* Every few seconds, from the main thread: asks for a round when one is due. */
 err_t *watcher_tick(watcher_t *watcher) WARN_UNUSED;
 void watcher_wake(watcher_t *watcher); /* from any thread; takes NULL */

@@ -27,6 +27,9 @@ static void test_watch_target__reads_what_people_write(void **state) {
     assert_false(t.is_name);
     assert_ok(watch_target_parse("tls:192.0.2.1:443", &t));
     assert_false(t.is_name);
+    assert_ok(watch_target_parse("ldap:info@example.org", &t));
+    assert_int_equal(t.kind, WATCH_LDAP);
+    assert_string_equal(t.address, "info@example.org");
 }
 
 static void test_watch_target__refuses_the_rest(void **state) {
@@ -57,6 +60,11 @@ static void test_watch_target__refuses_the_rest(void **state) {
         "tls:h:1,starttls=smtp,starttls=imap",
         "TLS:h:1",
         " tls:h:1",
+        "ldap:",
+        "ldap:info",
+        "ldap:a@b@c",
+        "ldap:*@example.org)(uid=x",
+        "ldap:a\nb@example.org",
     };
     watch_target_t t = {.port = 7};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -65,6 +73,10 @@ static void test_watch_target__refuses_the_rest(void **state) {
     memset(longer + 6, 'x', sizeof longer - 7);
     longer[sizeof longer - 1] = '\0';
     assert_err(ERR_INVALID, watch_target_parse(longer, &t));
+    char address[LIMIT_EMAIL + 20] = "ldap:a@";
+    memset(address + 7, 'x', sizeof address - 8);
+    address[sizeof address - 1] = '\0';
+    assert_err(ERR_INVALID, watch_target_parse(address, &t));
     assert_int_equal(t.port, 7);
 }
 
