@@ -116,6 +116,12 @@ def test_expiry__admin_and_holder_are_told_once_each(make_instance, factory, mai
              lambda found: found == [(4,)], "the audit of four mails")
 
 
+def soon(instance):
+    """How many end within 30 days, without the OCSP responder's, which replaces itself in time."""
+    report = instance.coffer_json("cert", "report", "--within", "30")["certificates"]
+    return len([c for c in report if c["source"] != "coffer:ocsp"])
+
+
 def test_expiry__a_renewed_or_revoked_certificate_is_not_told(make_instance, factory, mails):
     instance = make_instance(smtp(mails))
     enrolled(instance, factory)
@@ -128,9 +134,9 @@ def test_expiry__a_renewed_or_revoked_certificate_is_not_told(make_instance, fac
            f" revoked_ms) SELECT {columns}, x'01', '01', not_before, ?, 0 FROM certificate"
            " WHERE fingerprint = ?", later, fingerprint)
     instance.coffer("watch", "check")
-    assert "0 certificates end" in instance.coffer("cert", "report", "--within", "30").stdout
+    assert soon(instance) == 0
     change(instance, "UPDATE certificate SET revoked_ms = 1 WHERE serial = '01'")  # no successor now
-    assert "1 certificate ends" in instance.coffer("cert", "report", "--within", "30").stdout
+    assert soon(instance) == 1
     change(instance, "UPDATE certificate SET revoked_ms = 1")
     instance.coffer("watch", "check")
     assert not mails.mails and not rows(instance, "SELECT * FROM expiry_notice")
