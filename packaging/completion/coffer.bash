@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,7 +17,7 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk keeper token mail audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk keeper token mail backup restore audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import" ;;
@@ -34,6 +34,8 @@ _coffer() {
         " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract" ;;
+        " backup") words="make list verify prune" ;;
+        " restore") words="request approve open" ;;
         " audit") words="list export verify" ;;
         " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --device-ca-key --scep-mode --set --dir --server --token-file --ca --json --help --version" ;;
         " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
@@ -127,6 +129,13 @@ _coffer() {
         " mail verify"*) words="--key --passphrase-file --root --chain --verdict --out --dir --server --token-file --ca --json --help --version" ;;
         " mail show"*) words="--key --passphrase-file --root --chain --verdict --dir --server --token-file --ca --json --help --version" ;;
         " mail extract"*) words="--key --passphrase-file --root --dir --server --token-file --ca --json --help --version" ;;
+        " backup make"*) words="--full --label --dir --server --token-file --ca --json --help --version" ;;
+        " backup list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " backup verify"*) words="--key --dir --server --token-file --ca --json --help --version" ;;
+        " backup prune"*) words="--keep --dir --server --token-file --ca --json --help --version" ;;
+        " restore request"*) words="--by --for --reason --ticket --days --out --dir --server --token-file --ca --json --help --version" ;;
+        " restore approve"*) words="--key --passphrase-file --code --out --yes --dir --server --token-file --ca --json --help --version" ;;
+        " restore open"*) words="--approval --to --check --keep --dir --server --token-file --ca --json --help --version" ;;
         " audit list"*) words="--limit --wide --dir --server --token-file --ca --json --help --version" ;;
         " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " audit verify"*) words="--key --pin --allow-unsigned --dir --server --token-file --ca --json --help --version" ;;

@@ -223,6 +223,16 @@ enum {
     LIMIT_LEASE_LIFE_S = 7 * 86400,      /* seconds a lease may live */
     LIMIT_LEASE_RELEASES = 60,           /* releases of one lease in an hour */
 
+    /* Backups */
+    LIMIT_BACKUP_CHUNKS = 1024 * 1024,         /* chunks of one backup: 64 GiB */
+    LIMIT_BACKUP_FILES = 10 * 1000,            /* files of one backup */
+    LIMIT_BACKUP_PATH = 512,                   /* bytes of a file's path inside the instance */
+    LIMIT_BACKUP_LABEL = 200,                  /* bytes of whose backup it says it is */
+    LIMIT_BACKUP_HEAD = 256 * 1024,            /* bytes of a backup's head */
+    LIMIT_BACKUP_INDEX = 64 * 1024 * 1024,     /* bytes of its list of files */
+    LIMIT_BACKUP_MANIFEST = 192 * 1024 * 1024, /* bytes of all of that and the list of chunks */
+    LIMIT_BACKUP_KEPT = 4096,                  /* backups in one directory */
+
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */
     LIMIT_AUDIT_FIELD = 512,        /* bytes of actor, action, object each */

@@ -9,6 +9,7 @@
 #include "base/clk.h"
 #include "base/rnd.h"
 #include "ipc/role.h"
+#include "keeper/backups.h"
 #include "keeper/cert_profile.h"
 #include "keeper/csr_cache.h"
 #include "keeper/keyring.h"
@@ -21,6 +22,7 @@ typedef struct {
     const cert_profiles_t *profiles;
     csr_cache_t *csrs;        /* may be NULL */
     revocation_t *revocation; /* may be NULL: no URLs in certificates, no lists, no OCSP */
+    backups_t *backups;       /* may be NULL: no backups */
     const clk_t *clk;
     const rnd_t *rnd;
     bool allow_des3; /* open SCEP envelopes of old clients */

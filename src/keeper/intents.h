@@ -48,6 +48,11 @@ typedef enum {
     KEEPER_SECRET_TAKE = 71,       /* web: archive what a device sent, opened here alone */
     KEEPER_SECRET_PROVE = 72,      /* web: prove to its holder that a disk key is archived */
     KEEPER_ESCROW_DELIVER = 51,    /* web: a person's mail keys, encrypted to his device */
+
+    KEEPER_BACKUP_BEGIN = 90,  /* web: hold the vault's state, give the keys of the other files */
+    KEEPER_BACKUP_COPY = 91,   /* web: copy some of it, inside the vault */
+    KEEPER_BACKUP_READ = 92,   /* web: chunks of the copy, sealed */
+    KEEPER_BACKUP_FINISH = 93, /* web: seal the keys to the officers, sign the backup's head */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */

@@ -201,6 +201,9 @@ err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vau
                  32, &vault->wrap_key));
     TRY(kdf_hkdf(BYTES_NONE, secret_bytes(options->master), BYTES_LIT("coffer/v1/vault/row-mac"),
                  32, &vault->mac_key));
+    TRY(secret_copy(secret_bytes(options->master), &vault->master));
+    vault->dir = mem_strdup(options->dir);
+    if (!vault->dir) return err_nomem();
     TRY(open_database(vault, options->dir, create));
     *ret_vault = STEAL(vault);
     return NULL;
@@ -215,6 +218,8 @@ void vault_free(vault_t *vault) {
     mem_free(vault->lease);
     secret_free(vault->wrap_key);
     secret_free(vault->mac_key);
+    secret_free(vault->master);
+    mem_free(vault->dir);
     fd_close(vault->lock_fd);
     (void)pthread_cond_destroy(&vault->queue_filled);
     (void)pthread_mutex_destroy(&vault->queue_lock);

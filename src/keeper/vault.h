@@ -26,7 +26,7 @@ enum { VAULT_HASH_SIZE = 32 };
 
 typedef struct {
     const char *dir;        /* the vault directory, mode 0700; borrowed during the call */
-    const secret_t *master; /* MASTER_KEY_SIZE bytes; only keys derived from it are kept */
+    const secret_t *master; /* MASTER_KEY_SIZE bytes; copied */
     const clk_t *clk;       /* borrowed for the vault's life */
     const rnd_t *rnd;       /* the same */
 } vault_options_t;
@@ -163,6 +163,21 @@ err_t *vault_log_verify(vault_t *vault, uint64_t *ret_entries) WARN_UNUSED;
 /* What was committed, ever. */
 void vault_counts(const vault_t *vault, uint64_t *ret_certificates, uint64_t *ret_entries);
 
+/* ---- copies for backups (vault_copy.c), one thread at a time ---- */
+
+const secret_t *vault_master(const vault_t *vault); /* borrowed */
+
+/* The whole vault as it was at one moment, in a file that has no name any more once it is made. */
+typedef struct vault_copy vault_copy_t;
+err_t *vault_copy_begin(const vault_t *vault, vault_copy_t **ret_copy) WARN_UNUSED;
+/* Works for about half a second; *ret_left are pages still to come, 0 when it can be read. */
+err_t *vault_copy_step(vault_copy_t *copy, unsigned *ret_left) WARN_UNUSED;
+uint64_t vault_copy_size(const vault_copy_t *copy); /* bytes, once it can be read */
+/* Exactly n bytes. */
+err_t *vault_copy_read(const vault_copy_t *copy, uint64_t offset, uint8_t *p, size_t n) WARN_UNUSED;
+void vault_copy_free(vault_copy_t *copy); /* takes NULL */
+
 DEFINE_CLEANUP(vault_t, vault_free)
+DEFINE_CLEANUP(vault_copy_t, vault_copy_free)
 
 #endif

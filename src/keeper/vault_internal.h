@@ -46,6 +46,8 @@ struct vault {
     int lock_fd;        /* flock: one keeper a vault */
     secret_t *wrap_key; /* AES-256-GCM, derived from the master key */
     secret_t *mac_key;  /* HMAC-SHA256 over rows of records, the same */
+    secret_t *master;   /* for backups alone; worth as much as the two above */
+    char *dir;
 
     /* The writer's connection; before vault_start it is the main thread's. */
     sql_t *writer;

@@ -152,3 +152,56 @@ void sql_end(sql_stmt_t *stmt) {
     (void)sqlite3_clear_bindings(stmt->stmt);
     stmt->bind_failed = false;
 }
+
+/* ---- copies ---- */
+
+struct sql_copy {
+    sql_t *from;
+    sqlite3 *to;
+    sqlite3_backup *backup;
+};
+
+/* The source stays in one read transaction, so the copy is of one moment. */
+static err_t *pin(sql_t *sql) {
+    return sql_exec(sql, "BEGIN; SELECT count(*) FROM sqlite_schema;");
+}
+
+static err_t *open_target(const char *path, sql_copy_t *copy) {
+    TRY(create_file(path));
+    int rc = sqlite3_open_v2(path, &copy->to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(copy->to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;", NULL, NULL,
+                          NULL);
+    if (rc != SQLITE_OK) return err_new(code_of(rc), "cannot open %s (%d)", path, rc);
+    copy->backup = sqlite3_backup_init(copy->to, "main", copy->from->db, "main");
+    if (!copy->backup)
+        return err_new(ERR_IO, "cannot copy the vault: %s", sqlite3_errmsg(copy->to));
+    return NULL;
+}
+
+err_t *sql_copy_new(const char *from, const char *to, sql_copy_t **ret_copy) {
+    CLEANUP(sql_copy_free) sql_copy_t *copy = mem_zalloc(sizeof *copy);
+    if (!copy) return err_nomem();
+    TRY(sql_open(from, false, &copy->from));
+    TRY(pin(copy->from));
+    TRY(open_target(to, copy));
+    *ret_copy = STEAL(copy);
+    return NULL;
+}
+
+err_t *sql_copy_step(sql_copy_t *copy, int pages, int *ret_left) {
+    if (fault_io()) return err_new(ERR_IO, "vault database: input/output error");
+    int rc = sqlite3_backup_step(copy->backup, pages);
+    if (rc != SQLITE_OK && rc != SQLITE_DONE)
+        return err_new(code_of(rc), "cannot copy the vault: %s (%d)", sqlite3_errstr(rc), rc);
+    *ret_left = rc == SQLITE_DONE ? 0 : sqlite3_backup_remaining(copy->backup);
+    return NULL;
+}
+
+void sql_copy_free(sql_copy_t *copy) {
+    if (!copy) return;
+    if (copy->backup) (void)sqlite3_backup_finish(copy->backup);
+    (void)sqlite3_close(copy->to);
+    sql_close(copy->from);
+    mem_free(copy);
+}

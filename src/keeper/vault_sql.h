@@ -36,9 +36,21 @@ int64_t sql_i64(sql_stmt_t *stmt, int column);   /* columns from 0 */
 bytes_t sql_bytes(sql_stmt_t *stmt, int column); /* borrowed until the next step */
 /* Resets and unbinds. */
 void sql_end(sql_stmt_t *stmt);
+/*
+ * A copy of the database as it is now, into a new file (0600), page by page, while others write on.
+ * It is not flushed: it is read once and thrown away.
+ */
+typedef struct sql_copy sql_copy_t;
+err_t *sql_copy_new(const char *from, const char *to, sql_copy_t **ret_copy) WARN_UNUSED;
+/* So many pages more; *ret_left are still to come. */
+err_t *sql_copy_step(sql_copy_t *copy, int pages, int *ret_left) WARN_UNUSED;
+void sql_copy_free(sql_copy_t *copy); /* leaves the file; takes NULL */
+
 /* For CLEANUP: ends a statement that is not NULL. */
 static inline void sql_end_p(sql_stmt_t **stmt) {
     if (*stmt) sql_end(*stmt);
 }
+
+DEFINE_CLEANUP(sql_copy_t, sql_copy_free)
 
 #endif

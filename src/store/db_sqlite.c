@@ -1,7 +1,7 @@
 /*
- * SQLite behind the façade: see db.h. The only file that includes <sqlite3.h>. Write-ahead log,
- * synchronous=FULL: a commit is on disk before it is acknowledged. A connection is used by one
- * thread at a time, which is why SQLite's own mutexes are off for it.
+ * SQLite behind the façade: see db.h. With db_copy.c the only file that includes <sqlite3.h>.
+ * Write-ahead log, synchronous=FULL: a commit is on disk before it is acknowledged. A connection is
+ * used by one thread at a time, which is why SQLite's own mutexes are off for it.
  */
 #include <errno.h>
 #include <fcntl.h>

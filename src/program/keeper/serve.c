@@ -32,6 +32,7 @@ typedef struct {
     keyring_t *keys;
     csr_cache_t *csrs;
     revocation_t *revocation;
+    backups_t *backups;
     char *vault_dir;
     cert_t *new_mail_ca; /* made at this start, or NULL */
 } keeper_state_t;
@@ -44,6 +45,7 @@ typedef struct {
 static void state_done(keeper_state_t *state) {
     csr_cache_free(state->csrs);
     revocation_free(state->revocation);
+    backups_free(state->backups);
     cert_free(state->new_mail_ca);
     keyring_free(state->keys);
     vault_free(state->vault);
@@ -189,6 +191,7 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
     TRY(lease_key_ensure(state.vault));
     TRY(keyring_load(state.vault, &state.keys));
     TRY(csr_cache_new(&state.csrs));
+    TRY(backups_new(state.vault, &state.backups));
     if (state.config.revocation_url)
         TRY(revocation_new(state.config.revocation_url, &state.revocation));
     service_t service = {
@@ -199,6 +202,7 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
                 .profiles = &state.config.profiles,
                 .csrs = state.csrs,
                 .revocation = state.revocation,
+                .backups = state.backups,
                 .clk = clk_real(),
                 .rnd = rnd_real(),
                 .allow_des3 = state.config.allow_des3,

@@ -83,6 +83,11 @@ err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_backups_begin(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_backups_copy(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_backups_read(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_backups_finish(void *ctx, http_request_t *request, http_reply_t *reply);
+
 #define WEB_API_ROUTE(method, path, body, handler, need)                                           \
     { method, "/api/v1" path, body, WEB_ON_HTTPS, HTTP_AUTH_SESSION_OR_TOKEN, handler, need, true }
 /* The part of WEB_ROUTES that is the API. */
@@ -149,6 +154,12 @@ err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
         WEB_API_ROUTE("GET", "/directory/people/:person", 0, api_directory_person, WEB_NEED_READ), \
         WEB_API_ROUTE("GET", "/directory/certificates/:address", 0, api_directory_certificates,    \
                       WEB_NEED_READ),                                                              \
+        WEB_API_ROUTE("POST", "/backups", LIMIT_HTTP_BODY_FORM, api_backups_begin,                 \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("POST", "/backups/:id/copy", 0, api_backups_copy, WEB_NEED_ADMIN),           \
+        WEB_API_ROUTE("GET", "/backups/:id/chunks/:first", 0, api_backups_read, WEB_NEED_ADMIN),   \
+        WEB_API_ROUTE("POST", "/backups/:id/finish", LIMIT_HTTP_BODY_FORM, api_backups_finish,     \
+                      WEB_NEED_ADMIN),                                                             \
         WEB_API_ROUTE("GET", "/audit", 0, api_audit_list, WEB_NEED_READ),                          \
         WEB_API_ROUTE("GET", "/audit/export", 0, api_audit_export, WEB_NEED_READ),                 \
         WEB_API_ROUTE("GET", "/keeper/log", 0, api_keeper_log, WEB_NEED_READ)
