@@ -39,6 +39,8 @@ err_t *revoker_new(const revoker_options_t *options, revoker_t **ret_revoker) {
     if (!revoker) return err_nomem();
     (void)pthread_mutex_init(&revoker->lock, NULL);
     TRY(make(revoker, options));
+    /* What was revoked last, before a stop or a crash, may be on no list yet. */
+    atomic_store(&revoker->changed, true);
     *ret_revoker = STEAL(revoker);
     return NULL;
 }

@@ -1,6 +1,7 @@
 """Revocation by hand and by policy, told by lists and OCSP, as Debian's clients hear it."""
 
 import base64
+import sqlite3
 import subprocess
 import time
 import urllib.parse
@@ -248,6 +249,26 @@ def test_full_and_delta_of_one_moment_have_one_number(instance, device):
         one = full[which]
         assert (one["this_update"] == row["this_update"]) == (one["number"] == row["number"]), \
             (one, row)
+
+
+def test_what_was_revoked_at_the_last_moment_is_listed_after_a_start(make_instance, factory):
+    """The server stops between the revocation and its lists."""
+    instance = make_instance()
+    device = Device(instance, factory).enrol(*instance.person("late@example.org"))
+    serial = device.certificate.serial_number
+    lists = ("device-ca.crl", "device-ca/device-identity.crl", "device-ca/device-identity.delta.crl")
+    for name in lists:
+        fetch_crl(instance, name)
+    instance.stop()
+    now = int(time.time() * 1000)
+    with sqlite3.connect(instance.directory / "store" / "store.db") as db:
+        db.execute("INSERT INTO revocation (fingerprint, issuer, serial, profile, reason, revoked_ms,"
+                   " changed_ms, not_after, actor, why) SELECT fingerprint, issuer, ?, profile, 1, ?,"
+                   " ?, not_after, 'admin', 'by hand' FROM certificate WHERE serial = ?",
+                   (bytes.fromhex(serial_of(device)), now, now, serial_of(device)))
+    instance.start()
+    for name in lists:
+        fetch_crl(instance, name, (serial, True))
 
 
 def test_a_hold_ends(instance, place, device):
