@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--digest|--to|--cipher|--key|--passphrase-file|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -36,7 +36,7 @@ _coffer() {
         " mail") words="sign encrypt decrypt verify show extract" ;;
         " backup") words="make list verify prune" ;;
         " restore") words="request approve open" ;;
-        " audit") words="list export verify" ;;
+        " audit") words="list export verify keeper-log" ;;
         " init"*) words="--org --url --admin --listen --http-listen --mtls-listen --mtls-url --no-require-sandbox --device-ca-key --scep-mode --set --dir --server --token-file --ca --json --help --version" ;;
         " status"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " user add"*) words="--name --role --password-file --ask-password --dir --server --token-file --ca --json --help --version" ;;
@@ -139,6 +139,7 @@ _coffer() {
         " audit list"*) words="--limit --wide --dir --server --token-file --ca --json --help --version" ;;
         " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " audit verify"*) words="--key --pin --allow-unsigned --dir --server --token-file --ca --json --help --version" ;;
+        " audit keeper-log"*) words="--after --dir --server --token-file --ca --json --help --version" ;;
         " jobs"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " completion"*) words="--dir --server --token-file --ca --json --help --version" ;;
     esac

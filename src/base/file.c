@@ -66,7 +66,10 @@ static err_t *sync_directory_of(const char *path) {
 }
 
 static err_t *write_and_sync(const char *path, bytes_t data, mode_t mode) {
-    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    (void)unlink(
+        path); /* what is there was left behind, or put there by somebody: never followed */
+    CLEANUP(fd_close)
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0) return err_errno(errno, "cannot create %s", path);
     if (fchmod(fd, mode) != 0) return err_errno(errno, "cannot set the mode of %s", path);
     TRY_WRAP(file_write_fd(fd, data), "cannot write %s", path);

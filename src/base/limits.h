@@ -217,6 +217,7 @@ enum {
     LIMIT_ESCROW_REDEAL = 512 * 1024,    /* bytes of one contribution */
     LIMIT_ESCROW_PAYLOADS = 32,          /* keys of one person delivered in one profile */
     LIMIT_ESCROW_DELIVERIES = 20,        /* profiles with a person's keys in 24 hours */
+    LIMIT_ESCROW_DELIVERIES_ALL = 5000,  /* such profiles in 24 hours, all people together */
     LIMIT_ESCROW_IMPORT_TRIES = 10,      /* wrong passwords of imported files, an hour and owner */
     LIMIT_LEASE_KEY = 512,               /* bytes of a sealed lease key */
     LIMIT_LEASE_ACCOUNT = 128,           /* bytes of an account's name */

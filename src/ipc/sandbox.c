@@ -126,15 +126,18 @@ static err_t *check_single_thread(void) {
     return NULL;
 }
 
-static err_t *drop_privileges(void) {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return err_errno(errno, "cannot give up new privileges");
-    struct rlimit none = {0, 0};
+err_t *sandbox_close_memory(void) {
+    const struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0) return err_errno(errno, "cannot forbid core dumps");
-    /* Nobody of the same user may attach a debugger or read our memory. */
     if (!SANDBOX_RELAXED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return err_errno(errno, "cannot make the process undumpable");
     return NULL;
+}
+
+static err_t *drop_privileges(void) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return err_errno(errno, "cannot give up new privileges");
+    return sandbox_close_memory();
 }
 
 err_t *sandbox_enter(sandbox_profile_t profile, const sandbox_path_t *paths, size_t count,

@@ -43,4 +43,10 @@ typedef struct {
 err_t *sandbox_enter(sandbox_profile_t profile, const sandbox_path_t *paths, size_t count,
                      bool require, sandbox_report_t *ret_report) WARN_UNUSED;
 
+/*
+ * No core dumps, and nobody of the same user may attach a debugger or read our memory (not under
+ * sanitizers, which trace themselves). Part of sandbox_enter; programs without a sandbox call it.
+ */
+err_t *sandbox_close_memory(void) WARN_UNUSED;
+
 #endif

@@ -5,10 +5,13 @@
  * (the holder: an enrolment or a device), and a holder only ever gets one person's keys. Worker
  * threads.
  */
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/p12.h"
+#include "keeper/escrow_payloads.h"
 #include "keeper/intent_escrow.h"
 
 enum {
@@ -24,7 +27,6 @@ typedef struct {
     char id[ESCROW_ID_TEXT];
     char password[2 * PASSWORD + 1];
     buf_t file; /* base64 of the PKCS#12 */
-    bool used;
 } file_t;
 
 typedef struct {
@@ -159,47 +161,14 @@ static err_t *check_consent(const delivery_t *d) {
 
 /* ---- the payloads ---- */
 
-static file_t *find_file(delivery_t *d, bytes_t id) {
-    for (size_t i = 0; i < d->files_n; i++)
-        if (bytes_eq_str(id, d->files[i].id)) return &d->files[i];
-    return NULL;
-}
-
-/* What stands between {{ and }}. */
-static err_t *fill_hole(delivery_t *d, bytes_t hole, buf_t *out) {
-    size_t colon = bytes_find(hole, ':');
-    bytes_t what = bytes_slice(hole, 0, colon);
-    file_t *file = find_file(d, bytes_from(hole, colon + 1));
-    if (!file) return err_new(ERR_INVALID, "a hole in the payloads names no key");
-    if (bytes_eq_str(what, "password")) return buf_add_str(out, file->password);
-    if (!bytes_eq_str(what, "p12") || file->used)
-        return err_new(ERR_INVALID, "a hole in the payloads is unknown, or a key is there twice");
-    file->used = true;
-    return buf_add(out, buf_bytes(&file->file));
-}
-
-static size_t find_pair(bytes_t text, char c) {
-    for (size_t i = 0; i + 1 < text.n; i++)
-        if (text.p[i] == (uint8_t)c && text.p[i + 1] == (uint8_t)c) return i;
-    return text.n;
-}
-
-static err_t *fill(delivery_t *d, buf_t *out) {
-    bytes_t rest = d->payloads;
-    for (;;) {
-        size_t begin = find_pair(rest, '{');
-        TRY(buf_add(out, bytes_slice(rest, 0, begin)));
-        if (begin == rest.n) break;
-        rest = bytes_from(rest, begin + 2);
-        size_t end = find_pair(rest, '}');
-        if (end == rest.n) return err_new(ERR_INVALID, "a hole in the payloads has no end");
-        TRY(fill_hole(d, bytes_slice(rest, 0, end), out));
-        rest = bytes_from(rest, end + 2);
+static err_t *fill(const delivery_t *d, buf_t *out) {
+    escrow_payload_t keys[LIMIT_ESCROW_PAYLOADS] = {0};
+    for (size_t i = 0; i < d->files_n; i++) {
+        memcpy(keys[i].id, d->files[i].id, sizeof keys[i].id);
+        keys[i].file = buf_bytes(&d->files[i].file);
+        keys[i].password = bytes_str(d->files[i].password);
     }
-    for (size_t i = 0; i < d->files_n; i++)
-        if (!d->files[i].used)
-            return err_new(ERR_INVALID, "the payloads have no hole for key %s", d->files[i].id);
-    return NULL;
+    return escrow_payloads_fill(d->payloads, keys, d->files_n, out);
 }
 
 /* ---- the intent ---- */

@@ -18,7 +18,7 @@ enum {
 struct vault_escrow_sql {
     /* the writer's */
     sql_stmt_t *put, *last, *set_epoch, *put_set, *current_epoch, *put_attempt, *forget_attempts,
-        *put_delivery, *count_deliveries, *other_person;
+        *put_delivery, *count_deliveries, *delivered_before, *other_person;
     /* the reader's */
     sql_stmt_t *find, *current_set, *count_attempts, *known_delivery;
 };
@@ -44,6 +44,10 @@ static err_t *prepare_writer(sql_t *sql, vault_escrow_sql_t *s) {
                     &s->put_delivery));
     TRY(sql_prepare(sql, "SELECT count(*) FROM delivery WHERE person = ? AND ms > ?",
                     &s->count_deliveries));
+    /* Rows are never deleted, so ids have no gaps: how long ago the nth newest was. */
+    TRY(sql_prepare(sql,
+                    "SELECT ms FROM delivery WHERE id = (SELECT max(id) FROM delivery) + 1 - ?",
+                    &s->delivered_before));
     return sql_prepare(sql, "SELECT 1 FROM delivery WHERE holder = ? AND person <> ? LIMIT 1",
                        &s->other_person);
 }
@@ -300,7 +304,9 @@ err_t *vault_attempt_put(vault_op_t *op, const char *what, const char *who) {
 
 static err_t *write_delivery(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
     const pair_t *pair = rows;
-    int64_t n = 0, other = 0;
+    int64_t n = 0, other = 0, nth_ms = 0;
+    sql_bind_i64(vault->escrow->delivered_before, 1, LIMIT_ESCROW_DELIVERIES_ALL);
+    TRY(one_number(vault->escrow->delivered_before, &nth_ms));
     sql_bind_str(vault->escrow->count_deliveries, 1, pair->a);
     sql_bind_i64(vault->escrow->count_deliveries, 2, now_ms - DAY_MS);
     TRY(one_number(vault->escrow->count_deliveries, &n));
@@ -315,6 +321,9 @@ static err_t *write_delivery(vault_t *vault, void *rows, int64_t now_ms, err_t *
                                "ALARM: the keys of %s were delivered %lld times in 24 "
                                "hours",
                                pair->a, (long long)n);
+    else if (nth_ms > now_ms - DAY_MS)
+        *ret_refused = err_new(ERR_BUSY, "ALARM: keys were delivered %d times in 24 hours",
+                               LIMIT_ESCROW_DELIVERIES_ALL);
     if (*ret_refused) return NULL;
     sql_stmt_t *put = vault->escrow->put_delivery;
     sql_bind_str(put, 1, pair->a);

@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import pathlib
 import sqlite3
 import stat
 import subprocess
@@ -87,8 +88,11 @@ def test_two_officers_recover(world, options):
     shown = world.instance.coffer_json("recover", "show", request["id"])
     assert (shown["state"], shown["approvals"], shown["needed"]) == ("waiting", 1, 2)
     assert shown["code"] == request["code"] and shown["ticket"] == "IT-7"
+    done = cleo.coffer("recover", "approve", request["id"], *anna.unlock, expect=REFUSED)
+    assert "the token is officer " + cleo.id in done.stderr
     cleo.approve(request)
-    assert opened(world, request) == SECRET
+    by_id = {**request, "path": request["id"]} if options else request  # where it was asked for
+    assert opened(world, by_id) == SECRET
     assert not request["path"].exists(), "the one-time key is gone"
     shown = world.instance.coffer_json("recover", "show", request["id"])
     assert shown["state"] == "opened" and shown["rotation"]
@@ -175,6 +179,33 @@ def test_short_passphrase_is_refused(world):
     anna.coffer("officer", "keygen", "--out", anna.home / "other", "--passphrase-file", short,
                 expect=USAGE)
     assert not (anna.home / "other").exists()
+
+
+def test_the_private_file_is_not_handed_in(world):
+    anna = world.officers[0]
+    done = world.instance.coffer("officer", "add", anna.email, anna.key, expect=USAGE)
+    assert "private" in done.stderr and ".pub" in done.stderr
+
+
+def test_officers_memory_is_never_dumped(world):
+    anna = world.officers[0]
+    with subprocess.Popen([instances.program("coffer"), "officer", "keygen", "--out",
+                           anna.home / "slow", "--passphrase-file", "-"], stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL) as waiting:
+        try:
+            limits = pathlib.Path(f"/proc/{waiting.pid}/limits")
+            instances.wait_for(limits.read_text, lambda text: [
+                line.split()[4:6] for line in text.splitlines() if line.startswith("Max core")
+            ] == [["0", "0"]], "no core dumps")
+        finally:
+            waiting.kill()
+
+
+def test_without_a_terminal_the_option_is_named(world):
+    anna = world.officers[0]
+    for args in (("officer", "keygen", "--out", anna.home / "unmade"),
+                 ("recover", "approve", "0" * 32, "--key", anna.key)):
+        assert "--passphrase-file" in anna.coffer(*args, expect=REFUSED).stderr
 
 
 # ---- what is refused ----

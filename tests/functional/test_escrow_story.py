@@ -1,6 +1,7 @@
 """The whole story of a person's mail: keys come with his phones and outlive them; after he left, two
 officers give his successor the old mail; the auditor sees each act on a machine of his own."""
 
+import json
 import subprocess
 
 import pytest
@@ -195,6 +196,14 @@ def test_nothing_is_lost_and_nobody_reveals_alone(world):
         assert told in text, told
     for secret in (PASSPHRASE, *(password.read_text() for _, _, password in new.keys)):
         assert secret not in text
+    # The key process's own log has every delivery, the five new devices among them.
+    log = [json.loads(line) for line in
+           world.auditor.coffer("audit", "keeper-log").stdout.splitlines()]
+    assert [e["seq"] for e in log] == list(range(1, len(log) + 1))
+    delivered = [e for e in log if e["intent"] == "escrow-deliver"]
+    assert len(delivered) == 5 and all("(new)" in e["object"] for e in delivered)
+    after = world.auditor.coffer("audit", "keeper-log", "--after", log[-2]["seq"]).stdout
+    assert json.loads(after.splitlines()[0])["seq"] == log[-1]["seq"]
     # One entry changed, and it is named.
     lines = export.read_text().splitlines(keepends=True)
     at = next(n for n, line in enumerate(lines) if '"recovery.approve"' in line)

@@ -18,6 +18,9 @@
 static err_t *get_passphrase(cli_t *cli, const args_t *args, buf_t *out) {
     const char *file = args_value(args, "passphrase-file");
     if (file) return prompt_secret_file(file, out);
+    if (!cli->interactive)
+        return err_new(ERR_DENIED, "nobody is there to ask for a passphrase: use --passphrase-file "
+                                   "FILE (0600), or - for standard input");
     return prompt_new_password(cli, "the officer's file", out);
 }
 
@@ -108,6 +111,21 @@ const command_t CMD_OFFICER_FINGERPRINT = {
 
 /* ---- at the server ---- */
 
+/* The private file is not sent to anybody, by mistake neither. */
+static err_t *read_handed_in(const char *path, buf_t *record, escrow_officer_file_t *ret_file) {
+    escrow_officer_file_t unused;
+    TRY(file_read(path, record));
+    err_t *e = officer_key_public(buf_bytes(record), &unused);
+    if (!e)
+        return err_new(ERR_USAGE,
+                       "%s is the officer's private file, which nobody else may have: "
+                       "hand in the one that ends in .pub",
+                       path);
+    err_free(e);
+    TRY_WRAP(escrow_officer_file_parse(buf_bytes(record), ret_file), "%s", path);
+    return NULL;
+}
+
 static err_t *run_add(cli_t *cli, const args_t *args) {
     CLEANUP(buf_done) buf_t record;
     CLEANUP(jso_free) json_t *body = NULL;
@@ -116,9 +134,8 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
     uint8_t fingerprint[ESCROW_HASH];
     char text[OFFICER_KEY_FINGERPRINT];
     bytes_t id;
-    buf_init(&record, OFFICER_KEY_FILE_MAX);
-    TRY(file_read(args->operands[1], &record));
-    TRY_WRAP(escrow_officer_file_parse(buf_bytes(&record), &file), "%s", args->operands[1]);
+    buf_init_secret(&record, OFFICER_KEY_FILE_MAX);
+    TRY(read_handed_in(args->operands[1], &record, &file));
     TRY(escrow_officer_fingerprint(file.hpke, file.sign, fingerprint));
     TRY(jso_object(&body));
     TRY(jso_set_str(body, "person", args->operands[0]));

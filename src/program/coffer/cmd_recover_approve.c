@@ -133,6 +133,11 @@ static err_t *make_approval(cli_t *cli, const char *id, const approving_t *a, bu
     uint8_t hash[ESCROW_HASH];
     size_t n = 0;
     TRY(read_parts(cli, id, parts, &n));
+    if (n && strcmp(parts[0].officer, a->own->id) != 0)
+        return err_new(ERR_DENIED,
+                       "the key is officer %s's, but the token is officer %s's: use the "
+                       "key and the token of one person",
+                       a->own->id, parts[0].officer);
     TRY(escrow_object_hash(&a->request.object, hash));
     TRY(escrow_opener_new(a->request.set_hash, a->own->id, a->key.hpke, &opener));
     TRY_WRAP(escrow_shares_open(opener, hash, parts, n, &y), "your share");

@@ -2,7 +2,10 @@
  * coffer recover open: at the recipient. Fetches blob and approvals, which the server hands out
  * once, combines the shares here, and writes the secret, or for a key pair a PKCS#12 file.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -22,6 +25,7 @@ enum { APPROVALS_MAX = LIMIT_ESCROW_OFFICERS, CERTIFICATES_MAX = 256 * 1024 };
 typedef struct {
     request_key_t request;
     const char *id, *out;
+    char *path; /* of the request's key */
     char id_text[ESCROW_ID_TEXT];
     buf_t password; /* of the PKCS#12 file */
     buf_t blob, set, certificates;
@@ -44,6 +48,7 @@ static void opening_init(opening_t *o) {
 
 static void opening_done(opening_t *o) {
     request_key_done(&o->request);
+    mem_free(o->path);
     buf_done(&o->password);
     buf_done(&o->blob);
     buf_done(&o->set);
@@ -56,11 +61,22 @@ DEFINE_CLEANUP_VALUE(opening_t, opening_done)
 
 /* ---- before anything is fetched: it is handed out once ---- */
 
+/* The request's file; an id stands for the name that coffer recover request gave it here. */
+static err_t *find_file(const char *given, opening_t *o) {
+    uint8_t id[ESCROW_ID];
+    err_t *e = escrow_id_parse(bytes_str(given), id);
+    bool is_id = !e && !file_exists(given);
+    err_free(e);
+    o->path = is_id ? mem_printf("recovery-%s.key", given) : mem_strdup(given);
+    return o->path ? NULL : err_nomem();
+}
+
 static err_t *read_request(const args_t *args, opening_t *o) {
     CLEANUP(buf_done) buf_t file;
     buf_init_secret(&file, REQUEST_KEY_FILE_MAX);
-    TRY_WRAP(file_read_private(args->operands[0], &file), "the request's key");
-    TRY_WRAP(request_key_parse(buf_bytes(&file), &o->request), "%s", args->operands[0]);
+    TRY(find_file(args->operands[0], o));
+    TRY_WRAP(file_read_private(o->path, &file), "the request's key, made where it was asked for");
+    TRY_WRAP(request_key_parse(buf_bytes(&file), &o->request), "%s", o->path);
     escrow_id_text(o->request.request.id, o->id_text);
     o->id = o->id_text;
     o->is_pair = o->request.request.object.has_spki;
@@ -172,9 +188,14 @@ static err_t *write_out(opening_t *o) {
 
 /* The key is of no use any more: its request was opened. */
 static err_t *drop_key(const char *path) {
-    static const uint8_t zeros[256] = {0};
-    TRY(file_write(path, BYTES_ARRAY(zeros), 0600));
-    (void)unlink(path);
+    static const uint8_t zeros[REQUEST_KEY_FILE_MAX] = {0};
+    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return err_errno(errno, "cannot open %s", path);
+    struct stat st;
+    if (fstat(fd, &st) != 0) return err_errno(errno, "cannot look at %s", path);
+    size_t n = (size_t)st.st_size < sizeof zeros ? (size_t)st.st_size : sizeof zeros;
+    TRY_WRAP(file_write_fd(fd, bytes_make(zeros, n)), "cannot overwrite %s", path);
+    if (fsync(fd) != 0 || unlink(path) != 0) return err_errno(errno, "cannot remove %s", path);
     return NULL;
 }
 
@@ -196,7 +217,7 @@ static err_t *run_open(cli_t *cli, const args_t *args) {
         (void)unlink(o.out);
         return e;
     }
-    if (!args_flag(args, "keep")) TRY(drop_key(args->operands[0]));
+    if (!args_flag(args, "keep")) TRY(drop_key(o.path));
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "request", o.id));
     TRY(jso_set_str(json, "file", o.out));
@@ -216,9 +237,10 @@ static const option_t open_options[] = {
 const command_t CMD_RECOVER_OPEN = {
     .group = "recover",
     .name = "open",
-    .operands = "FILE.key",
+    .operands = "FILE.key|REQUEST",
     .summary = "Open an approved recovery request, where it was made, once",
-    .notes = "FILE.key is what coffer recover request made. Signatures, shares and the blob are\n"
+    .notes = "FILE.key is what coffer recover request made; a request's id stands for\n"
+             "recovery-ID.key in this directory. Signatures, shares and the blob are\n"
              "checked here; an officer whose share is wrong is named. A key pair comes as PKCS#12\n"
              "(AES-256), everything else as it was archived.",
     .examples = "  coffer recover open recovery-90b1....key --out ben.p12\n"

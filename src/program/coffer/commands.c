@@ -106,6 +106,7 @@ static const command_t *const commands[] = {
     &CMD_AUDIT_LIST,
     &CMD_AUDIT_EXPORT,
     &CMD_AUDIT_VERIFY,
+    &CMD_AUDIT_KEEPER_LOG,
     &CMD_JOBS,
     &CMD_COMPLETION,
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "crypto/secret.h"
+#include "ipc/sandbox.h"
 #include "program/coffer/cli.h"
 #include "program/coffer/remote.h"
 
@@ -79,11 +80,12 @@ static void print_error(const err_t *e, bool json) {
 
 int main(int argc, char **argv) {
     args_t args = {.group = ""};
+    err_t *e = sandbox_close_memory(); /* officers' keys and recovered secrets pass through here */
     (void)setlocale(LC_TIME, "C");
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
     tzset();
-    err_t *e = args_parse(&CLI_GRAMMAR, argc, argv, &args);
+    if (!e) e = args_parse(&CLI_GRAMMAR, argc, argv, &args);
     cli_t cli = {.args = &args, .clk = clk_real(), .rnd = rnd_real(), .out = stdout, .err = stderr};
     cli.json = e ? wants_json(argc, argv) : args_flag(&args, "json");
     cli.terminal = isatty(STDOUT_FILENO) == 1;

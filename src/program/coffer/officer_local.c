@@ -31,6 +31,9 @@ err_t *officer_unlock(cli_t *cli, const args_t *args, officer_key_t *ret_key) {
     TRY(key_path(args, &path));
     TRY_WRAP(file_read_private(path, &record), "the officer's file");
     if (file) TRY(prompt_secret_file(file, &passphrase));
+    else if (!cli->interactive)
+        return err_new(ERR_DENIED, "nobody is there to ask for the passphrase: use "
+                                   "--passphrase-file FILE (0600), or - for standard input");
     else TRY(prompt_password(cli, "Passphrase of", path, &passphrase));
     return officer_key_open(buf_bytes(&record), buf_bytes(&passphrase), ret_key);
 }

@@ -96,14 +96,26 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* "<data>{{p12:ID}}</data><string>{{password:ID}}</string>" of n keys. */
+#define HEAD                                                                                       \
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC "                          \
+    "\"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">"          \
+    "\n<plist version=\"1.0\">\n<array>\n"
+#define TYPE            "<key>PayloadType</key>\n<string>com.apple.security.pkcs12</string>\n"
+#define FILE_OF(id)     "<key>PayloadContent</key>\n<data>{{p12:" id "}}</data>\n"
+#define PASSWORD_OF(id) "<key>Password</key>\n<string>{{password:" id "}}</string>\n"
+
+/* A profile's payloads with those of n keys. */
 static void add_holes(const deliver_t *t, size_t n, buf_t *out) {
     char id[ESCROW_ID_TEXT];
+    assert_ok(buf_add_str(out, HEAD "<dict><key>Challenge</key><string>a&amp;b</string></dict>"));
     for (size_t i = 0; i < n; i++) {
         escrow_id_text(t->list[i].object.id, id);
-        assert_ok(
-            buf_printf(out, "<data>{{p12:%s}}</data><string>{{password:%s}}</string>", id, id));
+        assert_ok(buf_printf(out,
+                             "\t<dict>\n" FILE_OF("%s") PASSWORD_OF("%s") TYPE
+                             "<key>PayloadVersion</key>\n<integer>1</integer>\n\t</dict>\n",
+                             id, id));
     }
+    assert_ok(buf_add_str(out, "</array>\n</plist>\n"));
 }
 
 static err_t *deliver(deliver_t *t, const keeper_delivery_t *changed, buf_t *envelope) {
@@ -237,19 +249,71 @@ static void test_escrow_deliver__holes_are_filled_exactly(void **state) {
     deliver_t *t = *state;
     CLEANUP(buf_done) buf_t envelope;
     buf_init(&envelope, BUF);
+#define ID    "01010101010101010101010101010101"
+#define OTHER "02020202020202020202020202020202"
+#define BOTH  FILE_OF(ID) PASSWORD_OF(ID)
     static const char *const bad[] = {
-        "nothing",
-        "{{p12:01010101010101010101010101010101}} {{p12:01010101010101010101010101010101}}",
-        "{{p12:01010101010101010101010101010101",
-        "{{key:01010101010101010101010101010101}}",
-        "{{p12:02020202020202020202020202020202}}",
-        "{{}}",
+        HEAD "nothing",
+        HEAD "<dict>" TYPE BOTH "</dict><dict>" TYPE BOTH "</dict>",
+        HEAD "<dict>" TYPE PASSWORD_OF(ID) "<key>PayloadContent</key><data>{{p12:" ID,
+        HEAD "<dict>" TYPE PASSWORD_OF(ID) FILE_OF(OTHER) "</dict>",
+        HEAD "<dict>" TYPE FILE_OF(ID) "<key>Password</key><string>{{}}</string></dict>",
+        HEAD "<dict>" TYPE FILE_OF(ID) "</dict>",
+        HEAD "<dict>" TYPE PASSWORD_OF(ID) "</dict>",
+        HEAD "<dict>" TYPE BOTH PASSWORD_OF(ID) "</dict>",
+        HEAD "<dict>" TYPE BOTH "<key>X</key><string>{{password:" ID "}}</string></dict>",
+        HEAD "<dict>" TYPE BOTH "<key>X</key><string>https://x/{{p12:" ID "}}</string></dict>",
+        HEAD "<dict>" TYPE FILE_OF(ID) "<key>Password</key><string>x{{password:" ID
+                                       "}}</string></dict>",
+        HEAD "<dict>" TYPE PASSWORD_OF(ID) "<key>PayloadContent</key><string>{{p12:" ID
+                                           "}}</string></dict>",
+        /* another payload's password would go to another server */
+        HEAD "<dict>" BOTH "</dict>",
+        HEAD "<dict><key>PayloadType</key><string>com.apple.wifi.managed</string>" BOTH "</dict>",
+        HEAD "<dict><key>PayloadType</key><string>com.apple.wifi.managed</string>" TYPE BOTH
+             "</dict>",
+        HEAD "<dict><key>Payload&#84;ype</key><string>com.apple.wifi.managed</string>" TYPE BOTH
+             "</dict>",
+        HEAD "<dict><key >PayloadType</key><string>com.apple.wifi.managed</string>" TYPE BOTH
+             "</dict>",
+        HEAD "<dict>" TYPE BOTH "<key>Nested</key><dict></dict></dict>",
+        /* a dict that is text */
+        HEAD "<string><![CDATA[<dict>" TYPE BOTH "</dict>]]></string>",
+        HEAD "<!-- <dict>" TYPE BOTH "</dict> -->",
+        HEAD "<?x <dict>" TYPE BOTH "</dict> ?>",
+        "<dict>" TYPE BOTH "</dict>",
+        "<?xml version=\"1.0\" encoding=\"UTF-7\"?>\n<dict>" TYPE BOTH "</dict>",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_err(ERR_INVALID,
                    deliver(t, &(keeper_delivery_t){.keys_n = 1, .payloads = bytes_str(bad[i])},
                            &envelope));
     assert_int_equal(envelope.n, 0);
+    bytes_t good = BYTES_LIT(HEAD "<dict>" TYPE BOTH "</dict>");
+    assert_ok(deliver(t, &(keeper_delivery_t){.keys_n = 1, .payloads = good}, &envelope));
+}
+
+/* Whoever has certificates made for keys of his own does not get everybody's keys in a day. */
+static void test_escrow_deliver__is_capped_for_all_people_together(void **state) {
+    deliver_t *t = *state;
+    char sql[512];
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+    (void)snprintf(sql, sizeof sql,
+                   "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+                   " INSERT INTO delivery (person, holder, ms) SELECT 'p' || i, 'h' || i,"
+                   " (SELECT max(ms) FROM delivery) FROM n",
+                   LIMIT_ESCROW_DELIVERIES_ALL - 2);
+    keeper_fixture_stop(&t->f);
+    keeper_fixture_sql(&t->f, sql);
+    keeper_fixture_start(&t->f);
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+    assert_err(ERR_BUSY, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    clk_fake_advance(&t->f.clk, (int64_t)25 * 3600 * 1000);
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
 }
 
 static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **state) {
@@ -299,6 +363,7 @@ int main(void) {
         TEST(test_escrow_deliver__another_persons_device_is_refused),
         TEST(test_escrow_deliver__certificates_end),
         TEST(test_escrow_deliver__is_capped_a_day),
+        TEST(test_escrow_deliver__is_capped_for_all_people_together),
         TEST(test_escrow_deliver__holes_are_filled_exactly),
         TEST(test_escrow_deliver__an_officer_agrees_to_a_first_device),
     };
