@@ -68,8 +68,8 @@ static err_t *parse_file(bytes_t path, watch_target_t *target) {
 }
 
 static err_t *parse_address(bytes_t address, watch_target_t *target) {
-    if (address.n > LIMIT_EMAIL)
-        return err_new(ERR_INVALID, "an address has at most %d bytes", LIMIT_EMAIL);
+    if (address.n == 0 || address.n > LIMIT_EMAIL)
+        return err_new(ERR_INVALID, "an address has 1 to %d bytes", LIMIT_EMAIL);
     memcpy(target->address, address.p, address.n);
     target->address[address.n] = '\0';
     return mail_address_check(target->address);
