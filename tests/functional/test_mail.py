@@ -276,6 +276,16 @@ def test_mail__a_former_key_opens_old_mail(people):
     assert b"multipart/mixed" in plain
 
 
+def test_mail__several_key_files_share_one_passphrase_from_standard_input(people, tmp_path):
+    for who in ("bob", "carol"):
+        openssl("pkcs12", "-export", "-in", people.dir / f"{who}.pem", "-out", tmp_path / f"{who}.p12",
+                "-passout", "pass:correct")
+    (tmp_path / "e.eml").write_bytes(coffer("mail", "encrypt", "--to", people.crt("carol"), stdin=MESSAGE))
+    plain = coffer("mail", "decrypt", "--key", tmp_path / "bob.p12", "--key", tmp_path / "carol.p12",
+                   "--passphrase-file", "-", tmp_path / "e.eml", stdin=b"correct\n")
+    assert b"multipart/mixed" in plain
+
+
 # ---- Attacks ---------------------------------------------------------------------------------------
 
 

@@ -35,28 +35,35 @@ static err_t *read_pem(mail_keys_t *keys, bytes_t pem) {
     return add(keys, key, certs.certs[0]);
 }
 
-static err_t *read_p12(const args_t *args, mail_keys_t *keys, bytes_t der) {
+static err_t *read_p12(mail_keys_t *keys, bytes_t der, bytes_t password) {
     CLEANUP(pkey_free) pkey_t *key = NULL;
     CLEANUP(cert_free) cert_t *cert = NULL;
-    CLEANUP(buf_done) buf_t password;
+    TRY(p12_read(der, password, &key, &cert, &keys->chain));
+    return add(keys, key, cert);
+}
+
+/* The passphrase of all the PKCS#12 files, read once: "-" is there only once. */
+static err_t *read_passphrase(const args_t *args, buf_t *password) {
     const char *file = args_value(args, "passphrase-file");
-    buf_init_secret(&password, P12_PASSWORD_MAX);
     if (!file)
         return err_new(ERR_USAGE, "the key is in a PKCS#12 file: give --passphrase-file FILE");
-    TRY(prompt_secret_file(file, &password));
-    TRY(p12_read(der, buf_bytes(&password), &key, &cert, &keys->chain));
-    return add(keys, key, cert);
+    return password->n ? NULL : prompt_secret_file(file, password);
 }
 
 err_t *mail_keys_read(const args_t *args, mail_keys_t *keys) {
     size_t cursor = 0;
+    CLEANUP(buf_done) buf_t password;
+    buf_init_secret(&password, P12_PASSWORD_MAX);
     for (const char *path; (path = args_each(args, "key", &cursor));) {
         CLEANUP(buf_done) buf_t data;
         buf_init_secret(&data, FILE_MAX);
         if (keys->n == MAIL_KEYS_MAX) return err_new(ERR_LIMIT, "more than %d keys", MAIL_KEYS_MAX);
         TRY(file_read(path, &data));
         bytes_t bytes = buf_bytes(&data);
-        TRY_WRAP(is_pem(bytes) ? read_pem(keys, bytes) : read_p12(args, keys, bytes), "%s", path);
+        bool pem = is_pem(bytes);
+        if (!pem) TRY_WRAP(read_passphrase(args, &password), "%s", path);
+        TRY_WRAP(pem ? read_pem(keys, bytes) : read_p12(keys, bytes, buf_bytes(&password)), "%s",
+                 path);
     }
     return NULL;
 }
