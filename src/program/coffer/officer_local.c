@@ -133,7 +133,7 @@ static err_t *step(cli_t *cli, escrow_set_t *at, buf_t *at_record) {
 }
 
 static bool same_set(const escrow_set_t *a, const escrow_set_t *b) {
-    uint8_t x[ESCROW_HASH], y[ESCROW_HASH];
+    uint8_t x[ESCROW_HASH] = {0}, y[ESCROW_HASH] = {0};
     err_t *e = escrow_set_hash(a, x);
     if (!e) e = escrow_set_hash(b, y);
     bool same = !e && memcmp(x, y, ESCROW_HASH) == 0;

@@ -111,7 +111,7 @@ static void test_device_secret__what_is_no_recovery_key_is_refused(void **state)
     keeper_fixture_t *f = *state;
     static const char *const odd[] = {"", "ABCD-EF01-2345-6789-GHJK",
                                       "abcd-ef01-2345-6789-ghjk-lmnp",
-                                      "ABCD-EF01-2345-6789-GHJKALMNP", DISK_KEY "\n"};
+                                      "ABCD-EF01-2345-6789-GHJKALMNP", (DISK_KEY "\n")};
     CLEANUP(keeper_archived_done) keeper_archived_t receiver, other, a;
     CLEANUP(buf_done) buf_t message;
     escrow_object_t object = object_of(ESCROW_KIND_FILEVAULT, "mac-1", 2);
