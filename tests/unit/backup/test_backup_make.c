@@ -152,7 +152,7 @@ static void make_instance(world_t *w) {
 static void make_officers(world_t *w) {
     uint8_t hash[ESCROW_HASH];
     w->set = (escrow_set_t){.epoch = 1, .threshold = 2, .n = OFFICERS};
-    for (uint8_t i = 0; i < OFFICERS; i++) {
+    for (int i = 0; i < OFFICERS; i++) {
         CLEANUP(pkey_free) pkey_t *hpke = NULL, *sign = NULL;
         escrow_officer_t *officer = &w->set.officers[i];
         assert_ok(pkey_generate(PKEY_X25519, 0, &hpke));
