@@ -1,5 +1,6 @@
 """Leases end when their device is lost, erased or not managed any more: the keeper is told."""
 
+import json
 import os
 import signal
 
@@ -11,10 +12,19 @@ def device_id(instance, device):
     return instance.api("GET", f"/devices/{device.udid}", expect=200).json()["id"]
 
 
+def keeper_log(instance):
+    """All of it: an answer holds a page."""
+    log, after = "", 0
+    while page := instance.api_patient("GET", f"/keeper/log?after={after}").text():
+        log += page
+        after = json.loads(page.splitlines()[-1])["seq"]
+    return log
+
+
 def told(instance, one, reason):
     """The keeper's own log has it, and so does the audit, once it was done."""
     def look():
-        log = instance.api_patient("GET", "/keeper/log?after=0").text()
+        log = keeper_log(instance)
         entries = instance.coffer_json("audit", "list", "--limit", 500)["entries"]
         return (f"device={one} account=* reason={reason}" in log,
                 [e["detail"]["reason"] for e in entries
