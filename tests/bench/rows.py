@@ -12,11 +12,12 @@ import uuid
 import prepare
 
 TOPIC = "com.apple.mgmt.External.bench"
+# Not supervised: a supervised one is asked for its bypass code next, which would be another cycle.
 INFORMATION = {"QueryResponses": {
     "DeviceName": "A phone", "OSVersion": "17.0.1", "BuildVersion": "21A340",
     "ModelName": "iPhone", "ProductName": "iPhone14,5", "SerialNumber": "C0FFEE000001",
     "BatteryLevel": 0.5, "DeviceCapacity": 64.0, "AvailableDeviceCapacity": 31.5,
-    "IsSupervised": True, "WiFiMAC": "02:00:00:00:00:01", "BluetoothMAC": "02:00:00:00:00:02"}}
+    "IsSupervised": False, "WiFiMAC": "02:00:00:00:00:01", "BluetoothMAC": "02:00:00:00:00:02"}}
 QUERIES = sorted(INFORMATION["QueryResponses"])
 
 
