@@ -258,6 +258,9 @@ enum {
     LIMIT_TRANSFER_CARRY = 8192,              /* bytes a decoder may hold back */
     LIMIT_TRANSFER_SPACES = 8000,             /* blanks at a line's end that it remembers */
     LIMIT_MAIL_ADDRESSES = 10000,             /* addresses in one field */
+    LIMIT_MAIL_CAPABILITIES = 64,             /* entries of one SMIMECapabilities */
+    LIMIT_MAIL_CANDIDATES = 256,              /* certificates known for one address */
+    LIMIT_MAIL_GROUP_DEPTH = 8,               /* groups in groups */
 };
 
 #endif
