@@ -119,13 +119,27 @@ static err_t *take_cipher(cms_open_t *o, bytes_t content_info) {
     return err_new(ERR_INVALID, "content cipher is not known here");
 }
 
-static err_t *start(cms_open_t *o, const cms_recipient_info_t *info, const pkey_t *key) {
+/* Where the key is: here, or where the handler asks. */
+static err_t *unwrap(const cms_open_t *o, const cms_recipient_info_t *info, const cert_t *cert,
+                     const pkey_t *key, uint8_t *cek, size_t n) {
+    const cms_open_handler_t *h = o->handler;
+    const cms_wrapped_t wrapped = {info->name.transport, info->algorithm, info->encrypted,
+                                   info->originator,     info->ukm,       info->has_ukm};
+    if (key && pkey_has_private(key)) {
+        err_t *e = cms_recipient_unwrap(info, key, cek, n);
+        return e && err_code(e) != ERR_NOMEM ? err_recode(e, ERR_VERIFY) : e;
+    }
+    return h->unwrap(h->arg, cert, &wrapped, cek, n);
+}
+
+static err_t *start(cms_open_t *o, const cms_recipient_info_t *info, const cert_t *cert,
+                    const pkey_t *key) {
     uint8_t cek[32];
     size_t n = (size_t)EVP_CIPHER_get_key_length(o->cipher);
     err_t *e = rnd_fill(o->rnd, cek, n);
     if (!e) {
-        e = cms_recipient_unwrap(info, key, cek, n);
-        if (e && err_code(e) != ERR_NOMEM) {
+        e = unwrap(o, info, cert, key, cek, n);
+        if (e && err_code(e) == ERR_VERIFY) {
             err_free(e); /* goes on with the random key: it fails where a wrong key would */
             e = NULL;
             if (!o->failure) o->failure = cannot_open();
@@ -148,9 +162,10 @@ static err_t *on_recipient(void *arg, const cms_recipient_info_t *info) {
     bool found = false;
     if (o->found || info->name.transport == CMS_TRANSPORT_OTHER) return NULL;
     TRY(o->handler->find(o->handler->arg, &info->name, &cert, &key, &found));
-    if (!found || !pkey_has_private(key) || !cms_recipient_is(&info->name, cert)) return NULL;
+    bool usable = o->handler->unwrap || (key && pkey_has_private(key));
+    if (!found || !usable || !cms_recipient_is(&info->name, cert)) return NULL;
     o->found = true;
-    return start(o, info, key);
+    return start(o, info, cert, key);
 }
 
 static err_t *on_head(void *arg, cms_type_t type, bytes_t head) {

@@ -32,6 +32,16 @@ typedef struct {
 /* Whether it names this certificate. */
 bool cms_recipient_is(const cms_recipient_t *recipient, const cert_t *cert);
 
+/* What a recipientInfo holds besides its recipient's name. All borrowed. */
+typedef struct {
+    cms_transport_t transport; /* never CMS_TRANSPORT_OTHER */
+    bytes_t algorithm;         /* keyEncryptionAlgorithm's content octets */
+    bytes_t encrypted;         /* encryptedKey */
+    bytes_t originator;        /* ECDH: the point */
+    bytes_t ukm;               /* ECDH: user keying material, if has_ukm */
+    bool has_ukm;
+} cms_wrapped_t;
+
 /* What protects the content. */
 typedef enum {
     CMS_INTEGRITY_NONE, /* CBC: whoever alters it isn't noticed */
@@ -46,7 +56,8 @@ typedef struct {
 
 typedef struct {
     /*
-     * Called for each recipientInfo in turn until one is found. Both borrowed until finish.
+     * Called for each recipientInfo in turn until one is found. Both borrowed until finish; the
+     * key may be NULL if `unwrap` is there.
      */
     err_t *(*find)(void *arg, const cms_recipient_t *recipient, const cert_t **ret_cert,
                    const pkey_t **ret_key, bool *ret_found);
@@ -55,6 +66,13 @@ typedef struct {
     /* Plaintext. With CMS_INTEGRITY_AEAD it must not leave before cms_open_finish has succeeded. */
     err_t *(*content)(void *arg, bytes_t data);
     void *arg;
+    /*
+     * For a key that lies elsewhere: find gave the certificate and no private key. The content key,
+     * `n` bytes, as cms_unwrap (crypto/cms_unwrap.h) makes it. ERR_VERIFY becomes the uniform
+     * failure; other errors end the reading. NULL: such keys count as not found.
+     */
+    err_t *(*unwrap)(void *arg, const cert_t *cert, const cms_wrapped_t *wrapped, uint8_t *ret_key,
+                     size_t n);
 } cms_open_handler_t;
 
 typedef struct cms_open cms_open_t;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "crypto/ber_internal.h"
 #include "crypto/cms_recipient_internal.h"
+#include "crypto/cms_unwrap.h"
 #include "crypto/der_internal.h"
 #include "crypto/openssl_internal.h"
 
@@ -354,4 +355,20 @@ err_t *cms_recipient_unwrap(const cms_recipient_info_t *info, const pkey_t *key,
     case CMS_TRANSPORT_OTHER: break;
     }
     return err_new(ERR_VERIFY, "content key in a way that is not read here");
+}
+
+err_t *cms_unwrap(const cms_wrapped_t *wrapped, const pkey_t *key, const rnd_t *rnd,
+                  uint8_t *ret_key, size_t n) {
+    const cms_recipient_info_t info = {.name.transport = wrapped->transport,
+                                       .algorithm = wrapped->algorithm,
+                                       .encrypted = wrapped->encrypted,
+                                       .originator = wrapped->originator,
+                                       .ukm = wrapped->ukm,
+                                       .has_ukm = wrapped->has_ukm};
+    bool rsa = pkey_kind(key) == PKEY_RSA;
+    if ((n != 16 && n != 24 && n != 32) || rsa != (wrapped->transport != CMS_TRANSPORT_ECDH))
+        return err_new(ERR_VERIFY, "a content key that this key can't have wrapped");
+    TRY(rnd_fill(rnd, ret_key, n));
+    err_t *e = cms_recipient_unwrap(&info, key, ret_key, n);
+    return e && err_code(e) != ERR_NOMEM ? err_recode(e, ERR_VERIFY) : e;
 }

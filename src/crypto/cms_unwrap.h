@@ -7,16 +7,6 @@
 
 #include "crypto/cms_open.h"
 
-/* What a recipientInfo holds besides its recipient's name. All borrowed. */
-typedef struct {
-    cms_transport_t transport; /* never CMS_TRANSPORT_OTHER */
-    bytes_t algorithm;         /* keyEncryptionAlgorithm's content octets */
-    bytes_t encrypted;         /* encryptedKey */
-    bytes_t originator;        /* ECDH: the point */
-    bytes_t ukm;               /* ECDH: user keying material, if has_ukm */
-    bool has_ukm;
-} cms_wrapped_t;
-
 enum { CMS_CONTENT_KEY_MAX = 32 };
 
 /*

@@ -11,6 +11,7 @@
 #include "crypto/cms.h"
 #include "crypto/cms_unwrap.h"
 #include "mail/gate_policy.h"
+#include "mail/recipients.h"
 #include "mail/verdict.h"
 
 typedef struct {
@@ -29,21 +30,12 @@ typedef struct {
 /* Whose rules: of the sender (GATE_SCOPE_FROM) or what a recipient asks for (GATE_SCOPE_TO). */
 typedef enum { GATE_SCOPE_FROM, GATE_SCOPE_TO } gate_scope_t;
 
-/* A recipient's lock, or why there is none. */
-typedef struct {
-    cert_t *cert;     /* owned; NULL: none */
-    bool gcm, oaep;   /* what the peer is known to read, beyond AES-256-CBC and PKCS#1 v1.5 */
-    char reason[160]; /* "no certificate", "certificate expired on 2026-01-02", ... */
-} gate_lock_t;
-
 typedef struct {
     /* The rule for an address, all levels applied onto *rule. */
     err_t *(*policy)(void *arg, gate_scope_t scope, bytes_t address, gate_rule_t *rule);
-    /*
-     * Who can read? Fills ret_locks[i] for addresses[i]; the caller frees certs. `all_gcm` and the
-     * like are decided by the gate. ERR_UNAVAILABLE: a source is away, ask later.
-     */
-    err_t *(*locks)(void *arg, const bytes_t *addresses, size_t n, gate_lock_t *ret_locks);
+    /* Who can read (recipients.h), and what is allowed beyond what everybody reads. */
+    const mail_book_t *book;
+    mail_algorithms_t allowed;
     /* The organisation's own key, to which everything is encrypted too; may be NULL. */
     const cert_t *organisation;
     /*

@@ -24,6 +24,9 @@ typedef struct {
     err_t *(*part_data)(void *arg, const mail_part_t *part, bytes_t data);
     err_t *(*part_end)(void *arg, const mail_part_t *part);
     void *arg;
+    /* The content key, for keys that lie elsewhere: see cms_open.h. NULL: none do. */
+    err_t *(*unwrap)(void *arg, const cert_t *cert, const cms_wrapped_t *wrapped, uint8_t *ret_key,
+                     size_t n);
 } mail_reader_handler_t;
 
 /* What is kept for mail_reader_output. */

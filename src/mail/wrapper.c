@@ -52,6 +52,12 @@ static err_t *on_find(void *arg, const cms_recipient_t *recipient, const cert_t 
     return l->r->handler->find_key(l->r->handler->arg, recipient, ret_cert, ret_key, ret_found);
 }
 
+static err_t *on_unwrap(void *arg, const cert_t *cert, const cms_wrapped_t *wrapped,
+                        uint8_t *ret_key, size_t n) {
+    const mail_reader_handler_t *h = ((const layer_t *)arg)->r->handler;
+    return h->unwrap(h->arg, cert, wrapped, ret_key, n);
+}
+
 static err_t *on_opened(void *arg, const cms_envelope_t *envelope) {
     layer_t *l = arg;
     mail_verdict_t *v = &l->r->verdict;
@@ -116,7 +122,11 @@ static err_t *start(layer_t *l) {
         TRY(cms_split_new(&l->split_handler, &l->split));
         return cms_split_feed(l->split, head);
     }
-    l->open_handler = (cms_open_handler_t){on_find, on_opened, on_plain, l};
+    l->open_handler = (cms_open_handler_t){.find = on_find,
+                                           .opened = on_opened,
+                                           .content = on_plain,
+                                           .unwrap = l->r->handler->unwrap ? on_unwrap : NULL,
+                                           .arg = l};
     TRY(cms_open_new(&l->open_handler, l->r->options->rnd, &l->open));
     return cms_open_feed(l->open, head);
 }

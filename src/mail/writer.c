@@ -134,8 +134,10 @@ static err_t *give_signature(mail_writer_t *w) {
     buf_init(&der, SIGNATURE);
     buf_init(&text, SIGNATURE * 2);
     TRY(cms_hashes_end(w->hashes));
-    TRY(cms_sign_hash(w->options->signer, cms_hashes_get(w->hashes, w->options->digest), &w->sign,
-                      &der));
+    const mail_write_options_t *o = w->options;
+    bytes_t hash = cms_hashes_get(w->hashes, o->digest);
+    TRY(o->sign ? o->sign(o->sign_arg, hash, &der)
+                : cms_sign_hash(o->signer, hash, &w->sign, &der));
     TRY(transfer_base64(&base64, buf_bytes(&der), &text));
     TRY(transfer_base64_end(&base64, &text));
     return give(w, buf_bytes(&text));
@@ -208,7 +210,9 @@ err_t *mail_writer_finish(mail_writer_t *w, err_t *(*each)(void *arg, bytes_t da
     if (w->entity.outer.n) TRY(each(arg, buf_bytes(&w->entity.outer)));
     TRY(each(arg, BYTES_LIT("MIME-Version: 1.0\r\n")));
     if (o->recipients) TRY(begin_envelope(w));
-    if (!o->signer) TRY(entity_write(&w->entity, w->spool, on_plain, w));
+    if (o->sign && (o->opaque || o->digest != CMS_DIGEST_SHA256))
+        return err_new(ERR_USAGE, "what is signed elsewhere is signed in clear, with SHA-256");
+    if (!o->signer && !o->sign) TRY(entity_write(&w->entity, w->spool, on_plain, w));
     else TRY(o->opaque ? write_opaque(w) : write_clear(w));
     return w->envelope ? end_envelope(w) : NULL;
 }

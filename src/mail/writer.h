@@ -17,6 +17,12 @@ typedef struct {
     /* Signing; NULL: not signed. */
     const cms_signer_t *signer;
     cms_digest_t digest;
+    /*
+     * Signing where the key is, instead of `signer`: appends detached SignedData over content of
+     * this SHA-256. Clear signatures only.
+     */
+    err_t *(*sign)(void *arg, bytes_t sha256, buf_t *out);
+    void *sign_arg;
     bool opaque; /* application/pkcs7-mime instead of multipart/signed */
     /* Encrypting, around the signature; NULL: not encrypted. */
     const cert_list_t *recipients;
