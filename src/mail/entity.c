@@ -12,6 +12,7 @@
 enum {
     ARENA = 64 * 1024 * 1024,
     LINE = 16 * 1024,
+    HTML = 64 * 1024, /* bytes of an HTML part in which <body> is looked for */
     NEEDS = MIME_ODD_8BIT | MIME_ODD_NUL | MIME_ODD_LONG_LINE
 };
 
@@ -38,25 +39,63 @@ static bool inside_signed(const mime_part_t *part) {
     return false;
 }
 
-/* A header block with another transfer encoding (NULL: none), of the root without its outer fields.
- */
-static err_t *new_header(entity_t *e, const mime_part_t *part, const char *encoding, buf_t *out) {
+/* What changes in a part's header. */
+typedef struct {
+    const char *encoding; /* NULL: none is named */
+    bool display;         /* a legacy display was put in */
+    bool utf8;            /* which made it UTF-8 */
+} change_t;
+
+/* Content-Type with the parameters of header protection. */
+static err_t *add_type(const entity_t *e, bytes_t value, bool root, change_t change, buf_t *out) {
+    const struct {
+        bool set;
+        const char *name, *text;
+    } all[] = {{change.utf8, "charset", "utf-8"},
+               {change.display, "hp-legacy-display", "1"},
+               {root && e->protected, "hp", e->encrypted ? "cipher" : "clear"}};
+    CLEANUP(buf_done) buf_t old;
+    buf_init(&old, (size_t)LIMIT_MIME_HEADER * 2);
+    TRY(buf_add(&old, text_trim(value)));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        CLEANUP(buf_done) buf_t next;
+        buf_init(&next, (size_t)LIMIT_MIME_HEADER * 2);
+        if (!all[i].set) continue;
+        TRY(protect_parameter(buf_bytes(&old), all[i].name, all[i].text, &next));
+        buf_clear(&old);
+        TRY(buf_add(&old, buf_bytes(&next)));
+    }
+    TRY(buf_add_str(out, "Content-Type: "));
+    TRY(buf_add(out, buf_bytes(&old)));
+    return buf_add_str(out, "\r\n");
+}
+
+/* A header block with changes, of the root without its outer fields. */
+static err_t *new_header(const entity_t *e, const mime_part_t *part, change_t change, buf_t *out) {
     bool root = !part->parent, typed = false;
+    bool retype = (root && e->protected) || change.display;
+    if (root && e->protected) TRY(buf_add(out, buf_bytes(&e->header.payload)));
     for (size_t i = 0; i < part->fields.n; i++) {
         const mime_field_t *f = &part->fields.at[i];
         if (root && !is_content_field(f)) continue;
         if (text_eq_fold(f->name, BYTES_LIT("content-transfer-encoding"))) continue;
-        if (text_eq_fold(f->name, BYTES_LIT("content-type"))) typed = true;
-        TRY(buf_add(out, f->whole));
-        if (out->p[out->n - 1] != '\n') TRY(buf_add_str(out, "\r\n"));
+        bool type = text_eq_fold(f->name, BYTES_LIT("content-type"));
+        if (type && retype && !typed) {
+            TRY(add_type(e, f->value, root, change, out));
+        } else {
+            TRY(buf_add(out, f->whole));
+            if (out->p[out->n - 1] != '\n') TRY(buf_add_str(out, "\r\n"));
+        }
+        typed = typed || type;
     }
-    if (root && !typed) {
-        bool eight = (part->odd & MIME_ODD_8BIT) != 0;
-        TRY(buf_printf(out, "Content-Type: text/plain; charset=%s\r\n",
-                       eight ? "utf-8" : "us-ascii"));
+    if ((root || change.display) && !typed) {
+        bool eight = change.utf8 || (part->odd & MIME_ODD_8BIT) != 0;
+        TRY(add_type(e,
+                     eight ? BYTES_LIT("text/plain; charset=utf-8")
+                           : BYTES_LIT("text/plain; charset=us-ascii"),
+                     root, change, out));
     }
-    if (encoding) TRY(buf_printf(out, "Content-Transfer-Encoding: %s\r\n", encoding));
-    (void)e;
+    if (change.encoding) TRY(buf_printf(out, "Content-Transfer-Encoding: %s\r\n", change.encoding));
     return buf_add_str(out, "\r\n");
 }
 
@@ -70,62 +109,101 @@ static const char *encoding_name(const mime_part_t *part) {
     return NULL;
 }
 
-static err_t *edit_part(entity_t *e, const mime_part_t *part, const char *encoding,
-                        edit_kind_t body) {
+static err_t *edit_header(entity_t *e, const mime_part_t *part, change_t change) {
     CLEANUP(buf_done) buf_t header;
     edit_t edit = {.from = part->offset, .to = part->body, .kind = EDIT_REPLACE};
-    buf_init(&header, LIMIT_MIME_HEADER * 2);
-    TRY(new_header(e, part, encoding, &header));
+    buf_init(&header, (size_t)LIMIT_MIME_HEADER * 8);
+    TRY(new_header(e, part, change, &header));
     TRY(arena_copy(e->arena, buf_bytes(&header), &edit.text));
+    return add_edit(e, edit);
+}
+
+static bool is_ascii(bytes_t text) {
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] >= 128) return false;
+    return true;
+}
+
+/* A main part: the hidden fields are shown at its top (RFC 9788 section 5.2.2). `quote`: its body
+ * must become quoted-printable. */
+static err_t *edit_main(entity_t *e, const mime_part_t *part, bool quote) {
+    bytes_t charset = mime_parameter(&part->type, "charset"), shown = buf_bytes(&e->header.display);
+    bool ascii = !charset.n || text_eq_fold(charset, BYTES_LIT("us-ascii"));
+    bool utf8 = text_eq_fold(charset, BYTES_LIT("utf-8"));
+    bool become = ascii && !is_ascii(shown) && !(part->odd & MIME_ODD_8BIT);
+    bool identity = part->encoding == MIME_ENCODING_IDENTITY;
+    if (identity && (become || utf8) && !is_ascii(shown)) quote = true;
+    mime_encoding_t encoding = quote ? MIME_ENCODING_QUOTED : part->encoding;
+    bool base64 = encoding == MIME_ENCODING_BASE64;
+    uint64_t place = part->body;
+    if (protect_is_html(part) && !base64) place += protect_html_place(buf_bytes(&e->html));
+    CLEANUP(buf_done) buf_t display;
+    edit_t edit = {.from = place, .to = place, .kind = EDIT_REPLACE};
+    buf_init(&display, (size_t)LIMIT_MIME_HEADER * 16);
+    TRY(protect_display(shown, protect_is_html(part), utf8 || become, encoding, &display));
+    TRY(arena_copy(e->arena, buf_bytes(&display), &edit.text));
+    const char *name = quote ? "quoted-printable" : encoding_name(part);
+    TRY(edit_header(e, part, (change_t){.encoding = name, .display = true, .utf8 = become}));
+    if (quote && place != part->body)
+        TRY(add_edit(e, (edit_t){.from = part->body, .to = place, .kind = EDIT_QUOTED}));
     TRY(add_edit(e, edit));
-    if (body == EDIT_REPLACE) return NULL;
-    return add_edit(e, (edit_t){.from = part->body, .to = part->end, .kind = body});
+    if (!quote || place == part->end) return NULL;
+    return add_edit(e, (edit_t){.from = place, .to = part->end, .kind = EDIT_QUOTED});
 }
 
-/* A field's lines, each ended by CRLF. */
-static err_t *add_field(bytes_t whole, buf_t *out) {
-    while (whole.n) {
-        size_t n = bytes_find(whole, '\n');
-        bytes_t line = bytes_make(whole.p, n);
-        if (line.n && line.p[line.n - 1] == '\r') line.n--;
-        TRY(buf_add(out, line));
-        TRY(buf_add_str(out, "\r\n"));
-        whole = bytes_from(whole, n + 1);
+static bool is_payload_within(const mime_part_t *root) {
+    bytes_t type = root->type.value;
+    return bytes_eq_str(type, "multipart/signed") || bytes_eq_str(type, "multipart/encrypted") ||
+           bytes_eq_str(type, "application/pkcs7-mime") ||
+           bytes_eq_str(type, "application/x-pkcs7-mime");
+}
+
+/* The root's fields decide what parts below show. */
+static err_t *on_begin(void *arg, mime_part_t *part, bool *ret_raw) {
+    entity_t *e = arg;
+    (void)ret_raw;
+    if (!part->parent) {
+        e->protected = e->policy != MAIL_HEADERS_BARE && !is_payload_within(part);
+        TRY(protect_split(&part->fields, e->protected ? e->policy : MAIL_HEADERS_BARE, e->encrypted,
+                          &e->header));
     }
+    bool main = e->protected && e->legacy_display && e->header.display.n && protect_is_main(part);
+    part->user = main ? e : NULL;
+    buf_clear(&e->html);
     return NULL;
 }
 
-static err_t *keep_outer(entity_t *e, const mime_part_t *part) {
-    for (size_t i = 0; i < part->fields.n; i++) {
-        const mime_field_t *f = &part->fields.at[i];
-        if (is_content_field(f) || text_eq_fold(f->name, BYTES_LIT("mime-version"))) continue;
-        TRY(add_field(f->whole, &e->outer));
-    }
-    return NULL;
+static err_t *on_body(void *arg, mime_part_t *part, bytes_t data) {
+    entity_t *e = arg;
+    if (!part->user || !protect_is_html(part)) return NULL;
+    return buf_add(&e->html, bytes_slice(data, 0, HTML - e->html.n));
 }
 
 /* A part is known: does it have to change? */
 static err_t *on_end(void *arg, mime_part_t *part) {
     entity_t *e = arg;
     bool root = !part->parent, composite = part->multipart || part->message;
-    if (root) TRY(keep_outer(e, part));
     bool sealed = inside_signed(part);
-    if (!composite && !sealed && !encoding_name(part) && (part->odd & NEEDS)) {
-        bool text =
-            bytes_starts(part->type.value, BYTES_LIT("text/")) && !(part->odd & MIME_ODD_NUL);
-        return edit_part(e, part, text ? "quoted-printable" : "base64",
-                         text ? EDIT_QUOTED : EDIT_BASE64);
+    bool change = !composite && !sealed && !encoding_name(part) && (part->odd & NEEDS);
+    bool text = bytes_starts(part->type.value, BYTES_LIT("text/")) && !(part->odd & MIME_ODD_NUL);
+    if (part->user && (text || !change)) return edit_main(e, part, change);
+    if (change) {
+        TRY(edit_header(e, part, (change_t){.encoding = text ? "quoted-printable" : "base64"}));
+        return add_edit(e, (edit_t){.from = part->body,
+                                    .to = part->end,
+                                    .kind = text ? EDIT_QUOTED : EDIT_BASE64});
     }
     bool declared = mime_field_find(&part->fields, "Content-Transfer-Encoding", NULL) != NULL;
-    if (root) return edit_part(e, part, encoding_name(part), EDIT_REPLACE);
-    if (composite && !sealed && declared) return edit_part(e, part, NULL, EDIT_REPLACE);
+    if (root) return edit_header(e, part, (change_t){.encoding = encoding_name(part)});
+    if (composite && !sealed && declared) return edit_header(e, part, (change_t){0});
     return NULL;
 }
 
 err_t *entity_init(entity_t *e) {
     *e = (entity_t){0};
-    buf_init(&e->outer, LIMIT_MIME_HEADER * 2);
-    e->handler = (mime_handler_t){.end = on_end, .arg = e};
+    protect_init(&e->header);
+    buf_init_secret(&e->html, HTML);
+    e->handler = (mime_handler_t){.begin = on_begin, .body = on_body, .end = on_end, .arg = e};
     TRY(arena_new(ARENA, &e->arena));
     return mime_reader_new(&e->handler, &e->mime);
 }
@@ -134,7 +212,8 @@ void entity_done(entity_t *e) {
     mime_reader_free(e->mime);
     arena_free(e->arena);
     mem_free(e->edits);
-    buf_done(&e->outer);
+    protect_done(&e->header);
+    buf_done(&e->html);
     *e = (entity_t){0};
 }
 
@@ -142,7 +221,8 @@ err_t *entity_look(entity_t *e, bytes_t data) { return mime_feed(e->mime, data);
 
 static int by_offset(const void *a, const void *b) {
     const edit_t *x = a, *y = b;
-    return x->from < y->from ? -1 : x->from > y->from;
+    if (x->from != y->from) return x->from < y->from ? -1 : 1;
+    return x->to < y->to ? -1 : x->to > y->to; /* what is put in comes before what is changed */
 }
 
 err_t *entity_looked(entity_t *e) {

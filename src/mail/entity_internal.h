@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "format/mime.h"
+#include "mail/protect.h"
 #include "mail/spool.h"
 
 typedef enum { EDIT_REPLACE, EDIT_BASE64, EDIT_QUOTED } edit_kind_t;
@@ -24,8 +25,12 @@ typedef struct {
     mime_reader_t *mime;
     edit_t *edits;
     size_t n, room;
-    buf_t outer; /* fields of the message that aren't the entity's */
-    bool ended;
+    /* Header protection; set after init. */
+    mail_headers_t policy;
+    bool encrypted, legacy_display;
+    bool protected;   /* it was done */
+    protect_t header; /* fields of the message outside of the entity, and protected in it */
+    buf_t html;       /* the beginning of a main HTML part, as it is encoded */
 } entity_t;
 
 err_t *entity_init(entity_t *entity) WARN_UNUSED; /* the struct must not move afterwards */

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mail/headers.h"
 #include "mail/layer_internal.h"
 
 enum { DECODED = 192 * 1024 };
@@ -94,6 +95,8 @@ static err_t *describe(layer_t *l, const mime_part_t *part, mail_part_t *p) {
     TRY(arena_copy(arena, name, &p->name));
     p->leaf = !part->multipart && !part->message;
     p->encrypted = l->encrypted;
+    p->legacy_display =
+        l == l->r->payload && bytes_eq_str(mime_parameter(&part->type, "hp-legacy-display"), "1");
     return NULL;
 }
 
@@ -109,6 +112,7 @@ static bool is_inners(const layer_t *l, const mime_part_t *part) {
 static err_t *begin_root(layer_t *l, mime_part_t *part) {
     if (l->depth == 0) TRY(take_header(l->r, part));
     l->kind = wrapper_kind(part);
+    if (l->kind == LAYER_PLAIN && l->depth) TRY(headers_take(l, part));
     transfer_decoder_init(&l->decoder, part->encoding);
     if (l->encrypted && (!part->fields.n || part->fields.odd)) l->r->no_mime = true;
     return NULL;

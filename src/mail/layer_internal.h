@@ -69,7 +69,12 @@ struct mail_reader {
     spool_t *spool;
     buf_t header;  /* the outer one, without Content-* */
     buf_t decoded; /* of leaves */
-    bool no_mime;  /* what was decrypted is no message */
+    /* Of a message with protected fields: the layer they stand in, how long its root's header
+     * block is, those fields, and its Content-* ones. */
+    const layer_t *payload;
+    uint64_t payload_bytes;
+    buf_t payload_header, payload_type;
+    bool no_mime; /* what was decrypted is no message */
     bool finished;
 };
 

@@ -3,6 +3,7 @@
  */
 #include "base/limits.h"
 #include "base/mem.h"
+#include "mail/headers.h"
 #include "mail/layer_internal.h"
 
 enum { ARENA = 64 * 1024 * 1024, DECODED = 192 * 1024 };
@@ -14,6 +15,8 @@ err_t *mail_reader_new(const mail_reader_handler_t *handler, const mail_reader_o
     r->handler = handler;
     r->options = options;
     buf_init(&r->header, LIMIT_MIME_HEADER);
+    buf_init(&r->payload_header, (size_t)LIMIT_MIME_HEADER * 2);
+    buf_init(&r->payload_type, (size_t)LIMIT_MIME_HEADER * 2);
     buf_init_secret(&r->decoded, DECODED);
     TRY(arena_new(ARENA, &r->verdict.arena));
     if (options->keep != MAIL_KEEP_NOTHING) TRY(spool_new(options->rnd, options->max, &r->spool));
@@ -28,6 +31,8 @@ void mail_reader_free(mail_reader_t *r) {
     spool_free(r->spool);
     mail_verdict_done(&r->verdict);
     buf_done(&r->header);
+    buf_done(&r->payload_header);
+    buf_done(&r->payload_type);
     buf_done(&r->decoded);
     mem_free(r);
 }
@@ -57,10 +62,25 @@ err_t *mail_reader_finish(mail_reader_t *r, const mail_verdict_t **ret_verdict) 
     return NULL;
 }
 
+/* What is kept, without its first bytes. */
+typedef struct {
+    err_t *(*each)(void *arg, bytes_t data);
+    void *arg;
+    uint64_t skip;
+} kept_t;
+
+static err_t *on_kept(void *arg, bytes_t data) {
+    kept_t *k = arg;
+    uint64_t n = k->skip < data.n ? k->skip : data.n;
+    k->skip -= n;
+    data = bytes_from(data, (size_t)n);
+    return data.n ? k->each(k->arg, data) : NULL;
+}
+
 err_t *mail_reader_output(mail_reader_t *r, err_t *(*each)(void *arg, bytes_t data), void *arg) {
     if (!r->finished) return err_new(ERR_USAGE, "output before the verdict");
     if (!r->spool || !r->kept) return err_new(ERR_NOT_FOUND, "nothing was kept of the message");
-    if (r->header.n) TRY(each(arg, buf_bytes(&r->header)));
-    TRY(each(arg, BYTES_LIT("MIME-Version: 1.0\r\n")));
-    return spool_read(r->spool, each, arg);
+    kept_t kept = {each, arg, 0};
+    TRY(headers_output(r, each, arg, &kept.skip));
+    return spool_read(r->spool, on_kept, &kept);
 }

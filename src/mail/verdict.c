@@ -25,6 +25,8 @@ const char *mail_problem_name(mail_problem_t problem) {
     case MAIL_BAD_ENCODING: return "bad-encoding";
     case MAIL_MIME_ODD: return "mime-odd";
     case MAIL_UNDECRYPTABLE_MIME: return "decrypted-no-mime";
+    case MAIL_HEADER_DIFFERS: return "header-differs";
+    case MAIL_FROM_DIFFERS: return "from-differs";
     case MAIL_REMOTE_CONTENT: return "remote-content";
     case MAIL_PROBLEMS: break;
     }
@@ -92,9 +94,16 @@ mail_status_t mail_status(const mail_verdict_t *v) {
             partly = true;
         }
     }
-    if (root) return good ? MAIL_GOOD : MAIL_UNTRUSTED;
+    if (root) return good && !v->problems[MAIL_FROM_DIFFERS] ? MAIL_GOOD : MAIL_UNTRUSTED;
     if (partly) return MAIL_PARTLY;
     return v->envelopes_n ? MAIL_GOOD : MAIL_PLAIN;
+}
+
+bytes_t mail_verdict_subject(const mail_verdict_t *v) {
+    for (size_t i = 0; i < v->headers_n; i++)
+        if (v->headers[i].protected && text_eq_fold(v->headers[i].name, BYTES_LIT("subject")))
+            return v->headers[i].value;
+    return v->subject;
 }
 
 void mail_verdict_done(mail_verdict_t *v) {
@@ -218,6 +227,42 @@ static err_t *parts_json(json_t *object, const mail_verdict_t *v) {
     return NULL;
 }
 
+/* Whether a signature over all of it holds, whoever's. */
+static bool signed_whole(const mail_verdict_t *v) {
+    for (size_t i = 0; i < v->signatures_n; i++)
+        if (v->signatures[i].root && of_signature(&v->signatures[i]) != MAIL_BROKEN) return true;
+    return false;
+}
+
+static const char *protection_name(const mail_verdict_t *v, const mail_header_t *h) {
+    bool is_signed = h->protected && signed_whole(v);
+    bool hidden = h->hidden && v->envelopes_n;
+    if (is_signed && hidden) return "signed-and-encrypted";
+    if (is_signed) return "signed";
+    return hidden ? "encrypted" : "unprotected";
+}
+
+static err_t *headers_json(json_t *object, const mail_verdict_t *v) {
+    json_t *header, *fields, *one;
+    TRY(jso_set_object(object, "header", &header));
+    TRY(jso_set_str(header, "protection",
+                    v->protection == MAIL_PROTECTION_CLEAR    ? "clear"
+                    : v->protection == MAIL_PROTECTION_CIPHER ? "cipher"
+                                                              : "none"));
+    if (v->protection == MAIL_PROTECTION_NONE) return NULL;
+    TRY(jso_set_array(header, "fields", &fields));
+    for (size_t i = 0; i < v->headers_n; i++) {
+        const mail_header_t *h = &v->headers[i];
+        TRY(jso_add_object(fields, &one));
+        TRY(set_text(one, "name", h->name));
+        if (h->protected) TRY(set_text(one, "value", h->value));
+        if (h->has_outer) TRY(set_text(one, "outer", h->outer));
+        TRY(jso_set_str(one, "protection", protection_name(v, h)));
+        TRY(jso_set_bool(one, "differs", h->differs));
+    }
+    return NULL;
+}
+
 err_t *mail_verdict_json(const mail_verdict_t *v, json_t **ret_json) {
     json_t *object CLEANUP(jso_free) = NULL, *problems;
     TRY(jso_object(&object));
@@ -226,6 +271,7 @@ err_t *mail_verdict_json(const mail_verdict_t *v, json_t **ret_json) {
     TRY(addresses_json(object, "from", &v->from));
     if (v->sender.n) TRY(addresses_json(object, "sender", &v->sender));
     TRY(set_text(object, "subject", v->subject));
+    TRY(headers_json(object, v));
     TRY(envelopes_json(object, v));
     TRY(signatures_json(object, v));
     TRY(jso_set_array(object, "problems", &problems));

@@ -31,6 +31,8 @@ typedef enum {
     MAIL_BAD_ENCODING,       /* a transfer encoding that is unknown or wasn't clean */
     MAIL_MIME_ODD,           /* duplicate fields, no boundary, not closed, no header field */
     MAIL_UNDECRYPTABLE_MIME, /* decrypted to something that is no message: likely a wrong key */
+    MAIL_HEADER_DIFFERS,     /* a field outside isn't what the sender put there (RFC 9788) */
+    MAIL_FROM_DIFFERS,       /* From inside and From outside are two */
     MAIL_REMOTE_CONTENT,     /* never raised by us, kept for mailboxes that look into HTML */
     MAIL_PROBLEMS,
 } mail_problem_t;
@@ -76,20 +78,42 @@ typedef struct {
     bytes_t type, name;
     bytes_t disposition; /* "inline", "attachment" or none */
     bool leaf;
-    bool extracted; /* a leaf of the innermost message: part_begin was called for it */
-    bool encrypted; /* lies inside an envelope */
-    int signature;  /* the innermost that covers it; -1: none */
-    uint64_t size;  /* of a leaf, decoded */
+    bool extracted;      /* a leaf of the innermost message: part_begin was called for it */
+    bool legacy_display; /* begins with fields shown again (RFC 9788): not to be shown */
+    bool encrypted;      /* lies inside an envelope */
+    int signature;       /* the innermost that covers it; -1: none */
+    uint64_t size;       /* of a leaf, decoded */
     uint8_t sha256[32];
     unsigned odd; /* of mime_odd_t */
 } mail_part_t;
+
+/* Header protection: RFC 9788. */
+typedef enum {
+    MAIL_PROTECTION_NONE,
+    MAIL_PROTECTION_CLEAR,  /* the payload has its fields, all readable outside too */
+    MAIL_PROTECTION_CIPHER, /* it has, and some may be hidden outside */
+} mail_protection_t;
+
+/* A field of the header, inside and outside the payload. Texts are decoded. */
+typedef struct {
+    bytes_t name;
+    bytes_t value;  /* inside */
+    bytes_t outer;  /* outside */
+    bool protected; /* stands inside */
+    bool has_outer;
+    bool hidden;  /* inside only, or outside with another value, as the sender meant it */
+    bool differs; /* outside isn't what the sender put there */
+} mail_header_t;
 
 enum { MAIL_LAYERS = 6, MAIL_SIGNATURES = 16 };
 
 typedef struct {
     arena_t *arena;
     mime_addresses_t from, sender;
-    bytes_t subject;
+    bytes_t subject; /* of the outer header */
+    mail_protection_t protection;
+    mail_header_t *headers; /* the arena's; none without protection */
+    size_t headers_n;
     mail_envelope_t envelopes[MAIL_LAYERS];
     size_t envelopes_n;
     mail_signature_t signatures[MAIL_SIGNATURES];
@@ -109,6 +133,9 @@ typedef enum {
 } mail_status_t;
 const char *mail_status_name(mail_status_t status);
 mail_status_t mail_status(const mail_verdict_t *verdict);
+
+/* The protected value if there is one, else the outer. Borrowed. */
+bytes_t mail_verdict_subject(const mail_verdict_t *verdict);
 
 void mail_verdict_done(mail_verdict_t *verdict);
 /* The whole verdict; the caller owns the object. docs/formats/verdict.md says what stands where. */

@@ -36,6 +36,11 @@ err_t *mail_writer_new(const mail_write_options_t *options, mail_writer_t **ret_
     buf_init(&w->out, 1024 * 1024);
     buf_init(&w->out_opaque, 1024 * 1024);
     TRY(entity_init(&w->entity));
+    if (options->signer || options->recipients) {
+        w->entity.policy = options->headers;
+        w->entity.encrypted = options->recipients != NULL;
+        w->entity.legacy_display = options->legacy_display;
+    }
     TRY(spool_new(options->rnd, options->max, &w->spool));
     *ret_writer = STEAL(w);
     return NULL;
@@ -57,6 +62,8 @@ err_t *mail_writer_feed(mail_writer_t *w, bytes_t data) {
     TRY(spool_add(w->spool, data));
     return entity_look(&w->entity, data);
 }
+
+bool mail_writer_protected(const mail_writer_t *w) { return w->entity.protected; }
 
 /* ---- Outermost: the envelope, or the reader of all this ---- */
 
@@ -207,7 +214,7 @@ err_t *mail_writer_finish(mail_writer_t *w, err_t *(*each)(void *arg, bytes_t da
                                    .attributes_n = 1,
                                    .signing_time = o->now};
     TRY(entity_looked(&w->entity));
-    if (w->entity.outer.n) TRY(each(arg, buf_bytes(&w->entity.outer)));
+    if (w->entity.header.outer.n) TRY(each(arg, buf_bytes(&w->entity.header.outer)));
     TRY(each(arg, BYTES_LIT("MIME-Version: 1.0\r\n")));
     if (o->recipients) TRY(begin_envelope(w));
     if (o->sign && (o->opaque || o->digest != CMS_DIGEST_SHA256))

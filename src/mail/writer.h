@@ -10,10 +10,27 @@
 #include "base/rnd.h"
 #include "crypto/cms.h"
 
+/*
+ * Header protection (RFC 9788): the message's fields are signed and encrypted with its content, and
+ * what stays readable outside follows a header confidentiality policy.
+ */
+typedef enum {
+    MAIL_HEADERS_BARE,     /* not protected */
+    MAIL_HEADERS_OPEN,     /* hcp_no_confidentiality: protected, all readable outside */
+    MAIL_HEADERS_BASELINE, /* hcp_baseline: outside Subject is "[...]", Comments, Keywords absent */
+} mail_headers_t;
+
 typedef struct {
     const rnd_t *rnd;
     int64_t now;  /* seconds since 1970 UTC */
     uint64_t max; /* bytes of a message */
+    /* Signed only: fields stay readable whatever the policy (hp="clear"). A message that is signed
+     * or encrypted already has its payload out of reach: its fields stay as they are, see
+     * mail_writer_protected. */
+    mail_headers_t headers;
+    /* With fields hidden outside: shows them again at the top of the text, for mail programs that
+     * don't know RFC 9788 (section 5.2.2); those that do hide that again. */
+    bool legacy_display;
     /* Signing; NULL: not signed. */
     const cms_signer_t *signer;
     cms_digest_t digest;
@@ -39,6 +56,9 @@ err_t *mail_writer_feed(mail_writer_t *writer, bytes_t data) WARN_UNUSED;
 /* Gives the finished message, header first. An error may come after part of it was given. */
 err_t *mail_writer_finish(mail_writer_t *writer, err_t *(*each)(void *arg, bytes_t data),
                           void *arg) WARN_UNUSED;
+
+/* After finish: whether the header was protected. */
+bool mail_writer_protected(const mail_writer_t *writer);
 
 DEFINE_CLEANUP(mail_writer_t, mail_writer_free)
 

@@ -245,6 +245,31 @@ def test_mail__nss_reads_what_we_write(people, tmp_path):
     assert done.returncode == 0 and b"multipart/mixed" in done.stdout, done.stderr
 
 
+# ---- Header protection -------------------------------------------------------------------------------
+
+
+def test_mail__a_protected_subject_is_hidden_outside_and_shown_to_the_recipient(people, tmp_path):
+    sealed = coffer("mail", "encrypt", "--key", people.dir / "alice.pem", "--to", people.crt("bob"),
+                    "--protect-headers", "baseline", stdin=MESSAGE)
+    assert b"\r\nSubject: [...]\r\n" in sealed and b"hello" not in sealed
+    (tmp_path / "e.eml").write_bytes(sealed)
+    inner = openssl("cms", "-decrypt", "-in", tmp_path / "e.eml", "-recip", people.crt("bob"), "-inkey",
+                    people.dir / "bob.key", "-binary")
+    (tmp_path / "s.eml").write_bytes(inner)
+    payload = openssl("cms", "-verify", "-in", tmp_path / "s.eml", "-CAfile", people.root)
+    assert b"Subject: hello\r\n" in payload and b"HP-Outer: Subject: [...]\r\n" in payload
+    assert b'hp="cipher"' in payload and b"hp-legacy-display" in payload
+    keys = ("--key", people.dir / "bob.pem", "--root", people.root)
+    shown = coffer("mail", "show", *keys, tmp_path / "e.eml").decode()
+    assert "Subject: hello\n" in shown and shown.count("hello") == 1
+    assert b"\r\nSubject: hello\r\n" in coffer("mail", "decrypt", *keys, tmp_path / "e.eml")
+    forged = sealed.replace(b"To: bob@", b"To: eve@")
+    verdict = verify(people, forged, *keys[:2], status=OK)
+    assert [f["name"] for f in verdict["header"]["fields"] if f["differs"]] == ["To"]
+    assert {f["name"]: f["protection"] for f in verdict["header"]["fields"]} == {
+        "From": "signed", "To": "signed", "Subject": "signed-and-encrypted"}
+
+
 # ---- The story of lost attachments -----------------------------------------------------------------
 
 

@@ -30,7 +30,8 @@ typedef struct {
     mail_reader_options_t options;
     mail_reader_t *reader;
     const mail_verdict_t *verdict;
-    buf_t text; /* of `show`: the parts people read */
+    buf_t text;          /* of `show`: the parts people read */
+    bool legacy_display; /* it begins with fields shown again */
     bool overfull;
 } read_t;
 
@@ -121,11 +122,40 @@ static err_t *say_signer(cli_t *cli, const cms_signer_info_t *s, const mail_sign
     return cli_say(cli, "\n");
 }
 
+/* A stranger's text: no control characters that steer a terminal. */
+static err_t *say_text(cli_t *cli, bytes_t text) {
+    CLEANUP(buf_done) buf_t clean;
+    buf_init(&clean, (size_t)TEXT_MAX * 4);
+    TRY(mime_charset_decode(BYTES_LIT("utf-8"), text, &clean));
+    for (size_t i = 0; i < clean.n; i++)
+        if ((clean.p[i] < ' ' && clean.p[i] != '\n' && clean.p[i] != '\t' && clean.p[i] != '\r') ||
+            clean.p[i] == 127)
+            clean.p[i] = ' ';
+    return cli_print(cli, &clean);
+}
+
+/* Protected fields that stand otherwise outside. */
+static err_t *say_headers(cli_t *cli, const mail_verdict_t *v) {
+    for (size_t i = 0; i < v->headers_n; i++) {
+        const mail_header_t *h = &v->headers[i];
+        if (!h->differs) continue;
+        TRY(cli_say(cli, "  header altered outside: "));
+        TRY(say_text(cli, h->name));
+        TRY(cli_say(cli, "; protected: "));
+        TRY(say_text(cli, h->value));
+        TRY(cli_say(cli, "; outside: "));
+        TRY(say_text(cli, h->has_outer ? h->outer : BYTES_LIT("absent")));
+        TRY(cli_say(cli, "\n"));
+    }
+    return NULL;
+}
+
 static err_t *say_verdict(cli_t *cli, const mail_verdict_t *v) {
     TRY(cli_say(cli, "%s%s\n", sentence(mail_status(v)), v->envelopes_n ? " Encrypted." : ""));
     for (size_t i = 0; i < v->signatures_n; i++)
         for (size_t k = 0; k < v->signatures[i].signers.n; k++)
             TRY(say_signer(cli, &v->signatures[i].signers.at[k], &v->signatures[i].judged[k]));
+    TRY(say_headers(cli, v));
     for (unsigned i = 0; i < MAIL_PROBLEMS; i++)
         if (v->problems[i]) TRY(cli_say(cli, "  note: %s\n", mail_problem_name((mail_problem_t)i)));
     return NULL;
@@ -180,6 +210,7 @@ static bool is_text(const mail_part_t *part) {
 static err_t *on_data(void *arg, const mail_part_t *part, bytes_t data) {
     read_t *r = arg;
     if (!is_text(part)) return NULL;
+    if (!r->text.n) r->legacy_display = part->legacy_display;
     if (r->text.n + data.n > TEXT_MAX) {
         r->overfull = true;
         return NULL;
@@ -192,16 +223,15 @@ static err_t *find(void *arg, const cms_recipient_t *recipient, const cert_t **r
     return mail_keys_find(&((read_t *)arg)->keys, recipient, ret_cert, ret_key, ret_found);
 }
 
-/* A stranger's text: no control characters that steer a terminal. */
-static err_t *say_text(cli_t *cli, bytes_t text) {
-    CLEANUP(buf_done) buf_t clean;
-    buf_init(&clean, (size_t)TEXT_MAX * 4);
-    TRY(mime_charset_decode(BYTES_LIT("utf-8"), text, &clean));
-    for (size_t i = 0; i < clean.n; i++)
-        if ((clean.p[i] < ' ' && clean.p[i] != '\n' && clean.p[i] != '\t' && clean.p[i] != '\r') ||
-            clean.p[i] == 127)
-            clean.p[i] = ' ';
-    return cli_print(cli, &clean);
+/* Text without the fields that it begins with for older mail programs (RFC 9788 section 4.5.3). */
+static bytes_t without_display(bytes_t text) {
+    for (bytes_t rest = text; rest.n;) {
+        size_t n = bytes_find(rest, '\n');
+        bool empty = !text_trim(bytes_make(rest.p, n)).n;
+        rest = bytes_from(rest, n + 1);
+        if (empty) return rest;
+    }
+    return text;
 }
 
 static err_t *say_parts(cli_t *cli, const mail_verdict_t *v) {
@@ -230,13 +260,14 @@ static err_t *run_show(cli_t *cli, const args_t *args) {
         TRY(cli_say(cli, "From: %.*s\n", (int)r.verdict->from.at[0].address.n,
                     (const char *)r.verdict->from.at[0].address.p));
     TRY(cli_say(cli, "Subject: "));
-    TRY(say_text(cli, r.verdict->subject));
+    TRY(say_text(cli, mail_verdict_subject(r.verdict)));
     TRY(cli_say(cli, "\n"));
     TRY(say_parts(cli, r.verdict));
     cli->status = status_of(r.verdict) == CLI_VERIFY ? CLI_VERIFY : CLI_DONE;
     if (cli->status == CLI_VERIFY) return NULL; /* an altered text isn't shown */
     TRY(cli_say(cli, "\n"));
-    TRY(say_text(cli, buf_bytes(&r.text)));
+    bytes_t text = buf_bytes(&r.text);
+    TRY(say_text(cli, r.legacy_display ? without_display(text) : text));
     return r.overfull ? cli_say(cli, "\n[the rest is left out: use coffer mail extract]\n") : NULL;
 }
 

@@ -1,6 +1,7 @@
 /*
  * coffer mail sign, encrypt: plain messages in, S/MIME out.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -50,7 +51,11 @@ static err_t *write_message(cli_t *cli, const args_t *args, const mail_write_opt
     CLEANUP(mail_writer_free) mail_writer_t *writer = NULL;
     TRY(mail_writer_new(options, &writer));
     TRY(mail_input(args, feed, writer));
-    return mail_writer_finish(writer, mail_output, cli);
+    TRY(mail_writer_finish(writer, mail_output, cli));
+    if (options->headers != MAIL_HEADERS_BARE && !mail_writer_protected(writer))
+        (void)fprintf(cli->err, "coffer: the message was signed or encrypted already: its header "
+                                "is not protected\n");
+    return NULL;
 }
 
 /* The signer of the one --key. */
@@ -62,6 +67,16 @@ static err_t *read_signer(const mail_keys_t *keys, cms_signer_t **ret_signer) {
     return cms_signer_new(keys->certs[0], keys->keys[0], &keys->chain, ret_signer);
 }
 
+static err_t *read_protection(const args_t *args, mail_write_options_t *options) {
+    const char *given = args_value(args, "protect-headers");
+    options->legacy_display = !args_flag(args, "no-legacy-display");
+    if (!given) return NULL;
+    if (strcmp(given, "baseline") == 0) options->headers = MAIL_HEADERS_BASELINE;
+    else if (strcmp(given, "open") == 0) options->headers = MAIL_HEADERS_OPEN;
+    else return err_new(ERR_USAGE, "--protect-headers is baseline or open");
+    return NULL;
+}
+
 static err_t *run_sign(cli_t *cli, const args_t *args) {
     mail_keys_t keys CLEANUP(mail_keys_done) = {0};
     CLEANUP(cms_signer_free) cms_signer_t *signer = NULL;
@@ -70,6 +85,7 @@ static err_t *run_sign(cli_t *cli, const args_t *args) {
                                     .max = MAIL_IO_MAX,
                                     .opaque = args_flag(args, "opaque")};
     TRY(read_digest(args, &options.digest));
+    TRY(read_protection(args, &options));
     TRY(mail_keys_read(args, &keys));
     TRY(read_signer(&keys, &signer));
     options.signer = signer;
@@ -85,6 +101,7 @@ static err_t *run_encrypt(cli_t *cli, const args_t *args) {
                                     .max = MAIL_IO_MAX,
                                     .opaque = args_flag(args, "opaque")};
     TRY(read_digest(args, &options.digest));
+    TRY(read_protection(args, &options));
     TRY(read_cipher(args, &options.encryption));
     TRY(mail_certs_read(args, "to", &recipients));
     if (!recipients.n) return err_new(ERR_USAGE, "give --to CERTIFICATE for every recipient");
@@ -100,7 +117,12 @@ static err_t *run_encrypt(cli_t *cli, const args_t *args) {
 #define SIGN_OPTIONS                                                                               \
     {"key", "FILE", "the key to sign with: PKCS#12 or PEM, certificate included"},                 \
         {"passphrase-file", "FILE", "the key file's passphrase, - standard input"},                \
-        {"opaque", NULL, "application/pkcs7-mime instead of multipart/signed"}, {                  \
+        {"opaque", NULL, "application/pkcs7-mime instead of multipart/signed"},                    \
+        {"protect-headers", "POLICY",                                                              \
+         "sign and encrypt the header too: baseline hides the subject outside, open nothing"},     \
+        {"no-legacy-display", NULL,                                                                \
+         "do not repeat hidden fields in the text for old mail programs"},                         \
+    {                                                                                              \
         "digest", "NAME", "sha256 (default), sha384 or sha512"                                     \
     }
 
@@ -113,7 +135,8 @@ const command_t CMD_MAIL_SIGN = {
     .summary = "Sign a message",
     .notes = "Reads a message from FILE or standard input and writes it signed to standard "
              "output.\nContent that a relay might change is made 7-bit first. No server is needed.",
-    .examples = "  coffer mail sign --key alice.p12 --passphrase-file p < plain.eml > signed.eml",
+    .examples = "  coffer mail sign --key alice.p12 --passphrase-file p < plain.eml > signed.eml\n"
+                "  coffer mail sign --key alice.pem --protect-headers open < plain.eml",
     .max = 1,
     .options = sign_options,
     .run = run_sign,
@@ -136,7 +159,8 @@ const command_t CMD_MAIL_ENCRYPT = {
              "output.\nWith --key it is signed inside the envelope. No server is needed.",
     .examples =
         "  coffer mail encrypt --to bob.pem --to alice.pem < plain.eml > secret.eml\n"
-        "  coffer mail encrypt --to bob.pem --cipher aes256-gcm --key alice.p12 < plain.eml",
+        "  coffer mail encrypt --to bob.pem --cipher aes256-gcm --key alice.pem < plain.eml\n"
+        "  coffer mail encrypt --to bob.pem --key alice.pem --protect-headers baseline < plain.eml",
     .max = 1,
     .options = encrypt_options,
     .run = run_encrypt,
