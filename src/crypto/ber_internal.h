@@ -13,5 +13,7 @@
  * indefinite one without the end-of-contents). ERR_INVALID, ERR_LIMIT as cms_head_check.
  */
 err_t *ber_next(bytes_t *rest, uint8_t *ret_tag, bytes_t *ret_content) WARN_UNUSED;
+/* The same for one whose identifier octet must be `tag`. */
+err_t *ber_expect(bytes_t *rest, uint8_t tag, bytes_t *ret_content) WARN_UNUSED;
 
 #endif

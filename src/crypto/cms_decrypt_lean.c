@@ -77,7 +77,6 @@ static bool is_plain(const envelope_t *m, const cert_t *cert, cms_cipher_t ciphe
 }
 
 typedef struct {
-    uint8_t plain[RSA_MAX]; /* what the private operation gave */
     uint8_t key[KEY_MAX];
 } content_key_t;
 
@@ -90,20 +89,21 @@ static uint8_t equal_mask(size_t a, size_t b) {
     return (uint8_t)(differ - 1);
 }
 
-/* key: the sent one, or random bytes if there was none of the right length. */
-static err_t *open_key(const envelope_t *m, const pkey_t *key, size_t key_n, content_key_t *k) {
-    if (RAND_priv_bytes(k->key, (int)key_n) != 1) return err_openssl(ERR_INTERNAL, "random key");
+err_t *cms_unwrap_pkcs1(bytes_t encrypted, const pkey_t *key, uint8_t *out, size_t n) {
+    uint8_t plain[RSA_MAX] = {0};
+    size_t plain_n = sizeof plain;
+    if (RAND_priv_bytes(out, (int)n) != 1) return err_openssl(ERR_INTERNAL, "random key");
     EVP_PKEY_CTX *context CLEANUP(EVP_PKEY_CTX_free) =
         EVP_PKEY_CTX_new_from_pkey(NULL, pkey_evp(key), NULL);
     if (!context || EVP_PKEY_decrypt_init(context) != 1 ||
         EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) != 1)
         return err_openssl(ERR_INTERNAL, "RSA decryption");
-    size_t n = sizeof k->plain;
-    int rc = EVP_PKEY_decrypt(context, k->plain, &n, m->encrypted_key.p, m->encrypted_key.n);
+    int rc = EVP_PKEY_decrypt(context, plain, &plain_n, encrypted.p, encrypted.n);
     ERR_clear_error();
-    uint8_t mask = equal_mask((size_t)rc, 1) & equal_mask(n, key_n);
-    for (size_t i = 0; i < key_n; i++)
-        k->key[i] = (uint8_t)((k->plain[i] & mask) | (k->key[i] & (uint8_t)~mask));
+    uint8_t mask = equal_mask((size_t)rc, 1) & equal_mask(plain_n, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)((plain[i] & mask) | (out[i] & (uint8_t)~mask));
+    mem_wipe(plain, sizeof plain);
     return NULL;
 }
 
@@ -134,6 +134,6 @@ err_t *cms_decrypt_lean(bytes_t message, const cert_t *cert, const pkey_t *key, 
     *ret_usual = true;
     CLEANUP(content_key_done) content_key_t k = {0};
     const EVP_CIPHER *evp = cms_cipher_evp(cipher);
-    TRY(open_key(&m, key, (size_t)EVP_CIPHER_get_key_length(evp), &k));
+    TRY(cms_unwrap_pkcs1(m.encrypted_key, key, k.key, (size_t)EVP_CIPHER_get_key_length(evp)));
     return open_content(&m, evp, k.key, out);
 }

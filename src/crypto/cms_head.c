@@ -101,7 +101,7 @@ err_t *ber_next(bytes_t *rest, uint8_t *ret_tag, bytes_t *ret_content) {
     return NULL;
 }
 
-static err_t *ber_expect(bytes_t *rest, uint8_t tag, bytes_t *ret_content) {
+err_t *ber_expect(bytes_t *rest, uint8_t tag, bytes_t *ret_content) {
     uint8_t found;
     TRY(ber_next(rest, &found, ret_content));
     if (found != tag) return err_new(ERR_INVALID, "BER tag %02x instead of %02x", found, tag);

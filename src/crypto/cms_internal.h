@@ -98,6 +98,12 @@ cms_signing_t cms_signer_signing(const cms_signer_t *signer);
 /* `hash` (may be NULL) is the content's, if it was hashed elsewhere: detached only. */
 err_t *cms_signed_write(const cms_signing_t *by, bytes_t content, const bytes_t *hash,
                         const cms_sign_options_t *options, buf_t *out) WARN_UNUSED;
+/*
+ * The content key inside an RSA PKCS#1 v1.5 encryptedKey, n bytes at out. When the padding or the
+ * length is wrong out gets random bytes instead, chosen without a branch (RFC 3218 section 2.3.2):
+ * nobody may learn which it was. encrypted: at most LIMIT_RSA_BITS_MAX / 8 bytes.
+ */
+err_t *cms_unwrap_pkcs1(bytes_t encrypted, const pkey_t *key, uint8_t *out, size_t n) WARN_UNUSED;
 /* Appends IssuerAndSerialNumber. */
 err_t *cms_put_issuer_serial(buf_t *out, const cert_t *cert) WARN_UNUSED;
 /* Appends SignerInfo; `hash` as in cms_signed_write. */

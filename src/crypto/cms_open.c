@@ -51,26 +51,18 @@ static const cipher_t ciphers[] = {
 /* One text for every reason: no padding, key or format oracle. */
 static err_t *cannot_open(void) { return err_new(ERR_VERIFY, "message can't be decrypted"); }
 
-static err_t *expect(bytes_t *rest, uint8_t tag, bytes_t *ret_content) {
-    uint8_t found;
-    TRY(ber_next(rest, &found, ret_content));
-    if (found != tag)
-        return err_new(ERR_INVALID, "RFC 5652 section 6: tag %02x instead of %02x", found, tag);
-    return NULL;
-}
-
 /* From ContentInfo to the recipients and the encryptedContentInfo. */
 static err_t *take_head(bytes_t head, bytes_t *ret_recipients, bytes_t *ret_content_info) {
     bytes_t info, member;
     uint8_t tag;
-    TRY(expect(&head, DER_SEQUENCE, &info));
-    TRY(expect(&info, DER_OID, &member));
-    TRY(expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
-    TRY(expect(&member, DER_SEQUENCE, &info));
+    TRY(ber_expect(&head, DER_SEQUENCE, &info));
+    TRY(ber_expect(&info, DER_OID, &member));
+    TRY(ber_expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
+    TRY(ber_expect(&member, DER_SEQUENCE, &info));
     do TRY(ber_next(&info, &tag, ret_recipients));
     while (tag == DER_INTEGER || tag == (DER_CONTEXT_CONSTRUCTED | 0));
     if (tag != DER_SET) return err_new(ERR_INVALID, "EnvelopedData without recipients");
-    return expect(&info, DER_SEQUENCE, ret_content_info);
+    return ber_expect(&info, DER_SEQUENCE, ret_content_info);
 }
 
 /* contentEncryptionAlgorithm's parameters: an IV, or GCMParameters { nonce, tag length }. */
@@ -79,11 +71,11 @@ static err_t *take_iv(cms_open_t *o, bytes_t params, bool gcm) {
     uint8_t tag;
     if (gcm) {
         bytes_t sequence;
-        TRY(expect(&params, DER_SEQUENCE, &sequence));
-        TRY(expect(&sequence, DER_OCTET_STRING, &iv));
+        TRY(ber_expect(&params, DER_SEQUENCE, &sequence));
+        TRY(ber_expect(&sequence, DER_OCTET_STRING, &iv));
         unsigned tag_n = 12; /* RFC 5084 section 3.2 */
         if (sequence.n) {
-            TRY(expect(&sequence, DER_INTEGER, &length));
+            TRY(ber_expect(&sequence, DER_INTEGER, &length));
             tag_n = length.n == 1 ? length.p[0] : 0;
         }
         if (tag_n < 12 || tag_n > TAG)
@@ -102,9 +94,9 @@ static err_t *take_iv(cms_open_t *o, bytes_t params, bool gcm) {
 
 static err_t *take_cipher(cms_open_t *o, bytes_t content_info) {
     bytes_t type, algorithm, oid;
-    TRY(expect(&content_info, DER_OID, &type));
-    TRY(expect(&content_info, DER_SEQUENCE, &algorithm));
-    TRY(expect(&algorithm, DER_OID, &oid));
+    TRY(ber_expect(&content_info, DER_OID, &type));
+    TRY(ber_expect(&content_info, DER_SEQUENCE, &algorithm));
+    TRY(ber_expect(&algorithm, DER_OID, &oid));
     for (size_t i = 0; i < sizeof ciphers / sizeof *ciphers; i++) {
         const cipher_t *c = &ciphers[i];
         if (!bytes_eq(oid, bytes_make(c->oid, c->oid_n))) continue;
@@ -198,10 +190,10 @@ static err_t *on_content(void *arg, bytes_t data) {
 static err_t *set_tag(cms_open_t *o) {
     bytes_t rest = cms_split_rest(o->split), info, member, mac;
     uint8_t tag;
-    TRY(expect(&rest, DER_SEQUENCE, &info));
-    TRY(expect(&info, DER_OID, &member));
-    TRY(expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
-    TRY(expect(&member, DER_SEQUENCE, &info));
+    TRY(ber_expect(&rest, DER_SEQUENCE, &info));
+    TRY(ber_expect(&info, DER_OID, &member));
+    TRY(ber_expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
+    TRY(ber_expect(&member, DER_SEQUENCE, &info));
     do TRY(ber_next(&info, &tag, &member));
     while (tag != DER_SEQUENCE);
     TRY(ber_next(&info, &tag, &mac));

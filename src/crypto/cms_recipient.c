@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/ber_internal.h"
+#include "crypto/cms_internal.h"
 #include "crypto/cms_recipient_internal.h"
 #include "crypto/cms_unwrap.h"
 #include "crypto/der_internal.h"
@@ -19,18 +20,10 @@
 DEFINE_CLEANUP(EVP_KDF, EVP_KDF_free)
 DEFINE_CLEANUP(EVP_KDF_CTX, EVP_KDF_CTX_free)
 
-static err_t *expect(bytes_t *rest, uint8_t tag, bytes_t *ret_content) {
-    uint8_t found;
-    TRY(ber_next(rest, &found, ret_content));
-    if (found != tag)
-        return err_new(ERR_INVALID, "RFC 5652 section 6.2: tag %02x instead of %02x", found, tag);
-    return NULL;
-}
-
 /* The same, with its identifier and length. */
 static err_t *expect_whole(bytes_t *rest, uint8_t tag, bytes_t *ret_whole) {
     bytes_t before = *rest, content;
-    TRY(expect(rest, tag, &content));
+    TRY(ber_expect(rest, tag, &content));
     *ret_whole = bytes_make(before.p, before.n - rest->n);
     return NULL;
 }
@@ -44,7 +37,7 @@ static bytes_t magnitude(bytes_t integer) {
 static err_t *issuer_serial(bytes_t content, cms_recipient_t *name) {
     bytes_t serial;
     TRY(expect_whole(&content, DER_SEQUENCE, &name->issuer));
-    TRY(expect(&content, DER_INTEGER, &serial));
+    TRY(ber_expect(&content, DER_INTEGER, &serial));
     name->serial = magnitude(serial);
     return NULL;
 }
@@ -80,13 +73,13 @@ static err_t *transport(bytes_t body, walk_t *w) {
     cms_recipient_info_t info = {0};
     bytes_t version, rid;
     uint8_t tag;
-    TRY(expect(&body, DER_INTEGER, &version));
+    TRY(ber_expect(&body, DER_INTEGER, &version));
     TRY(ber_next(&body, &tag, &rid));
     if (tag == DER_SEQUENCE) TRY(issuer_serial(rid, &info.name));
     else if (tag == (DER_CONTEXT | 0)) info.name.key_id = rid;
     else return err_new(ERR_INVALID, "RFC 5652 section 6.2.1: recipient is not named");
-    TRY(expect(&body, DER_SEQUENCE, &info.algorithm));
-    TRY(expect(&body, DER_OCTET_STRING, &info.encrypted));
+    TRY(ber_expect(&body, DER_SEQUENCE, &info.algorithm));
+    TRY(ber_expect(&body, DER_OCTET_STRING, &info.encrypted));
     info.name.transport = transport_of(info.algorithm);
     return give(w, &info);
 }
@@ -98,8 +91,8 @@ static err_t *originator(bytes_t choice, cms_recipient_info_t *info) {
     bytes_t key;
     TRY(ber_next(&choice, &tag, &key));
     if (tag != (DER_CONTEXT_CONSTRUCTED | 1)) return NULL;
-    TRY(expect(&key, DER_SEQUENCE, &algorithm));
-    TRY(expect(&key, DER_BIT_STRING, &bits));
+    TRY(ber_expect(&key, DER_SEQUENCE, &algorithm));
+    TRY(ber_expect(&key, DER_BIT_STRING, &bits));
     if (bits.n < 2 || bits.p[0] != 0)
         return err_new(ERR_INVALID, "RFC 5753 section 3.1.1: originator's key");
     info->originator = bytes_from(bits, 1);
@@ -111,15 +104,15 @@ static err_t *agreement_keys(bytes_t keys, cms_recipient_info_t *info, walk_t *w
     while (keys.n) {
         bytes_t one, rid, id;
         uint8_t tag;
-        TRY(expect(&keys, DER_SEQUENCE, &one));
+        TRY(ber_expect(&keys, DER_SEQUENCE, &one));
         TRY(ber_next(&one, &tag, &rid));
         info->name.issuer = info->name.serial = info->name.key_id = BYTES_NONE;
         if (tag == DER_SEQUENCE) TRY(issuer_serial(rid, &info->name));
         else if (tag == (DER_CONTEXT_CONSTRUCTED | 0)) {
-            TRY(expect(&rid, DER_OCTET_STRING, &id));
+            TRY(ber_expect(&rid, DER_OCTET_STRING, &id));
             info->name.key_id = id;
         } else return err_new(ERR_INVALID, "RFC 5652 section 6.2.2: recipient is not named");
-        TRY(expect(&one, DER_OCTET_STRING, &info->encrypted));
+        TRY(ber_expect(&one, DER_OCTET_STRING, &info->encrypted));
         TRY(give(w, info));
     }
     return NULL;
@@ -130,18 +123,18 @@ static err_t *agreement(bytes_t body, walk_t *w) {
     cms_recipient_info_t info = {.name.transport = CMS_TRANSPORT_ECDH};
     bytes_t version, choice, keys, member;
     uint8_t tag;
-    TRY(expect(&body, DER_INTEGER, &version));
-    TRY(expect(&body, DER_CONTEXT_CONSTRUCTED | 0, &choice));
+    TRY(ber_expect(&body, DER_INTEGER, &version));
+    TRY(ber_expect(&body, DER_CONTEXT_CONSTRUCTED | 0, &choice));
     TRY(originator(choice, &info));
     TRY(ber_next(&body, &tag, &member));
     if (tag == (DER_CONTEXT_CONSTRUCTED | 1)) {
-        TRY(expect(&member, DER_OCTET_STRING, &info.ukm));
+        TRY(ber_expect(&member, DER_OCTET_STRING, &info.ukm));
         info.has_ukm = true;
         TRY(ber_next(&body, &tag, &member));
     }
     if (tag != DER_SEQUENCE) return err_new(ERR_INVALID, "RFC 5652 section 6.2.2: no algorithm");
     info.algorithm = member;
-    TRY(expect(&body, DER_SEQUENCE, &keys));
+    TRY(ber_expect(&body, DER_SEQUENCE, &keys));
     return agreement_keys(keys, &info, w);
 }
 
@@ -204,30 +197,21 @@ static bool oaep_digests(bytes_t algorithm, const EVP_MD **ret_md, const EVP_MD 
     return params.n == 0;
 }
 
-static err_t *unwrap_rsa(const cms_recipient_info_t *info, const pkey_t *key, uint8_t *out,
-                         size_t n) {
+static err_t *unwrap_oaep(const cms_recipient_info_t *info, const pkey_t *key, uint8_t *out,
+                          size_t n) {
     uint8_t plain[LIMIT_RSA_BITS_MAX / 8];
     size_t plain_n = sizeof plain;
-    bool oaep = info->name.transport == CMS_TRANSPORT_RSA_OAEP;
     const EVP_MD *md = NULL, *mgf1 = NULL;
     EVP_PKEY_CTX *ctx CLEANUP(EVP_PKEY_CTX_free) = EVP_PKEY_CTX_new(pkey_evp(key), NULL);
-    if (!ctx || EVP_PKEY_decrypt_init(ctx) != 1 ||
-        EVP_PKEY_CTX_set_rsa_padding(ctx, oaep ? RSA_PKCS1_OAEP_PADDING : RSA_PKCS1_PADDING) != 1)
-        return err_openssl(ERR_VERIFY, "RSA decryption");
-    if (oaep &&
-        (!oaep_digests(info->algorithm, &md, &mgf1) || EVP_PKEY_CTX_set_rsa_oaep_md(ctx, md) != 1 ||
-         EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, mgf1) != 1))
-        return err_openssl(ERR_VERIFY, "RSAES-OAEP parameters");
+    if (!ctx || !oaep_digests(info->algorithm, &md, &mgf1) || EVP_PKEY_decrypt_init(ctx) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) != 1 ||
+        EVP_PKEY_CTX_set_rsa_oaep_md(ctx, md) != 1 || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, mgf1) != 1)
+        return err_openssl(ERR_VERIFY, "RSAES-OAEP");
     int ok = EVP_PKEY_decrypt(ctx, plain, &plain_n, info->encrypted.p, info->encrypted.n);
     bool good = ok == 1 && plain_n == n;
     if (good) memcpy(out, plain, n);
     mem_wipe(plain, sizeof plain);
-    if (good || !oaep) {
-        err_ignore(
-            err_openssl(ERR_VERIFY, "drained")); /* what the queue says is nobody's business */
-        return NULL;
-    }
-    return err_openssl(ERR_VERIFY, "RSAES-OAEP");
+    return good ? NULL : err_openssl(ERR_VERIFY, "RSAES-OAEP");
 }
 
 /* ---- ECDH ---- */
@@ -350,7 +334,9 @@ err_t *cms_recipient_unwrap(const cms_recipient_info_t *info, const pkey_t *key,
                             size_t n) {
     switch (info->name.transport) {
     case CMS_TRANSPORT_RSA:
-    case CMS_TRANSPORT_RSA_OAEP: return unwrap_rsa(info, key, out, n);
+        if (info->encrypted.n > LIMIT_RSA_BITS_MAX / 8) break;
+        return cms_unwrap_pkcs1(info->encrypted, key, out, n);
+    case CMS_TRANSPORT_RSA_OAEP: return unwrap_oaep(info, key, out, n);
     case CMS_TRANSPORT_ECDH: return unwrap_ecdh(info, key, out, n);
     case CMS_TRANSPORT_OTHER: break;
     }

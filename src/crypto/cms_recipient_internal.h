@@ -20,9 +20,8 @@ typedef struct {
 err_t *cms_recipient_each(bytes_t set, err_t *(*each)(void *arg, const cms_recipient_info_t *info),
                           void *arg) WARN_UNUSED;
 /*
- * The content key, `n` bytes, into out. For RSA PKCS#1 v1.5 out already holds random bytes and
- * keeps them when the padding is wrong: nobody may learn which it was (RFC 3218). ERR_VERIFY
- * otherwise.
+ * The content key, `n` bytes, into out. RSA PKCS#1 v1.5 gives random bytes when the padding is
+ * wrong (see cms_unwrap_pkcs1); the others ERR_VERIFY.
  */
 err_t *cms_recipient_unwrap(const cms_recipient_info_t *info, const pkey_t *key, uint8_t *out,
                             size_t n) WARN_UNUSED;

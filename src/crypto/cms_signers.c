@@ -106,27 +106,19 @@ static bool digest_of_nid(int nid, cms_digest_t *ret_digest) {
     return false;
 }
 
-static err_t *expect(bytes_t *rest, uint8_t tag, bytes_t *ret_content) {
-    uint8_t found;
-    TRY(ber_next(rest, &found, ret_content));
-    if (found != tag)
-        return err_new(ERR_INVALID, "RFC 5652 section 5.1: tag %02x instead of %02x", found, tag);
-    return NULL;
-}
-
 err_t *cms_announced(bytes_t head, unsigned *ret_digests) {
     bytes_t info, member, algorithm, oid;
     unsigned digests = 0, n = 0;
-    TRY(expect(&head, DER_SEQUENCE, &info));
-    TRY(expect(&info, DER_OID, &member));
-    TRY(expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
-    TRY(expect(&member, DER_SEQUENCE, &info));
-    TRY(expect(&info, DER_INTEGER, &member));
-    TRY(expect(&info, DER_SET, &member));
+    TRY(ber_expect(&head, DER_SEQUENCE, &info));
+    TRY(ber_expect(&info, DER_OID, &member));
+    TRY(ber_expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
+    TRY(ber_expect(&member, DER_SEQUENCE, &info));
+    TRY(ber_expect(&info, DER_INTEGER, &member));
+    TRY(ber_expect(&info, DER_SET, &member));
     while (member.n) {
         if (++n > LIMIT_MAIL_SIGNERS) return err_new(ERR_LIMIT, "too many digest algorithms");
-        TRY(expect(&member, DER_SEQUENCE, &algorithm));
-        TRY(expect(&algorithm, DER_OID, &oid));
+        TRY(ber_expect(&member, DER_SEQUENCE, &algorithm));
+        TRY(ber_expect(&algorithm, DER_OID, &oid));
         for (unsigned i = 0; i < DIGESTS; i++) {
             const ASN1_OBJECT *object =
                 OBJ_nid2obj(EVP_MD_get_type(cms_digest_md((cms_digest_t)i)));

@@ -51,8 +51,7 @@ typedef struct mime_part {
 
 /*
  * All may be NULL. An error stops the reader and comes back from mime_feed.
- * raw: every byte of the part, headers, body, parts inside and all, in order; for parts whose
- * `want_raw` was set by begin (of itself) or by a parent's begin for its children.
+ * raw: every byte of the part, headers, body, parts inside and all, in order (see begin).
  */
 typedef struct {
     /* Headers are read. Sets *ret_raw to be given raw bytes of this part. */

@@ -110,6 +110,7 @@ static bool is_inners(const layer_t *l, const mime_part_t *part) {
 
 /* A root part decides what encloses the layer. */
 static err_t *begin_root(layer_t *l, mime_part_t *part) {
+    l->begun = true;
     if (l->depth == 0) TRY(take_header(l->r, part));
     l->kind = wrapper_kind(part);
     if (l->kind == LAYER_PLAIN && l->depth) TRY(headers_take(l, part));
@@ -215,10 +216,16 @@ static void note_odd(mail_verdict_t *v, unsigned odd) {
         v->problems[MAIL_MIME_ODD] = true;
 }
 
-/* A clear signature covers the parts from its own on, down to those of its content. */
+/*
+ * A signature covers the parts from its own on, down to those of its content. What isn't 7-bit
+ * under a clear one (RFC 8551 section 3.1.2) is recoded by relays that are.
+ */
 static void cover(mail_verdict_t *v, size_t from, int signature) {
-    for (size_t i = from; i < v->parts_n; i++)
+    for (size_t i = from; i < v->parts_n; i++) {
         if (v->parts[i].signature < 0) v->parts[i].signature = signature;
+        if (v->signatures[signature].clear && v->parts[i].odd & MIME_ODD_8BIT)
+            v->problems[MAIL_8BIT_SIGNED] = true;
+    }
 }
 
 static err_t *end_part(layer_t *l, mime_part_t *part, node_t *node) {
@@ -255,6 +262,8 @@ static err_t *on_end(void *arg, mime_part_t *part) {
 
 /* ---- Layers ---- */
 
+err_t *mail_undecryptable(void) { return err_new(ERR_VERIFY, "message can't be decrypted"); }
+
 err_t *layer_new(mail_reader_t *r, layer_t *outer, const char *path, layer_t **ret_layer) {
     unsigned depth = outer ? outer->depth + 1 : 0;
     if (depth == MAIL_LAYERS)
@@ -264,7 +273,6 @@ err_t *layer_new(mail_reader_t *r, layer_t *outer, const char *path, layer_t **r
     if (!l) return err_nomem();
     l->r = r;
     l->depth = depth;
-    l->signature = -1;
     l->encrypted = outer && outer->encrypted;
     int n = outer ? snprintf(l->prefix, sizeof l->prefix, "%s/", path) : 0;
     if (n < 0 || (size_t)n >= sizeof l->prefix) return err_new(ERR_LIMIT, "part path too long");
@@ -301,7 +309,10 @@ void layer_free(layer_t *l) {
 
 err_t *layer_feed(layer_t *l, bytes_t data) {
     if (l->r->kept == l) TRY(spool_add(l->r->spool, data));
-    return mime_feed(l->mime, data);
+    err_t *e = mime_feed(l->mime, data);
+    if (!e || !l->encrypted || l->begun || err_code(e) != ERR_LIMIT) return e;
+    err_free(e); /* no header ends here: rubbish, as of a wrong key */
+    return mail_undecryptable();
 }
 
 err_t *layer_finish(layer_t *l) { return mime_finish(l->mime); }

@@ -43,7 +43,7 @@ typedef struct layer {
     char root[MIME_PATH_SIZE];       /* its root part's path */
     layer_kind_t kind;
     bool encrypted;
-    int signature; /* in the verdict, covering all of this layer; -1 */
+    bool begun;    /* the header of the root was read */
     node_t *nodes; /* of open parts, the innermost first */
     mime_handler_t handler;
     mime_reader_t *mime;
@@ -57,7 +57,6 @@ typedef struct layer {
     cms_split_handler_t split_handler;
     cms_split_t *split;
     content_hash_t hash;
-    bool hashing;
 } layer_t;
 
 struct mail_reader {
@@ -84,6 +83,8 @@ void layer_free(layer_t *layer); /* and those inside */
 err_t *layer_feed(layer_t *layer, bytes_t data) WARN_UNUSED;
 err_t *layer_finish(layer_t *layer) WARN_UNUSED;
 DEFINE_CLEANUP(layer_t, layer_free)
+/* The one error for whatever doesn't decrypt to a message. */
+err_t *mail_undecryptable(void) WARN_UNUSED;
 
 /* Room for one more, zeroed; ERR_LIMIT. */
 err_t *verdict_add_part(mail_verdict_t *v, size_t *ret_index) WARN_UNUSED;

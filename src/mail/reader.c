@@ -55,7 +55,7 @@ static void note_integrity(mail_verdict_t *v) {
 
 err_t *mail_reader_finish(mail_reader_t *r, const mail_verdict_t **ret_verdict) {
     TRY(layer_finish(r->first));
-    if (r->no_mime) return err_new(ERR_VERIFY, "message can't be decrypted");
+    if (r->no_mime) return mail_undecryptable();
     note_integrity(&r->verdict);
     r->finished = true;
     *ret_verdict = &r->verdict;

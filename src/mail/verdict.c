@@ -24,10 +24,8 @@ const char *mail_problem_name(mail_problem_t problem) {
     case MAIL_NUL: return "nul";
     case MAIL_BAD_ENCODING: return "bad-encoding";
     case MAIL_MIME_ODD: return "mime-odd";
-    case MAIL_UNDECRYPTABLE_MIME: return "decrypted-no-mime";
     case MAIL_HEADER_DIFFERS: return "header-differs";
     case MAIL_FROM_DIFFERS: return "from-differs";
-    case MAIL_REMOTE_CONTENT: return "remote-content";
     case MAIL_PROBLEMS: break;
     }
     return "unknown";

@@ -28,12 +28,10 @@ typedef enum {
     MAIL_8BIT_SIGNED, /* signed content that isn't 7-bit: may break in transit */
     MAIL_LONG_LINES,
     MAIL_NUL,
-    MAIL_BAD_ENCODING,       /* a transfer encoding that is unknown or wasn't clean */
-    MAIL_MIME_ODD,           /* duplicate fields, no boundary, not closed, no header field */
-    MAIL_UNDECRYPTABLE_MIME, /* decrypted to something that is no message: likely a wrong key */
-    MAIL_HEADER_DIFFERS,     /* a field outside isn't what the sender put there (RFC 9788) */
-    MAIL_FROM_DIFFERS,       /* From inside and From outside are two */
-    MAIL_REMOTE_CONTENT,     /* never raised by us, kept for mailboxes that look into HTML */
+    MAIL_BAD_ENCODING,   /* a transfer encoding that is unknown or wasn't clean */
+    MAIL_MIME_ODD,       /* duplicate fields, no boundary, not closed, no header field */
+    MAIL_HEADER_DIFFERS, /* a field outside isn't what the sender put there (RFC 9788) */
+    MAIL_FROM_DIFFERS,   /* From inside and From outside are two */
     MAIL_PROBLEMS,
 } mail_problem_t;
 const char *mail_problem_name(mail_problem_t problem);

@@ -82,7 +82,6 @@ static err_t *on_head(void *arg, cms_type_t type, bytes_t head) {
     if (type != CMS_SIGNED_DATA) return err_new(ERR_INVALID, "CMS message is not signed");
     TRY(cms_announced(head, &digests));
     TRY(content_hash_init(&l->hash, digests ? digests : CMS_HASH_ALL, false));
-    l->hashing = true;
     return NULL;
 }
 

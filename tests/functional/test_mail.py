@@ -326,6 +326,15 @@ def test_mail__an_altered_body_is_seen(people):
     assert verdict["signatures"][0]["signers"][0]["state"] == "altered"
 
 
+@pytest.mark.parametrize("text, problem", [(b"Gr\xc3\xbc\xc3\x9fe\r\n", True), (b"Greetings\r\n", False)])
+def test_mail__says_what_would_break_in_transit(people, text, problem):
+    entity = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + text
+    signed = openssl("cms", "-sign", "-binary", "-signer", people.dir / "alice.pem", stdin=entity)
+    signed = signed.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    verdict = verify(people, b"From: alice@example.org\r\n" + signed, status=OK)
+    assert ("8bit-signed" in verdict["problems"]) == problem
+
+
 @pytest.mark.parametrize("header", [
     b"From: alice@example.org, eve@example.org\r\n",
     b"From: alice@example.org\r\nFrom: eve@example.org\r\n",
@@ -412,9 +421,10 @@ def test_mail__an_altered_gcm_message_gives_nothing(people):
                       status=VERIFY) == b""
 
 
-def test_mail__errors_of_decryption_are_all_the_same(people):
+@pytest.mark.parametrize("size", [0, 3 << 20], ids=["small", "rubbish-longer-than-any-header"])
+def test_mail__errors_of_decryption_are_all_the_same(people, size):
     """Wrong padding of the key, wrong key, altered ciphertext: one text, one status."""
-    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
+    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE + b"x" * size)
     der = base64.b64decode(sealed.split(b"\r\n\r\n", 1)[1])
     key_at = der.index(b"\x04\x82\x01\x00") + 4
     seen = set()

@@ -11,13 +11,6 @@
 
 enum { PATH_MAX_BYTES = 2048 };
 
-static err_t *add_query(buf_t *path, const char *name, const char *value) {
-    if (!value) return NULL;
-    CLEANUP(mem_free) char *part = NULL;
-    TRY(remote_path(&part, "%", value));
-    return buf_printf(path, "&%s=%s", name, part);
-}
-
 static err_t *run_list(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
         {"id", "OBJECT"},     {"kind", "KIND"},         {"version", "VERSION"}, {"owner", "OWNER"},
@@ -31,7 +24,7 @@ static err_t *run_list(cli_t *cli, const args_t *args) {
     buf_init(&path, PATH_MAX_BYTES);
     TRY(buf_add_str(&path, args_flag(args, "former") ? "/escrow?former=1" : "/escrow?former=0"));
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
-        TRY(add_query(&path, filters[i], args_value(args, filters[i])));
+        TRY(remote_query(&path, filters[i], args_value(args, filters[i])));
     TRY(buf_cstr(&path, &text));
     TRY(remote_list(cli, text, "objects", &json));
     return output_list(cli, json, "objects", columns, "Nothing is in escrow.");

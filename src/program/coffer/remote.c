@@ -160,6 +160,13 @@ err_t *remote_path(char **ret_path, const char *pattern, ...) {
     return buf_steal_str(&path, ret_path);
 }
 
+err_t *remote_query(buf_t *path, const char *name, const char *value) {
+    if (!value) return NULL;
+    CLEANUP(mem_free) char *part = NULL;
+    TRY(remote_path(&part, "%", value));
+    return buf_printf(path, "&%s=%s", name, part);
+}
+
 static err_code_t code_of_status(unsigned status) {
     if (status == 400) return ERR_INVALID;
     if (status == 401) return ERR_AUTH;

@@ -15,6 +15,8 @@ void remote_free(remote_t *remote); /* takes NULL */
  * encoded: remote_path(&path, "/devices/%/push", device). A new string (mem_free).
  */
 err_t *remote_path(char **ret_path, const char *pattern, ...) WARN_UNUSED;
+/* Appends "&name=value", percent encoded, to a path that has a query; nothing for NULL. */
+err_t *remote_query(buf_t *path, const char *name, const char *value) WARN_UNUSED;
 
 /*
  * One request. `body` (borrowed) may be NULL. *ret_json (the caller's) is an object, an empty

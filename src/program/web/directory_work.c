@@ -3,8 +3,6 @@
  */
 #include "program/web/directory_work.h"
 
-#include <pthread.h>
-
 #include "base/mem.h"
 #include "directory/publish.h"
 #include "store/tokens.h"
@@ -12,14 +10,6 @@
 /* Certificates that came to the end of their time are looked for this often. */
 enum { FIRST_S = 5, SWEEP_S = 300, LAST_MAX = 4096 };
 static const char LAST[] = "directory.sync"; /* in the table meta */
-
-struct directory_work {
-    web_t *web;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stop; /* under lock */
-};
 
 /* ---- one sync ---- */
 
@@ -111,18 +101,6 @@ err_t *directory_work_last(web_t *web, arena_t *arena, json_t **ret_json) {
 
 /* ---- again and again ---- */
 
-static bool wait_or_stop(directory_work_t *w, int64_t seconds) {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
-    (void)pthread_mutex_lock(&w->lock);
-    int timed_out = 0;
-    while (!w->stop && !timed_out) timed_out = pthread_cond_timedwait(&w->wake, &w->lock, &until);
-    bool stop = w->stop;
-    (void)pthread_mutex_unlock(&w->lock);
-    return stop;
-}
-
 static void sync_once(web_t *web) {
     directory_sync_report_t r;
     err_t *e = directory_work_sync(web, "directory", false, &r);
@@ -138,11 +116,10 @@ static void sync_once(web_t *web) {
     log_error(&web->log, LOG_WARNING, e, "directory sync");
 }
 
-static void *run(void *arg) {
-    directory_work_t *w = arg;
-    web_t *web = w->web;
+static void run(background_t *work) {
+    web_t *web = background_web(work);
     int64_t every_ms = web->settings.ldap.sync_every_s * 1000, due_ms = 0;
-    for (int64_t wait_s = FIRST_S; !wait_or_stop(w, wait_s);) {
+    for (int64_t wait_s = FIRST_S; !background_wait(work, wait_s);) {
         int64_t now = clk_mono_ms(clk_real());
         bool due = every_ms && now >= due_ms;
         if (due) {
@@ -154,37 +131,8 @@ static void *run(void *arg) {
         int64_t left_s = every_ms ? (due_ms - now + 999) / 1000 : SWEEP_S;
         wait_s = left_s < SWEEP_S ? left_s : SWEEP_S;
     }
-    return NULL;
 }
 
-err_t *directory_work_start(web_t *web, directory_work_t **ret_work) {
-    pthread_condattr_t attributes;
-    if (!web->remote) return NULL;
-    directory_work_t *w = mem_zalloc(sizeof *w);
-    if (!w) return err_nomem();
-    w->web = web;
-    (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&w->wake, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-    int number = pthread_create(&w->thread, NULL, run, w);
-    if (number) {
-        mem_free(w);
-        return err_errno(number, "cannot start the directory thread");
-    }
-    *ret_work = w;
-    return NULL;
-}
-
-void directory_work_stop(directory_work_t *w) {
-    if (!w) return;
-    (void)pthread_mutex_lock(&w->lock);
-    w->stop = true;
-    (void)pthread_cond_signal(&w->wake);
-    (void)pthread_mutex_unlock(&w->lock);
-    (void)pthread_join(w->thread, NULL);
-    (void)pthread_mutex_destroy(&w->lock);
-    (void)pthread_cond_destroy(&w->wake);
-    mem_free(w);
+err_t *directory_work_start(web_t *web, background_t **ret_work) {
+    return web->remote ? background_start(web, "directory", run, ret_work) : NULL;
 }

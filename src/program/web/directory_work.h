@@ -10,8 +10,7 @@
 #include "program/web/web.h"
 
 /* Starts the thread if there is a directory. */
-err_t *directory_work_start(web_t *web, directory_work_t **ret_work) WARN_UNUSED;
-void directory_work_stop(directory_work_t *work); /* takes NULL */
+err_t *directory_work_start(web_t *web, background_t **ret_work) WARN_UNUSED;
 
 /* A sync now; ERR_BUSY while another one runs. How it went is kept for directory_work_last. */
 err_t *directory_work_sync(web_t *web, const char *actor, bool force,

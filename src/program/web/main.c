@@ -40,10 +40,10 @@ enum {
 typedef struct {
     web_t web;
     control_t *control;
-    housekeeping_t *housekeeping;
-    revocation_work_t *revocation_work;
-    directory_work_t *directory_work;
-    escrow_work_t *escrow_work;
+    background_t *housekeeping;
+    background_t *revocation_work;
+    background_t *directory_work;
+    background_t *escrow_work;
     notify_conf_t notify;
     char *crl_dir;
     char *store_dir;
@@ -290,10 +290,10 @@ static void stop(program_t *p) {
     web_t *web = &p->web;
     web->draining = true;
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
-    escrow_work_stop(p->escrow_work);
-    revocation_work_stop(p->revocation_work);
-    directory_work_stop(p->directory_work);
-    housekeeping_stop(p->housekeeping);
+    background_stop(p->escrow_work);
+    background_stop(p->revocation_work);
+    background_stop(p->directory_work);
+    background_stop(p->housekeeping);
     http_server_free(web->server);
     sessions_free(web->sessions);
     http_rate_free(web->rate);

@@ -22,6 +22,7 @@
 #include "pki/revoke.h"
 #include "program/common/expiry_conf.h"
 #include "program/common/settings.h"
+#include "program/web/background.h"
 
 /* Listener tags: which routes are served where. */
 enum { WEB_TAG_HTTPS = 0, WEB_TAG_PLAIN = 1, WEB_TAG_MTLS = 2 };
@@ -38,7 +39,7 @@ enum {
     WEB_NEED_RECOVERY = 4, /* officer, admin or auditor: what is asked to be recovered */
 };
 
-typedef struct {
+struct web {
     settings_t settings;
     expiry_conf_t expiry;
     log_t log;
@@ -62,7 +63,7 @@ typedef struct {
     _Atomic uint64_t scep_issued;
     _Atomic bool syncing;  /* with the directory */
     _Atomic bool draining; /* a signal came: health says so */
-} web_t;
+};
 
 /* Who is asking, found by the `before` hook; request->user points to one in the arena. */
 typedef struct {
@@ -89,23 +90,13 @@ void web_after(void *ctx, const http_request_t *request, const http_reply_t *rep
 extern const http_route_t WEB_ROUTES[];
 extern const size_t WEB_ROUTES_N;
 
-/* housekeeping.c: signs audit heads, drops what expired; one thread. */
-typedef struct housekeeping housekeeping_t;
-err_t *housekeeping_start(web_t *web, housekeeping_t **ret_housekeeping) WARN_UNUSED;
-void housekeeping_stop(housekeeping_t *housekeeping); /* signs the last head; takes NULL */
-
-/* revocation_work.c: issues lists, signs OCSP statuses ahead; one thread. */
-typedef struct revocation_work revocation_work_t;
-err_t *revocation_work_start(web_t *web, revocation_work_t **ret_work) WARN_UNUSED;
-void revocation_work_stop(revocation_work_t *work); /* takes NULL */
-
-/* directory_work.c: people as the directory has them; one thread. */
-typedef struct directory_work directory_work_t;
-
-/* escrow_work.c: deals what officers have no shares of yet, drills every month; one thread. */
-typedef struct escrow_work escrow_work_t;
-err_t *escrow_work_start(web_t *web, escrow_work_t **ret_work) WARN_UNUSED;
-void escrow_work_stop(escrow_work_t *work); /* takes NULL */
+/* Each is one thread (background.h), stopped by background_stop.
+ * housekeeping.c: signs audit heads, the last one when it is stopped; drops what expired. */
+err_t *housekeeping_start(web_t *web, background_t **ret_work) WARN_UNUSED;
+/* revocation_work.c: issues lists, signs OCSP statuses ahead. */
+err_t *revocation_work_start(web_t *web, background_t **ret_work) WARN_UNUSED;
+/* escrow_work.c: deals what officers have no shares of yet, drills every month. */
+err_t *escrow_work_start(web_t *web, background_t **ret_work) WARN_UNUSED;
 
 /* Handlers, one file a family: routes_*.c */
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
