@@ -3,6 +3,7 @@
 import configparser
 import http.client
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -31,17 +32,27 @@ def program(name):
     return str(BIN / name)
 
 
+# Below those that the kernel gives to connections; each of several test runners has its own.
+PORTS, PORTS_EACH = 10000, 5000
+RUNNER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4
+_ports = itertools.cycle(range(PORTS + RUNNER * PORTS_EACH, PORTS + (RUNNER + 1) * PORTS_EACH))
+for _ in range(os.getpid() * 16 % PORTS_EACH):  # another run at the same time is likely elsewhere
+    next(_ports)
+
+
 def free_ports(count):
-    """Ports the kernel names. Something else could take one before we do; then the start fails
+    """Ports that nobody has now. Something else could take one before we do; then the start fails
     and says so, and Instance.start picks others."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for s in held:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in held]
-    finally:
-        for s in held:
-            s.close()
+    found = []
+    while len(found) < count:
+        port = next(_ports)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
 
 
 def wait_for(look, good, what):
