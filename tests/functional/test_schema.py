@@ -133,7 +133,8 @@ def test_dry_run_queues_nothing(instance, device):
     plistlib.dumps({**a_profile(), "PayloadContent": "x"}),
     plistlib.dumps({**a_profile(), "PayloadContent": [{"PayloadType": 5}]}),
     plistlib.dumps({**a_profile(), "PayloadIdentifier": "x" * 1000}),
-])
+], ids=["empty", "text", "dict", "array", "mdm", "no-identifier", "content-string", "type-integer",
+        "long-identifier"])
 def test_profiles_that_are_none_are_refused(instance, content):
     answer = instance.api("POST", "/profiles", content)
     assert answer.status in (400, 403, 413), answer
