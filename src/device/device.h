@@ -155,6 +155,12 @@ err_t *devices_cancel(devices_t *devices, const char *device, const char *uuid, 
  * another person may enrol it. For a device that changes hands without having left, or is lost.
  */
 err_t *devices_release(devices_t *devices, const char *device, const char *actor) WARN_UNUSED;
+/*
+ * Queues the profile with mail keys for devices that are due to get it: those of a person who has a
+ * new key, and those that failed a while ago. person_id "": everybody's. Idempotent.
+ */
+err_t *devices_mail_deliver(devices_t *devices, const char *person_id,
+                            size_t *ret_count) WARN_UNUSED;
 /* Asks the courier for a push now. */
 err_t *devices_push(devices_t *devices, const char *device, const char *actor) WARN_UNUSED;
 /* Queues InstallProfile / RemoveProfile for everyone an assignment concerns. *ret_count devices. */

@@ -1,8 +1,8 @@
 /*
  * Phase 3 of over-the-air enrolment: the device comes back with the identity that SCEP gave it and
  * gets its management profile, encrypted to that identity. The phase-2 identity serves for this
- * alone: the profile holds a SCEP payload of its own for the identity that management uses. Any
- * worker thread of coffer-web.
+ * alone: the profile holds a SCEP payload of its own for the identity that management uses. The
+ * person's mail keys follow by a command, see mail_delivery.h. Any worker thread of coffer-web.
  */
 #include <stdio.h>
 
@@ -22,7 +22,6 @@ typedef struct {
     const char *mailbox;     /* of the person who enrols */
     buf_t challenge;         /* for SCEP */
     buf_t signing_challenge; /* for the other one, if there is a signing profile */
-    mail_keys_t keys;        /* that go along */
 } deliver_t;
 
 #define SUFFIX_IDENTITY "coffer.mdm.scep"
@@ -145,52 +144,17 @@ static err_t *build_payloads(const deliver_t *x, plist_doc_t *doc, plist_t **ret
 
 /* ---- sealing ---- */
 
-static err_t *seal_plain(const deliver_t *x, bytes_t fingerprint, const plist_t *array,
-                         buf_t *sealed) {
+static err_t *seal(const deliver_t *x, bytes_t fingerprint, buf_t *sealed) {
+    CLEANUP(plist_free) plist_doc_t *doc = NULL;
     CLEANUP(buf_done) buf_t payloads;
     const devices_options_t *o = &x->devices->o;
+    plist_t *array = NULL;
     buf_init_secret(&payloads, LIMIT_PROFILE_BYTES);
+    TRY(plist_doc_new(&doc));
+    TRY(build_payloads(x, doc, &array));
     TRY(plist_write(array, &payloads));
     return keeper_seal_profile(o->keeper, fingerprint, buf_bytes(&payloads), o->profile_cipher,
                                sealed);
-}
-
-typedef struct {
-    const deliver_t *x;
-    const char *outcome;
-} note_t;
-
-static err_t *note_keys(db_conn_t *conn, void *arg) {
-    const note_t *note = arg;
-    const deliver_t *x = note->x;
-    char actor[DEVICE_ACTOR], count[24];
-    (void)snprintf(count, sizeof count, "%zu", x->keys.n);
-    return audit_note(x->devices->o.audit, conn, device_actor(x->attributes->udid, actor),
-                      "key.deliver", x->enrolment.id, "owner", x->enrolment.person_id, "keys",
-                      count, "outcome", note->outcome, NULL);
-}
-
-/* With the person's mail keys, or without them when they may not go to this device yet. */
-static err_t *seal(deliver_t *x, bytes_t fingerprint, buf_t *sealed) {
-    CLEANUP(plist_free) plist_doc_t *doc = NULL, *plain = NULL;
-    plist_t *array = NULL;
-    err_t *refused = NULL;
-    char text[256];
-    const char *person = x->enrolment.person_id;
-    TRY(plist_doc_new(&doc));
-    TRY(build_payloads(x, doc, &array));
-    if (x->keys.n == 0) return seal_plain(x, fingerprint, array, sealed);
-    TRY(mail_payload_add(x->devices, &x->keys, person, array));
-    TRY(mail_payload_seal(x->devices, &x->keys, person, fingerprint, array, sealed, &refused));
-    note_t note = {x, "delivered"};
-    if (refused) note.outcome = err_text(refused, text, sizeof text);
-    err_t *e = db_write(x->devices->o.db, note_keys, &note);
-    bool without = refused != NULL;
-    err_free(refused);
-    if (e || !without) return e;
-    TRY(plist_doc_new(&plain));
-    TRY(build_payloads(x, plain, &array));
-    return seal_plain(x, fingerprint, array, sealed);
 }
 
 static err_t *build_profile(const deliver_t *x, bytes_t sealed, plist_t *profile) {
@@ -211,8 +175,8 @@ static err_t *run(deliver_t *x, const cert_t *identity, device_answer_t *answer)
     buf_init(&sealed, LIMIT_PROFILE_BYTES);
     char actor[DEVICE_ACTOR];
     TRY(db_write(x->devices->o.db, deliver, x));
-    TRY(mail_payload_keys(x->devices, x->arena, x->enrolment.person_id, x->mailbox,
-                          device_actor(x->attributes->udid, actor), &x->keys));
+    TRY(mail_payload_first_key(x->devices, x->arena, x->enrolment.person_id, x->mailbox,
+                               device_actor(x->attributes->udid, actor)));
     TRY(seal(x, bytes_make(cert_sha256(identity), DEVICE_HASH), &sealed));
     TRY(plist_doc_new(&doc));
     TRY(plist_new_dict(doc, &profile));

@@ -9,16 +9,18 @@
 
 enum { SUFFIX_MAX = 64, HOLE_MAX = 64 };
 
-err_t *mail_payload_keys(devices_t *devices, arena_t *arena, const char *person_id,
-                         const char *mailbox, const char *actor, mail_keys_t *ret_keys) {
+bool mail_payload_wanted(const devices_t *devices) {
+    return devices->o.mail_key_profile && devices->o.mail_key_profile[0];
+}
+
+err_t *mail_payload_first_key(devices_t *devices, arena_t *arena, const char *person_id,
+                              const char *mailbox, const char *actor) {
     const devices_options_t *o = &devices->o;
+    mail_keys_t keys = {0};
     char id[ESCROW_ID_TEXT];
-    if (!o->mail_key_profile || !o->mail_key_profile[0]) {
-        *ret_keys = (mail_keys_t){0};
-        return NULL;
-    }
-    TRY(mail_keys_load(o->pki, arena, person_id, ret_keys));
-    if (ret_keys->n) return NULL;
+    if (!mail_payload_wanted(devices)) return NULL;
+    TRY(mail_keys_load(o->pki, arena, person_id, &keys));
+    if (keys.n) return NULL;
     mail_key_spec_t spec = {.person_id = person_id,
                             .email = mailbox,
                             .name = "",
@@ -26,7 +28,7 @@ err_t *mail_payload_keys(devices_t *devices, arena_t *arena, const char *person_
                             .approved = o->mail_key_approved,
                             .actor = actor};
     TRY_WRAP(mail_key_make(o->pki, &spec, id), "mail encryption key of %s", mailbox);
-    return mail_keys_load(o->pki, arena, person_id, ret_keys);
+    return NULL;
 }
 
 /* A hole stands as a string, for the writer would encode data: see unquote. */
@@ -84,11 +86,10 @@ static err_t *unquote(bytes_t xml, buf_t *out) {
 }
 
 err_t *mail_payload_seal(const devices_t *devices, const mail_keys_t *keys, const char *person_id,
-                         bytes_t fingerprint, const plist_t *array, buf_t *ret_sealed,
-                         err_t **ret_refused) {
+                         bytes_t fingerprint, const plist_t *array, buf_t *ret_sealed) {
     CLEANUP(buf_done) buf_t xml, payloads;
     const devices_options_t *o = &devices->o;
-    buf_init_secret(&xml, LIMIT_PROFILE_BYTES); /* challenges stand there in clear */
+    buf_init_secret(&xml, LIMIT_PROFILE_BYTES);
     buf_init_secret(&payloads, LIMIT_PROFILE_BYTES);
     TRY(plist_write(array, &xml));
     TRY(unquote(buf_bytes(&xml), &payloads));
@@ -99,10 +100,5 @@ err_t *mail_payload_seal(const devices_t *devices, const mail_keys_t *keys, cons
                                   .payloads = buf_bytes(&payloads),
                                   .keys = keys->list,
                                   .keys_n = keys->n};
-    err_t *e = keeper_escrow_deliver(o->keeper, &delivery, ret_sealed);
-    if (e && (err_code(e) == ERR_DENIED || err_code(e) == ERR_BUSY || err_code(e) == ERR_VERIFY)) {
-        *ret_refused = e;
-        return NULL;
-    }
-    return e;
+    return keeper_escrow_deliver(o->keeper, &delivery, ret_sealed);
 }

@@ -174,6 +174,17 @@ static err_t *add_error(const plist_t *entry, json_t *array) {
     return jso_set_string(object, "description", text);
 }
 
+const char *mdm_error_text(const mdm_result_t *result) {
+    const plist_t *chain = plist_get(result->dict, "ErrorChain");
+    bytes_t text = BYTES_NONE;
+    if (!chain || plist_type(chain) != PLIST_ARRAY || plist_count(chain) == 0) return "";
+    const plist_t *first = plist_at(chain, 0);
+    if (plist_type(first) != PLIST_DICT) return "";
+    err_free(plist_get_string(first, "LocalizedDescription", ERROR_TEXT, false, &text));
+    err_free(plist_get_string(first, "USEnglishDescription", ERROR_TEXT, false, &text));
+    return text.n && text_printable(text) ? (const char *)text.p : "";
+}
+
 err_t *mdm_error_chain(const mdm_result_t *result, buf_t *out) {
     plist_t *chain = NULL;
     CLEANUP(jso_free) json_t *array = NULL;

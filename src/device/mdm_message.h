@@ -74,6 +74,8 @@ void mdm_result_done(mdm_result_t *result);
  * description. "" if there is none. Appends; NUL is not counted.
  */
 err_t *mdm_error_chain(const mdm_result_t *result, buf_t *out) WARN_UNUSED;
+/* What the first error of the chain says, for people; borrowed; "" if it says nothing. */
+const char *mdm_error_text(const mdm_result_t *result);
 
 DEFINE_CLEANUP_VALUE(mdm_checkin_t, mdm_checkin_done)
 DEFINE_CLEANUP_VALUE(mdm_result_t, mdm_result_done)

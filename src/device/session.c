@@ -75,6 +75,12 @@ static err_t *ask_for_code(db_conn_t *conn, device_session_t *x, const char *typ
     return db_commands_look(conn, x->arena, x->sender.device.id, "", &x->queue);
 }
 
+/* For people: what the device says of its error, or that it said nothing. */
+static const char *failure(const mdm_result_t *r) {
+    const char *text = mdm_error_text(r);
+    return text[0] ? text : final_state(r->status);
+}
+
 static err_t *finish(db_conn_t *conn, device_session_t *x) {
     const mdm_result_t *r = &x->result;
     const char *type = x->queue.answered_type, *state = final_state(r->status), *chain = "";
@@ -94,6 +100,9 @@ static err_t *finish(db_conn_t *conn, device_session_t *x) {
         TRY(result_update_device(conn, x->arena, &x->sender.device, type, r->dict));
     if (r->status == MDM_ACKNOWLEDGED && strcmp(type, "EraseDevice") == 0)
         TRY(let_erased_go(conn, x));
+    if (strcmp(type, "InstallProfile") == 0)
+        TRY(mail_delivery_done(x->devices, conn, x->arena, x->sender.device.id, r->command_uuid,
+                               r->status == MDM_ACKNOWLEDGED ? NULL : failure(r)));
     if (r->status == MDM_ACKNOWLEDGED) TRY(ask_for_code(conn, x, type));
     if (schema && !schema->deed && r->status == MDM_ACKNOWLEDGED) return NULL;
     return note(conn, x, "command.done", type, state);
@@ -137,6 +146,7 @@ err_t *device_session_pick(db_conn_t *conn, device_session_t *x) {
     if (x->queue.found) {
         TRY(db_commands_mark_sent(conn, next->seq, devices_now(x->devices)));
         if (!next->secret_kind[0]) return NULL;
+        if (mail_delivery_is(next)) return mail_delivery_pick(conn, x->arena, device, &x->mail);
         return device_secret_find(conn, x->arena, device, next->secret_kind, next->secret_version,
                                   &x->secret);
     }

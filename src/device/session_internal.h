@@ -5,6 +5,7 @@
 #ifndef COFFER_DEVICE_SESSION_INTERNAL_H
 #define COFFER_DEVICE_SESSION_INTERNAL_H
 
+#include "device/mail_delivery.h"
 #include "device/mdm_auth.h"
 #include "device/mdm_message.h"
 #include "device/result_secret.h"
@@ -18,9 +19,11 @@ struct device_session {
     mdm_sender_t sender;
     bool accepted;
     db_queue_t queue;       /* queue.next is to be sent now, if queue.found */
-    device_secret_t secret; /* its secret */
+    device_secret_t secret; /* its secret, or */
+    mail_delivery_t mail;   /* what it is to bring */
     result_taking_t taking; /* a secret in the answer */
     const char *refusal;    /* why the keeper won't fill in next's secret */
+    err_code_t refusal_code;
 
     void (*ready)(void *arg); /* of devices_session_begin */
     void *ready_arg;

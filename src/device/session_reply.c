@@ -40,7 +40,10 @@ static err_t *refuse_and_step(db_conn_t *conn, void *arg) {
     TRY(audit_note(x->devices->o.audit, conn, "system", "command.refused",
                    device_actor(x->result.key, actor), "command", x->queue.next.uuid, "type",
                    x->queue.next.request_type, "why", x->refusal, NULL));
+    if (mail_delivery_is(&x->queue.next))
+        TRY(mail_delivery_refused(x->devices, conn, &x->mail, x->refusal_code, x->refusal));
     x->secret = (device_secret_t){0};
+    x->mail = (mail_delivery_t){0};
     TRY(db_commands_look(conn, x->arena, x->sender.device.id, "", &x->queue));
     return device_session_pick(conn, x);
 }
@@ -145,8 +148,13 @@ err_t *device_session_reply(device_session_t *x, device_answer_t *answer) {
         device_answer_empty(answer, 200);
         answer->content_type = TYPE_PLIST;
         if (!x->queue.next.secret_kind[0]) return build_command(x, NULL, &answer->body);
-        err_t *e = send_with_secret(x, answer);
-        if (!e || !is_refusal(e)) return e;
+        bool mail = mail_delivery_is(&x->queue.next);
+        err_t *e =
+            mail ? mail_delivery_make(x->devices, x->arena, &x->mail, x->sender.row.fingerprint,
+                                      x->queue.next.uuid, &answer->body)
+                 : send_with_secret(x, answer);
+        if (!e || !(is_refusal(e) || (mail && err_code(e) == ERR_AUTH))) return e;
+        x->refusal_code = err_code(e);
         x->refusal = err_text(e, why, sizeof why);
         err_free(e);
         TRY(db_write(x->devices->o.db, refuse_and_step, x));

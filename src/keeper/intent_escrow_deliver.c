@@ -144,7 +144,7 @@ static err_t *check_consent(const delivery_t *d) {
     TRY(escrow_set_load(d->core, &set));
     if (!set.epoch) return err_new(ERR_DENIED, "there are no officers who could agree");
     if (d->signatures_n == 0)
-        return err_new(ERR_DENIED, "an officer must agree to this person's new device first");
+        return err_new(ERR_AUTH, "an officer must agree to this person's new device first");
     if (d->expires <= now || d->expires - now > CONSENT_MAX_S)
         return err_new(ERR_DENIED, "the officers' consent has expired, or lasts too long");
     size_t n = strlen(d->person);

@@ -9,8 +9,10 @@
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "crypto/digest.h"
 #include "pki/pki_internal.h"
 #include "store/escrow.h"
+#include "store/mail_deliveries.h"
 
 enum { PERSON_KEYS = 256 }; /* of one person, looked through for the newest */
 
@@ -80,6 +82,7 @@ static err_t *keep(db_conn_t *conn, void *arg) {
                       &seq));
     TRY(keep_shares(conn, seq, buf_bytes(&a->shares)));
     TRY(keep_certificate(conn, x, now));
+    TRY(db_mail_deliveries_want(conn, x->spec->person_id, seq, now));
     return audit_note(x->pki->o.audit, conn, x->spec->actor, x->ours ? "key.make" : "key.import",
                       x->id, "owner", x->spec->person_id, "mailbox", x->spec->email, "serial",
                       cert_serial_hex(x->cert), NULL);
@@ -139,6 +142,8 @@ typedef struct {
     arena_t *arena;
     const char *person_id;
     mail_keys_t keys;
+    size_t current; /* of the list, if there is one */
+    bool has_current;
 } load_t;
 
 static err_t *fill(const db_escrow_t *row, keeper_delivered_t *key) {
@@ -155,6 +160,29 @@ static err_t *fill(const db_escrow_t *row, keeper_delivered_t *key) {
     return NULL;
 }
 
+/* Whether it is certified by us: one that was brought along is for old mail. */
+static err_t *note_current(db_conn_t *conn, load_t *x, size_t i) {
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    db_certificate_t row;
+    bool found = false;
+    if (x->has_current) return NULL;
+    TRY(digest_sha256(x->keys.list[i].certificate, hash));
+    TRY(db_certificates_by_fingerprint(conn, x->arena, BYTES_ARRAY(hash), &row, &found));
+    if (!found || row.revoked_ms) return NULL;
+    x->current = i;
+    x->has_current = true;
+    return NULL;
+}
+
+/* The current one first; the others in their order. */
+static void put_current_first(load_t *x) {
+    keeper_delivered_t current;
+    if (!x->has_current || x->current == 0) return;
+    current = x->keys.list[x->current];
+    memmove(&x->keys.list[1], x->keys.list, x->current * sizeof *x->keys.list);
+    x->keys.list[0] = current;
+}
+
 static err_t *load(db_conn_t *conn, void *arg) {
     load_t *x = arg;
     db_escrow_filter_t filter = {.kind = ESCROW_KIND_SMIME, .owner = x->person_id, .device_id = ""};
@@ -168,8 +196,12 @@ static err_t *load(db_conn_t *conn, void *arg) {
         bool found = false;
         if (rows[i - 1].officers_only) continue;
         TRY(db_escrow_by_seq(conn, x->arena, rows[i - 1].seq, &row, &found));
-        if (found) TRY(fill(&row, &x->keys.list[x->keys.n++]));
+        if (!found) continue;
+        if (row.seq > x->keys.newest) x->keys.newest = row.seq;
+        TRY(fill(&row, &x->keys.list[x->keys.n]));
+        TRY(note_current(conn, x, x->keys.n++));
     }
+    put_current_first(x);
     return NULL;
 }
 

@@ -1,8 +1,9 @@
 /*
  * People's S/MIME encryption keys: made, certified by the mail CA and archived by the keeper in one
  * go, kept in the store as ciphertext with their certificates. Each is an escrow object of its own,
- * so that a person's former keys stay; the newest is the current one. Any worker thread of
- * coffer-web.
+ * so that a person's former keys stay; the newest that the mail CA certified and nobody revoked is
+ * the current one. A new key makes all the person's devices due to get it
+ * (store/mail_deliveries.h). Any worker thread of coffer-web.
  */
 #ifndef COFFER_PKI_MAIL_KEY_H
 #define COFFER_PKI_MAIL_KEY_H
@@ -24,10 +25,12 @@ err_t *mail_key_make(pki_t *pki, const mail_key_spec_t *spec,
 err_t *mail_key_import(pki_t *pki, const mail_key_spec_t *spec, bytes_t p12, bytes_t password,
                        char ret_id[ESCROW_ID_TEXT]) WARN_UNUSED;
 
-/* A person's keys, the newest first, at most LIMIT_ESCROW_PAYLOADS; in the arena. */
+/* A person's keys, the current first, then the newest, at most LIMIT_ESCROW_PAYLOADS; in the arena.
+ */
 typedef struct {
     keeper_delivered_t *list;
     size_t n;
+    int64_t newest; /* number of the newest one's row; 0: there is none */
 } mail_keys_t;
 err_t *mail_keys_load(pki_t *pki, arena_t *arena, const char *person_id,
                       mail_keys_t *ret_keys) WARN_UNUSED;

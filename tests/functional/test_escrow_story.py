@@ -26,18 +26,23 @@ def alone(*args, stdin=b"", expect=DONE):
 
 
 class Phone:
-    """A phone that enrolled, with the mail keys that its profile brought, the current one first."""
+    """A phone that enrolled, with the mail keys that a profile brought it, the current one first."""
 
     def __init__(self, world, person):
         self.device = Device(world.instance, world.factory).enrol(*person)
+        self.files = world.files
+        self.fetch()
+
+    def fetch(self):
+        """Calls the server, as a push makes it do; it has the keys then that its profile brings."""
         self.device.session()
         self.keys = []
-        for n, p in enumerate(p for p in self.device.payloads
-                              if p["PayloadType"] == "com.apple.security.pkcs12"):
+        for n, p in enumerate(self.device.mail_keys()):
             base = f"{self.device.serial}-{n}"
             self.keys.append((p["PayloadUUID"],
-                              private(world.files / f"{base}.p12", p["PayloadContent"]),
-                              private(world.files / f"{base}.pass", p["Password"].encode())))
+                              private(self.files / f"{base}.p12", p["PayloadContent"]),
+                              private(self.files / f"{base}.pass", p["Password"].encode())))
+        return self
 
     def certificate(self):
         """Of the current key: what others encrypt to."""
@@ -122,7 +127,11 @@ def test_nothing_is_lost_and_nobody_reveals_alone(world):
         assert len(renewed.keys) == 1 + renewals
         world.letter(renewed.certificate())
     assert first.read(world.mails[0][0]).endswith(world.mails[0][1] + "\r\n")
-    assert first.read(world.mails[3][0], expect=NOT_FOUND) is None, "it has no later keys"
+    assert first.read(world.mails[3][0], expect=NOT_FOUND) is None, "it has not called since"
+    had = first.keys[0][0]
+    assert len(first.fetch().keys) == 4 and first.keys[3][0] == had
+    for mail, text in world.mails:
+        assert text in first.read(mail), "new keys come to a device that is enrolled"
 
     # The phones are lost. The new one reads all mail, of before and of after the loss.
     for phone in (first, renewed):
@@ -182,8 +191,8 @@ def test_nothing_is_lost_and_nobody_reveals_alone(world):
     # who made and got keys, which certificates ended and why
     assert seen(entries, "key.make") == 4
     assert [e["detail"]["keys"] for e in entries if e["action"] == "key.deliver"] in (
-        ["1", "2", "3", "4", "4"], ["4", "4", "3", "2", "1"])
-    assert seen(entries, "key.deliver", outcome="delivered") == 5
+        ["1", "2", "3", "4", "4", "4"], ["4", "4", "4", "3", "2", "1"])
+    assert seen(entries, "key.deliver", outcome="delivered") == 6
     assert seen(entries, "certificate.revoke", reason="keyCompromise") == 2
     assert seen(entries, "certificate.revoke", profile="mail-encrypt-p256",
                 reason="affiliationChanged") == 4
@@ -196,12 +205,12 @@ def test_nothing_is_lost_and_nobody_reveals_alone(world):
         assert told in text, told
     for secret in (PASSPHRASE, *(password.read_text() for _, _, password in new.keys)):
         assert secret not in text
-    # The key process's own log has every delivery, the five new devices among them.
+    # The key process's own log has every delivery, those to the five new devices marked.
     log = [json.loads(line) for line in
            world.auditor.coffer("audit", "keeper-log").stdout.splitlines()]
     assert [e["seq"] for e in log] == list(range(1, len(log) + 1))
     delivered = [e for e in log if e["intent"] == "escrow-deliver"]
-    assert len(delivered) == 5 and all("(new)" in e["object"] for e in delivered)
+    assert len(delivered) == 6 and sum("(new)" in e["object"] for e in delivered) == 5
     after = world.auditor.coffer("audit", "keeper-log", "--after", log[-2]["seq"]).stdout
     assert json.loads(after.splitlines()[0])["seq"] == log[-1]["seq"]
     # One entry changed, and it is named.

@@ -1,5 +1,6 @@
 """A person's mail keys go to his devices: the current one and every former one, encrypted where they
-are kept, and to nobody else."""
+are kept, and to nobody else. New devices get them, and those that enrolled before."""
+import json
 import pathlib
 import sqlite3
 import subprocess
@@ -61,6 +62,10 @@ def private_value(phone, number):
     return key.private_numbers().private_value.to_bytes(32, "big")
 
 
+def keeper_log(world):
+    return [json.loads(line) for line in world.coffer("audit", "keeper-log").stdout.splitlines()]
+
+
 def store_bytes(world):
     return b"".join(p.read_bytes() for folder in ("store", "vault")
                     for p in (pathlib.Path(world.directory) / folder).glob("*.db*"))
@@ -89,6 +94,71 @@ def test_mail_keys__a_new_phone_reads_mail_to_a_key_of_three_renewals_ago(world)
     held = store_bytes(world)
     for number in range(1, newest + 1):
         assert private_value(new, number) not in held
+
+
+def keys_in(events):
+    """Of the profiles with mail keys that a session of coffer-sim installed."""
+    return [e["text"] for e in events if "mail keys" in e["text"]]
+
+
+def test_mail_keys__a_device_gets_each_new_key(world):
+    person = world.person("keeper@example.org")
+    phone = enrolled(world, person)
+    mails = [encrypt(world.folder, certificates(phone)[0], "generation 1")]
+    udid = world.coffer_json("device", "list")["devices"][-1]["udid"]
+    for generation in range(2, 5):
+        before = certificates(phone)[0].read_bytes()
+        told = world.coffer_json("key", "new", person[0])
+        assert told["devices"] == 1
+        assert certificates(phone)[0].read_bytes() == before, "it has not called yet"
+        assert len(keys_in(phone.session())) == 1
+        assert len(certificates(phone)) == generation
+        assert certificates(phone)[1].read_bytes() == before, "the current one comes first"
+        mails.append(encrypt(world.folder, certificates(phone)[0], f"generation {generation}"))
+        assert phone.session() and not keys_in(phone.session()), "once"
+    for generation, mail in enumerate(mails, 1):
+        assert decrypt(phone, 5 - generation, mail) == f"generation {generation}"
+    # one profile, however often it came
+    assert sum("mail-keys" in p for p in profiles(phone)) == 1
+    # what is kept for the next session is ciphertext, and goes when it is done
+    with sqlite3.connect(pathlib.Path(world.directory) / "store/store.db") as db:
+        assert db.execute("SELECT count(*) FROM mail_delivery WHERE length(profile) > 0").fetchone()[0] == 0
+    assert udid
+
+
+def profiles(phone):
+    import plistlib
+    state = plistlib.loads((phone.state / "state.plist").read_bytes())
+    return [p["PayloadIdentifier"] for p in state["Profiles"]]
+
+
+def test_mail_keys__a_device_that_is_busy_or_fails_gets_them_later(world):
+    person = world.person("busy@example.org")
+    phone = enrolled(world, person)
+    had = certificates(phone)[0].read_bytes()
+    world.coffer("key", "new", person[0])
+
+    def deliveries():
+        return sum(e["intent"] == "escrow-deliver" for e in keeper_log(world))
+
+    count = deliveries()
+    for _ in range(3):
+        phone.session("--not-now", "InstallProfile")
+    assert certificates(phone)[0].read_bytes() == had
+    assert deliveries() == count + 1, "the same ciphertext serves as long as the command is open"
+    [shown] = world.coffer_json("key", "deliveries", "--person", person[0])["deliveries"]
+    assert (shown["state"], shown["keys"], shown["complete"]) == ("sent", 1, False)
+    phone.session()
+    assert len(certificates(phone)) == 2 and deliveries() == count + 1
+    assert world.coffer_json("device", "show", shown["device"])["mail_keys"]["complete"]
+    world.coffer("key", "new", person[0])
+    phone.session("--error", "InstallProfile")
+    [shown] = world.coffer_json("key", "deliveries", "--person", person[0], "--unfinished")["deliveries"]
+    assert shown["state"] == "failed" and "as told" in shown["why"] and shown["again"]
+    assert not keys_in(phone.session()), "not at once again"
+    assert world.coffer_json("key", "deliver", person[0])["devices"] == 1
+    assert len(keys_in(phone.session())) == 1 and len(certificates(phone)) == 3
+    assert not world.coffer_json("key", "deliveries", "--person", person[0], "--unfinished")["deliveries"]
 
 
 def test_mail_keys__certified_by_the_mail_ca_for_encryption_alone(world):
@@ -136,8 +206,11 @@ def test_mail_keys__a_key_of_before_is_brought_along(world, tmp_path):
                  expect=5)
     world.coffer("key", "import", person[0], tmp_path / "old.p12", "--password-file", tmp_path / "right")
     mail = encrypt(tmp_path, tmp_path / "old.pem", "from before")
-    phone = enrolled(world, person)
-    assert decrypt(phone, 1, mail) == "from before"
+    current = certificates(phone)[0].read_bytes()
+    assert len(keys_in(phone.session())) == 1, "it comes to the phone that he has"
+    for one in (phone, enrolled(world, person)):
+        assert certificates(one)[0].read_bytes() == current, "what was brought along is for old mail"
+        assert decrypt(one, 2, mail) == "from before"
     # a key that signs is its owner's alone
     subprocess.run(["openssl", "req", "-config", "conf", "-x509", "-key", "old.key", "-out", "sign.pem", "-subj", "/CN=old",
                     "-days", "30", "-addext", "keyUsage=critical,digitalSignature,keyEncipherment"],

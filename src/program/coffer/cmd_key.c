@@ -14,11 +14,16 @@ static err_t *post(cli_t *cli, const char *pattern, const char *email, const jso
     CLEANUP(jso_free) json_t *json = NULL;
     CLEANUP(mem_free) char *path = NULL;
     bytes_t object;
+    int64_t devices = 0;
     TRY(remote_path(&path, pattern, email));
     TRY(remote_call(cli, "POST", path, body, &json));
     TRY(jso_get_string(json, "object", LIMIT_NAME, true, &object));
-    return output_done(cli, json, "%s %s: object %.*s\nDevices get it when they enrol", done, email,
-                       (int)object.n, (const char *)object.p);
+    TRY(jso_get_int(json, "devices", 0, INT64_MAX, true, &devices));
+    return output_done(cli, json,
+                       "%s %s: object %.*s\n%lld enrolled device%s told to get it (coffer key "
+                       "deliveries); others get it when they enrol",
+                       done, email, (int)object.n, (const char *)object.p, (long long)devices,
+                       devices == 1 ? " is" : "s are");
 }
 
 static err_t *run_new(cli_t *cli, const args_t *args) {
@@ -32,7 +37,8 @@ const command_t CMD_KEY_NEW = {
     .summary = "Make a person's next key for encrypted mail",
     .notes =
         "The keeper makes the key, has the mail CA certify it and archives it. It becomes the\n"
-        "current one; former ones stay, so that old mail can be read.",
+        "current one; former ones stay, so that old mail can be read. The person's devices get\n"
+        "it: coffer key deliveries.",
     .examples = "  coffer key new nurse@example.org",
     .min = 1,
     .max = 1,

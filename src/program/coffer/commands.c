@@ -17,6 +17,8 @@ static const command_t *const commands[] = {
     &CMD_DIRECTORY_CERTIFICATES,
     &CMD_KEY_NEW,
     &CMD_KEY_IMPORT,
+    &CMD_KEY_DELIVER,
+    &CMD_KEY_DELIVERIES,
     &CMD_DEVICE_LIST,
     &CMD_DEVICE_SHOW,
     &CMD_DEVICE_LOCK,

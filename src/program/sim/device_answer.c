@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "program/sim/device_mail.h"
 #include "program/sim/device_secret.h"
 #include "program/sim/verify.h"
 
@@ -242,7 +243,8 @@ static err_t *without(const job_t *j, const char *identifier, plist_t **ret_list
     return NULL;
 }
 
-static err_t *record_profile(job_t *j, const plist_t *profile, bytes_t payload, bool is_signed) {
+static err_t *record_profile(job_t *j, const plist_t *profile, bytes_t payload, bool is_signed,
+                             size_t mail_keys) {
     static const char *const keys[] = {"PayloadIdentifier", "PayloadUUID", "PayloadDisplayName",
                                        "PayloadVersion", "PayloadOrganization"};
     plist_t *list = NULL, *entry = NULL;
@@ -258,11 +260,23 @@ static err_t *record_profile(job_t *j, const plist_t *profile, bytes_t payload, 
     if (enrolment) TRY(plist_set_bool(entry, "Enrolment", true));
     SAY(j, "profile %.200s %s, %s", identifier, found ? "updated" : "installed",
         is_signed ? "signature and chain ok" : "unsigned");
+    if (mail_keys)
+        SAY(j, "profile %.200s %s, signature and chain ok, opened with our key: %zu mail keys",
+            identifier, found ? "updated" : "installed", mail_keys);
     return NULL;
+}
+
+/* What is encrypted is for this device, and signed by its server. */
+static err_t *open_encrypted(const job_t *j, const plist_t *profile, bool is_signed,
+                             size_t *ret_keys) {
+    if (!plist_get(profile, "EncryptedPayloadContent")) return NULL;
+    if (!is_signed) return err_new(ERR_VERIFY, "an encrypted profile is not signed");
+    return device_mail_install(j->device, profile, j->now, ret_keys);
 }
 
 static err_t *install_profile(job_t *j) {
     CLEANUP(verified_profile_done) verified_profile_t profile = {0};
+    size_t keys = 0;
     bytes_t payload = BYTES_NONE;
     bool is_signed = false;
     char text[400];
@@ -270,7 +284,8 @@ static err_t *install_profile(job_t *j) {
     if (!e) e = open_profile(j, payload, &profile, &is_signed);
     if (!e) e = verify_payload_head(profile.dict, "Configuration");
     if (!e) e = secret_learn_profile(j->device, profile.dict);
-    if (!e) return record_profile(j, profile.dict, payload, is_signed);
+    if (!e) e = open_encrypted(j, profile.dict, is_signed, &keys);
+    if (!e) return record_profile(j, profile.dict, payload, is_signed, keys);
     if (err_code(e) == ERR_NOMEM) return e;
     (void)err_text(e, text, sizeof text);
     err_free(e);
@@ -283,6 +298,7 @@ static err_t *remove_profile(job_t *j) {
     const char *identifier = text_of(j->command, "Identifier");
     TRY(without(j, identifier, &list, &enrolment, &found));
     if (!found) return fail_with(j, "MCMDMErrorDomain", 12075, "The profile is not installed.");
+    TRY(device_mail_removed(j->device, identifier));
     SAY(j, "profile %.200s removed%s", identifier,
         enrolment ? ": it was the enrolment, this device is no longer managed" : "");
     if (enrolment) j->answer->after = AFTER_REMOVE;

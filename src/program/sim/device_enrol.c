@@ -221,20 +221,6 @@ static err_t *get_more(enrolment_t *e, const enrolment_terms_t *terms) {
     return NULL;
 }
 
-/* Mail keys, the current first: mail1, mail2, ... beside the device's state. */
-static err_t *keep_mail_keys(const enrolment_t *e, const enrolment_terms_t *terms) {
-    for (size_t i = 0; i < terms->mail_keys_n; i++) {
-        credential_t key = {.key = terms->mail_keys[i], .cert = terms->mail_certs[i]};
-        CLEANUP(mem_free) char *name = mem_printf("mail%zu", i + 1);
-        if (!name) return err_nomem();
-        TRY(credential_save(&key, e->device->dir, name));
-    }
-    if (terms->mail_keys_n)
-        sim_note(e->out, "phase3.mail", "%zu mail encryption keys opened, the current one for %s",
-                 terms->mail_keys_n, cert_subject(terms->mail_certs[0]));
-    return NULL;
-}
-
 err_t *enrol_configure(enrolment_t *e) {
     sim_device_t *d = e->device;
     CLEANUP(verified_profile_done) verified_profile_t profile = {0};
@@ -264,7 +250,6 @@ err_t *enrol_configure(enrolment_t *e) {
     d->mdm = identity;
     identity = (credential_t){0};
     TRY(get_more(e, &terms));
-    TRY(keep_mail_keys(e, &terms));
     TRY(remember_profile(e, profile.dict));
     TRY(remember_mdm(e, &terms));
     return device_advance(d, STAGE_CONFIGURED);

@@ -2,6 +2,7 @@
  * A simulated device's memory: see device_state.h. Main thread.
  */
 #include "program/sim/device_state.h"
+#include "program/sim/device_mail.h"
 #include "program/sim/device_secret.h"
 
 #include <errno.h>
@@ -194,6 +195,7 @@ static void remove_files(const sim_device_t *d, const char *name) {
 err_t *device_wipe(sim_device_t *d) {
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
     plist_t *state = NULL;
+    TRY(device_mail_removed(d, device_text(d, "MailProfile")));
     TRY(plist_doc_new(&doc));
     TRY(plist_new_dict(doc, &state));
     for (size_t i = 0; i < sizeof hardware_keys / sizeof hardware_keys[0]; i++) {

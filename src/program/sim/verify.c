@@ -399,15 +399,30 @@ static err_t *find_identity(enrolment_terms_t *terms) {
     return NULL;
 }
 
+static err_t *survey_all(survey_t *survey, const plist_t *payloads) {
+    if (plist_count(payloads) > LIMIT_PEM_LIST)
+        return err_new(ERR_VERIFY, "the profile has %zu payloads", plist_count(payloads));
+    for (size_t i = 0; i < plist_count(payloads); i++)
+        TRY_WRAP(survey_payload(survey, plist_at(payloads, i)), "payload %zu", i + 1);
+    return check_unique(payloads);
+}
+
+err_t *verify_payloads(const plist_t *payloads, const cert_list_t *roots, int64_t at,
+                       enrolment_terms_t *ret_terms) {
+    CLEANUP(enrolment_terms_done) enrolment_terms_t terms = {0};
+    survey_t survey = {.roots = roots, .at = at, .terms = &terms};
+    TRY(survey_all(&survey, payloads));
+    if (survey.mdm) return err_new(ERR_VERIFY, "a profile brings management by a command");
+    *ret_terms = terms;
+    terms = (enrolment_terms_t){0};
+    return NULL;
+}
+
 err_t *verify_enrolment(const plist_t *payloads, const cert_list_t *roots, int64_t at,
                         enrolment_terms_t *ret_terms) {
     CLEANUP(enrolment_terms_done) enrolment_terms_t terms = {0};
     survey_t survey = {.roots = roots, .at = at, .terms = &terms};
-    if (plist_count(payloads) > LIMIT_PEM_LIST)
-        return err_new(ERR_VERIFY, "the profile has %zu payloads", plist_count(payloads));
-    for (size_t i = 0; i < plist_count(payloads); i++)
-        TRY_WRAP(survey_payload(&survey, plist_at(payloads, i)), "payload %zu", i + 1);
-    TRY(check_unique(payloads));
+    TRY(survey_all(&survey, payloads));
     if (survey.mdm != 1)
         return err_new(ERR_VERIFY, "the profile has %zu MDM payloads, not one", survey.mdm);
     TRY(find_identity(&terms));

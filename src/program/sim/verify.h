@@ -108,6 +108,10 @@ err_t *verify_decrypt_payloads(const plist_t *profile, const cert_t *cert, const
 err_t *verify_enrolment(const plist_t *payloads, const cert_list_t *roots, int64_t at,
                         enrolment_terms_t *ret_terms) WARN_UNUSED;
 
+/* The payloads of another encrypted profile: the same, without management. */
+err_t *verify_payloads(const plist_t *payloads, const cert_list_t *roots, int64_t at,
+                       enrolment_terms_t *ret_terms) WARN_UNUSED;
+
 DEFINE_CLEANUP_VALUE(verified_profile_t, verified_profile_done)
 DEFINE_CLEANUP_VALUE(enrolment_terms_t, enrolment_terms_done)
 

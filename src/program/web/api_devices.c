@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "http/query.h"
-#include "program/web/api.h"
+#include "program/web/api_escrow.h"
 #include "store/certs.h"
 
 static err_t *device_json(const db_device_t *d, json_t *out) {
@@ -34,7 +34,8 @@ typedef struct {
     db_device_t row;
     db_person_t person;
     db_certificate_t identity;
-    bool found, person_found, identity_found;
+    db_mail_delivery_t mail;
+    bool found, person_found, identity_found, mail_found;
     int64_t open;
 } devices_job_t;
 
@@ -84,6 +85,7 @@ static err_t *read_device(db_conn_t *conn, void *arg) {
                             &job->person_found));
     TRY(db_certificates_by_fingerprint(conn, job->arena, job->row.identity, &job->identity,
                                        &job->identity_found));
+    TRY(db_mail_deliveries_get(conn, job->arena, job->row.id, &job->mail, &job->mail_found));
     return db_commands_count_open(conn, job->row.id, &job->open);
 }
 
@@ -100,7 +102,7 @@ err_t *api_devices_show(void *ctx, http_request_t *request, http_reply_t *reply)
     web_t *web = ctx;
     devices_job_t job = {.arena = request->arena};
     CLEANUP(jso_free) json_t *out = NULL;
-    json_t *info = NULL;
+    json_t *info = NULL, *mail = NULL;
     TRY(api_param(request, "device", &job.device));
     TRY(db_read(web->db, read_device, &job));
     TRY(jso_object(&out));
@@ -108,6 +110,10 @@ err_t *api_devices_show(void *ctx, http_request_t *request, http_reply_t *reply)
     TRY(jso_set_str(out, "person", job.person_found ? job.person.email : NULL));
     TRY(jso_set_int(out, "open_commands", job.open));
     if (job.identity_found) TRY(identity_json(&job.identity, out));
+    if (job.mail_found) {
+        TRY(jso_set_object(out, "mail_keys", &mail));
+        TRY(api_mail_delivery_json(&job.mail, mail));
+    }
     if (job.row.info[0]) {
         TRY(jso_parse_object(bytes_str(job.row.info), &info));
         TRY(jso_set(out, "info", info));

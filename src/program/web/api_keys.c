@@ -40,10 +40,16 @@ static err_t *begin(web_t *web, http_request_t *request, person_job_t *job, mail
     return NULL;
 }
 
-static err_t *send_key(const char *id, http_reply_t *reply) {
+/* The key is there whether or not devices can be told now: the escrow thread tells them, too. */
+static err_t *send_key(web_t *web, const mail_key_spec_t *spec, const char *id,
+                       http_reply_t *reply) {
     CLEANUP(jso_free) json_t *out = NULL;
+    size_t devices = 0;
+    log_error(&web->log, LOG_WARNING, devices_mail_deliver(web->devices, spec->person_id, &devices),
+              "mail keys for devices");
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "object", id));
+    TRY(jso_set_int(out, "devices", (int64_t)devices));
     return api_send(reply, 201, out);
 }
 
@@ -54,7 +60,7 @@ err_t *api_keys_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     char id[ESCROW_ID_TEXT];
     TRY(begin(web, request, &job, &spec));
     TRY(mail_key_make(web->pki, &spec, id));
-    return send_key(id, reply);
+    return send_key(web, &spec, id, reply);
 }
 
 err_t *api_keys_import(void *ctx, http_request_t *request, http_reply_t *reply) {
@@ -72,5 +78,5 @@ err_t *api_keys_import(void *ctx, http_request_t *request, http_reply_t *reply) 
     TRY(jso_get_base64(body, "p12", true, &file));
     TRY(jso_get_string(body, "password", P12_PASSWORD_MAX, true, &password));
     TRY(mail_key_import(web->pki, &spec, buf_bytes(&file), password, id));
-    return send_key(id, reply);
+    return send_key(web, &spec, id, reply);
 }

@@ -1,7 +1,8 @@
 /*
  * Escrow's background work, on one thread: has the key process deal what officers have no shares
- * of yet (a first set, a new set), forget leases of devices that are gone, wraps with a new storage
- * key what former ones wrap, and drills every month. What fails is logged and tried again.
+ * of yet (a first set, a new set), forget leases of devices that are gone, queues mail keys for
+ * devices that lack one, wraps with a new storage key what former ones wrap, and drills every
+ * month. What fails is logged and tried again.
  */
 
 #include <time.h>
@@ -31,6 +32,13 @@ static void deal(web_t *web, const _Atomic bool *stop) {
         total += count;
     }
     if (total) log_line(&web->log, LOG_INFO, "dealt %zu escrow objects to officers", total);
+}
+
+static void deliver_mail_keys(web_t *web) {
+    size_t count = 0;
+    log_error(&web->log, LOG_WARNING, devices_mail_deliver(web->devices, "", &count),
+              "mail keys for devices");
+    if (count) log_line(&web->log, LOG_INFO, "queued mail keys for %zu devices", count);
 }
 
 static void end_leases(web_t *web, const _Atomic bool *stop) {
@@ -81,6 +89,7 @@ static void run(background_t *work) {
     log_error(&web->log, LOG_ERROR, rewrap_adopt(web->escrow), "storage key");
     for (unsigned round = 0; !*stop; round++) {
         end_leases(web, stop);
+        deliver_mail_keys(web);
         deal(web, stop);
         rewrap(web, stop);
         if (round % DRILL_LOOK_EVERY == 0)

@@ -70,6 +70,7 @@ class Device:
         self.key = self.certificate = None              # signs management messages
         self.mdm = None
         self.files = None
+        self.profiles = {}  # payloads of encrypted profiles that commands brought, by identifier
 
     # ---- profiles ----
 
@@ -251,6 +252,25 @@ class Device:
             raise Refused("command channel", response)
         return plistlib.loads(response.body) if response.body else None
 
+    def open_encrypted(self, command):
+        """The profile of an InstallProfile command and the payloads that are for this device alone."""
+        profile = self._open_profile(command["Payload"])
+        assert profile["IsEncrypted"] is True and "PayloadContent" not in profile
+        clear, cipher = cms.decrypt(profile["EncryptedPayloadContent"], self.key)
+        assert cipher == "aes256"
+        return profile, plistlib.loads(clear)
+
+    def obey(self, command):
+        """Encrypted profiles are opened and kept; a new one takes the place of the one before."""
+        if command["RequestType"] == "InstallProfile" and b"EncryptedPayloadContent" in command["Payload"]:
+            profile, payloads = self.open_encrypted(command)
+            self.profiles[profile["PayloadIdentifier"]] = payloads
+
+    def mail_keys(self):
+        """The PKCS#12 payloads that it has, the current key's first."""
+        return [p for payloads in self.profiles.values() for p in payloads
+                if p["PayloadType"] == "com.apple.security.pkcs12"]
+
     def session(self, answer=None):
         """From Idle until the server has nothing more. `answer(command)` gives the status and
         the result's keys; default: Acknowledged. Returns the commands in their order."""
@@ -258,6 +278,8 @@ class Device:
         while (command := self.next_command(response)) is not None:
             commands.append(command)
             status, more = answer(command) if answer else ("Acknowledged", acknowledge(command, self.product))
+            if status == "Acknowledged":
+                self.obey(command["Command"])
             response = self.report(status, command["CommandUUID"], **more)
         return commands
 

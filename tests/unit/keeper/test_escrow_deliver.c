@@ -330,7 +330,7 @@ static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **stat
     assert_ok(keeper_escrow_make_smime(t->f.keeper, &object, KEEPER_WRAP_APPROVED, &smime, a));
     t->list[2] = (keeper_delivered_t){a->object, buf_bytes(&a->blob), buf_bytes(&a->wrap),
                                       buf_bytes(&a->certificate)};
-    assert_err(ERR_DENIED, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    assert_err(ERR_AUTH, deliver(t, &(keeper_delivery_t){0}, &envelope));
     int64_t now = clk_unix(&t->f.clk.clk);
     escrow_delivery_t consent = {.person = "person-1", .epoch = 1, .expires = now + 100};
     escrow_signature_t signature;
