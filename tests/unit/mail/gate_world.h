@@ -178,8 +178,11 @@ static inline err_t *world_file(void *arg, int *ret_fd) {
 
 static inline void world_person(world_t *w, size_t i, const char *address, pkey_kind_t kind,
                                 bool gcm) {
+    static pkey_t *rsa; /* takes long to make */
     w->people[i] = (person_t){.address = address, .signs = true, .gcm = gcm};
-    assert_ok(pkey_generate(kind, 2048, &w->people[i].key));
+    if (kind != PKEY_RSA) assert_ok(pkey_generate(kind, 0, &w->people[i].key));
+    else if (!rsa) assert_ok(pkey_generate(kind, 2048, &rsa));
+    if (kind == PKEY_RSA) w->people[i].key = pkey_share(rsa);
     w->people[i].cert = world_issue(w, address, w->people[i].key, false);
 }
 
