@@ -28,6 +28,7 @@ struct cms_open {
     bool found, any;
     err_t *failure; /* of opening: kept back, to be the same at the same moment */
     uint8_t *out;   /* OUT + a block */
+    size_t most;    /* bytes that ever were in it */
 };
 
 typedef struct {
@@ -177,6 +178,7 @@ static err_t *on_content(void *arg, bytes_t data) {
     while (data.n) {
         bytes_t part = bytes_slice(data, 0, OUT);
         int n = 0;
+        if (part.n > o->most) o->most = part.n;
         if (EVP_DecryptUpdate(o->ctx, o->out, &n, part.p, (int)part.n) != 1)
             return err_openssl(ERR_INTERNAL, "content cipher");
         o->any = true;
@@ -225,7 +227,7 @@ void cms_open_free(cms_open_t *o) {
     if (!o) return;
     cms_split_free(o->split);
     EVP_CIPHER_CTX_free(o->ctx);
-    if (o->out) mem_wipe(o->out, OUT + EVP_MAX_BLOCK_LENGTH);
+    if (o->out) mem_wipe(o->out, o->most + EVP_MAX_BLOCK_LENGTH);
     mem_free(o->out);
     err_free(o->failure);
     mem_wipe(o, sizeof *o);

@@ -61,6 +61,8 @@ typedef struct {
     err_t *(*raw)(void *arg, mime_part_t *part, bytes_t data);
     err_t *(*end)(void *arg, mime_part_t *part);
     void *arg;
+    /* What is odd about bytes of bodies (NUL, 8-bit, line ends) isn't looked for. */
+    bool blind;
 } mime_handler_t;
 
 typedef struct mime_reader mime_reader_t;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "format/mime.h"
+#include "format/scan.h"
 
 enum {
     WINDOW = 64 * 1024,
@@ -35,9 +36,10 @@ typedef struct level {
 struct mime_reader {
     const mime_handler_t *handler;
     level_t *stack[LIMIT_MIME_DEPTH];
-    unsigned depth; /* levels open; 0 before the first byte and after the end */
-    uint8_t window[WINDOW];
+    unsigned depth;  /* levels open; 0 before the first byte and after the end */
+    uint8_t *window; /* WINDOW bytes */
     size_t n;        /* bytes in it */
+    size_t most;     /* bytes that ever were */
     size_t at;       /* bytes of it done with */
     uint64_t offset; /* of window[0] in the message */
     bool bol;        /* at the beginning of a line */
@@ -59,18 +61,21 @@ static void level_free(level_t *l) {
 DEFINE_CLEANUP(level_t, level_free)
 
 err_t *mime_reader_new(const mime_handler_t *handler, mime_reader_t **ret_reader) {
-    mime_reader_t *r = mem_zalloc(sizeof *r);
+    mime_reader_t *r CLEANUP(mime_reader_free) = mem_zalloc(sizeof *r);
     if (!r) return err_nomem();
+    r->window = mem_alloc(WINDOW);
+    if (!r->window) return err_nomem();
     r->handler = handler;
     r->bol = true;
-    *ret_reader = r;
+    *ret_reader = STEAL(r);
     return NULL;
 }
 
 void mime_reader_free(mime_reader_t *r) {
     if (!r) return;
     while (r->depth) level_free(r->stack[--r->depth]);
-    mem_wipe(r->window, sizeof r->window);
+    if (r->most) mem_wipe(r->window, r->most);
+    mem_free(r->window);
     mem_free(r);
 }
 
@@ -109,44 +114,26 @@ static err_t *give_raw(mime_reader_t *r, unsigned to, bytes_t data) {
     return NULL;
 }
 
-static bool any_8bit(bytes_t data) {
-    uint64_t all = 0, eight;
-    for (; data.n >= sizeof eight; data = bytes_from(data, sizeof eight)) {
-        memcpy(&eight, data.p, sizeof eight);
-        all |= eight;
-    }
-    for (size_t i = 0; i < data.n; i++) all |= data.p[i];
-    return (all & UINT64_C(0x8080808080808080)) != 0;
-}
-
-/* What is odd about bytes of a body, for the part they are of. */
+/* What is odd about bytes of a body, for the part they are of; only until all of it was seen. */
 static void look(mime_reader_t *r, level_t *l, bytes_t data) {
-    unsigned want = MIME_ODD_NUL | MIME_ODD_8BIT;
-    if ((l->part.odd & want) != want) {
-        if (any_8bit(data)) l->part.odd |= MIME_ODD_8BIT;
-        if (bytes_has_nul(data)) l->part.odd |= MIME_ODD_NUL;
-    }
-    /* Lines: only until the two kinds were seen. */
-    want = MIME_ODD_LONG_LINE | MIME_ODD_BARE_LF;
+    const unsigned bytes = MIME_ODD_NUL | MIME_ODD_8BIT | MIME_ODD_BARE_LF;
     uint8_t last = r->last;
     r->last = data.p[data.n - 1];
-    for (bytes_t rest = data; rest.n && (l->part.odd & want) != want;) {
-        size_t n = bytes_find(rest, '\n');
-        r->line += n;
-        if (r->line > LINE_MAX_RFC5322 + 1) l->part.odd |= MIME_ODD_LONG_LINE;
-        if (n == rest.n) return;
-        if ((n ? rest.p[n - 1] : last) != '\r') l->part.odd |= MIME_ODD_BARE_LF;
-        r->line = 0;
-        last = '\n';
-        rest = bytes_from(rest, n + 1);
+    if ((l->part.odd & bytes) != bytes) {
+        unsigned found = scan_bytes(data, last);
+        if (found & SCAN_8BIT) l->part.odd |= MIME_ODD_8BIT;
+        if (found & SCAN_NUL) l->part.odd |= MIME_ODD_NUL;
+        if (found & SCAN_BARE_LF) l->part.odd |= MIME_ODD_BARE_LF;
     }
+    if (!(l->part.odd & MIME_ODD_LONG_LINE) && scan_long_line(data, LINE_MAX_RFC5322 + 1, &r->line))
+        l->part.odd |= MIME_ODD_LONG_LINE;
 }
 
 /* Bytes of the current body: to it if it is a leaf, and to all that want them raw. */
 static err_t *give(mime_reader_t *r, bytes_t data) {
     level_t *l = top(r);
     if (!data.n) return NULL;
-    look(r, l, data);
+    if (!r->handler->blind) look(r, l, data);
     if (l->state == IN_BODY && r->handler->body)
         TRY(r->handler->body(r->handler->arg, &l->part, data));
     return give_raw(r, r->depth, data);
@@ -410,6 +397,7 @@ err_t *mime_feed(mime_reader_t *r, bytes_t data) {
         size_t n = data.n < WINDOW - r->n ? data.n : WINDOW - r->n;
         memcpy(r->window + r->n, data.p, n);
         r->n += n;
+        if (r->n > r->most) r->most = r->n;
         data = bytes_from(data, n);
         TRY(pump(r));
     }

@@ -1,28 +1,13 @@
 /*
  * Content transfer encodings: see transfer.h. The base64 loops are written for speed, they see
- * every byte of every mail: four characters by four table look-ups, checked once a group.
+ * every byte of every mail: tables that hold a character's bits where they belong, one check for
+ * two groups of four.
  */
-#include "format/transfer.h"
-#include "base/limits.h"
+#include <endian.h>
 
-/* Value of a base64 character, 64 for padding, 65 for white space, 66 for anything else. */
-enum { PAD = 64, SPACE = 65, BAD = 66 };
-static const uint8_t value_of[256] = {
-#define B4(a)  a, a, a, a
-#define B16(a) B4(a), B4(a), B4(a), B4(a)
-    BAD, BAD, BAD,   BAD,      BAD,      BAD,      BAD,      BAD,      BAD,      SPACE,    SPACE,
-    BAD, BAD, SPACE, BAD,      BAD,      B16(BAD), SPACE,    BAD,      BAD,      BAD,      BAD,
-    BAD, BAD, BAD,   BAD,      BAD,      BAD,      62,       BAD,      BAD,      BAD,      63,
-    52,  53,  54,    55,       56,       57,       58,       59,       60,       61,       BAD,
-    BAD, BAD, PAD,   BAD,      BAD,      BAD,      0,        1,        2,        3,        4,
-    5,   6,   7,     8,        9,        10,       11,       12,       13,       14,       15,
-    16,  17,  18,    19,       20,       21,       22,       23,       24,       25,       BAD,
-    BAD, BAD, BAD,   BAD,      BAD,      26,       27,       28,       29,       30,       31,
-    32,  33,  34,    35,       36,       37,       38,       39,       40,       41,       42,
-    43,  44,  45,    46,       47,       48,       49,       50,       51,       BAD,      BAD,
-    BAD, BAD, BAD,   B16(BAD), B16(BAD), B16(BAD), B16(BAD), B16(BAD), B16(BAD), B16(BAD), B16(BAD),
-};
-static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#include "base/limits.h"
+#include "format/base64_tables.h"
+#include "format/transfer.h"
 
 void transfer_decoder_init(transfer_decoder_t *d, mime_encoding_t encoding) {
     *d = (transfer_decoder_t){.encoding = encoding};
@@ -30,13 +15,13 @@ void transfer_decoder_init(transfer_decoder_t *d, mime_encoding_t encoding) {
 
 /* One character at a time: at edges, line ends and oddities. */
 static uint8_t *base64_step(transfer_decoder_t *d, uint8_t c, uint8_t *to) {
-    uint8_t v = value_of[c];
-    if (v == SPACE) return to;
-    if (v == PAD) {
+    uint8_t v = base64_values[c];
+    if (v == BASE64_SPACE) return to;
+    if (v == BASE64_PAD) {
         d->padded = true; /* the group that ends here is written at the end */
         return to;
     }
-    if (v == BAD) {
+    if (v == BASE64_BAD) {
         d->dirty = true; /* RFC 2045 section 6.8: to be skipped */
         return to;
     }
@@ -56,22 +41,40 @@ static uint8_t *base64_step(transfer_decoder_t *d, uint8_t c, uint8_t *to) {
     return to;
 }
 
+/* A group's 24 bits, or a value of BASE64_NONE and more. */
+static uint32_t group_of(const uint8_t *p) {
+    return base64_places[0][p[0]] | base64_places[1][p[1]] | base64_places[2][p[2]] |
+           base64_places[3][p[3]];
+}
+
+/* Whole groups of a line, as far as they go; writes up to two bytes beyond. */
+static uint8_t *decode_groups(const uint8_t **p, const uint8_t *end, uint8_t *to) {
+    const uint8_t *from = *p;
+    for (; end - from >= 8; from += 8, to += 6) {
+        uint32_t a = group_of(from), b = group_of(from + 4);
+        if ((a | b) >= BASE64_NONE) break;
+        uint64_t both = htobe64((uint64_t)a << 40 | (uint64_t)b << 16);
+        memcpy(to, &both, sizeof both);
+    }
+    for (; end - from >= 4; from += 4, to += 3) {
+        uint32_t a = group_of(from);
+        if (a >= BASE64_NONE) break;
+        to[0] = (uint8_t)(a >> 16);
+        to[1] = (uint8_t)(a >> 8);
+        to[2] = (uint8_t)a;
+    }
+    *p = from;
+    return to;
+}
+
 static err_t *decode_base64(transfer_decoder_t *d, bytes_t data, buf_t *out) {
-    TRY(buf_reserve(out, data.n / 4 * 3 + 6));
+    TRY(buf_reserve(out, data.n / 4 * 3 + 8));
     uint8_t *to = out->p + out->n;
     const uint8_t *p = data.p, *end = data.p + data.n;
     while (p < end) {
-        while (end - p >= 4 && !d->carry_n && !d->padded) {
-            uint32_t a = value_of[p[0]], b = value_of[p[1]], c = value_of[p[2]], e = value_of[p[3]];
-            if ((a | b | c | e) >= PAD) break;
-            uint32_t group = a << 18 | b << 12 | c << 6 | e;
-            to[0] = (uint8_t)(group >> 16);
-            to[1] = (uint8_t)(group >> 8);
-            to[2] = (uint8_t)group;
-            to += 3;
-            p += 4;
-        }
-        if (p < end) to = base64_step(d, *p++, to);
+        if (!d->carry_n && !d->padded) to = decode_groups(&p, end, to);
+        if (end - p >= 2 && p[0] == '\r' && p[1] == '\n') p += 2;
+        else if (p < end) to = base64_step(d, *p++, to);
     }
     out->n = (size_t)(to - out->p);
     return NULL;
@@ -173,16 +176,13 @@ static void encode_line(const uint8_t *p, size_t n, buf_t *out) {
     uint8_t *to = out->p + out->n;
     for (; n >= 3; p += 3, n -= 3, to += 4) {
         uint32_t group = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-        to[0] = (uint8_t)letters[group >> 18];
-        to[1] = (uint8_t)letters[group >> 12 & 63];
-        to[2] = (uint8_t)letters[group >> 6 & 63];
-        to[3] = (uint8_t)letters[group & 63];
+        memcpy(to, base64_pairs[group >> 12], 2);
+        memcpy(to + 2, base64_pairs[group & 4095], 2);
     }
     if (n) {
         uint32_t group = (uint32_t)p[0] << 16 | (n == 2 ? (uint32_t)p[1] << 8 : 0);
-        to[0] = (uint8_t)letters[group >> 18];
-        to[1] = (uint8_t)letters[group >> 12 & 63];
-        to[2] = n == 2 ? (uint8_t)letters[group >> 6 & 63] : '=';
+        memcpy(to, base64_pairs[group >> 12], 2);
+        to[2] = n == 2 ? (uint8_t)base64_pairs[group & 4095][0] : '=';
         to[3] = '=';
         to += 4;
     }

@@ -2,6 +2,7 @@
  * Hashes of signed content: see content_hash.h.
  */
 #include "mail/content_hash.h"
+#include "format/scan.h"
 
 err_t *content_hash_init(content_hash_t *h, unsigned digests, bool canonicalise) {
     *h = (content_hash_t){.canonicalise = canonicalise};
@@ -14,21 +15,10 @@ void content_hash_done(content_hash_t *h) {
     *h = (content_hash_t){0};
 }
 
-/* Position of the first LF without CR before it; data.n if there is none. */
-static size_t find_bare(bytes_t data, uint8_t last) {
-    for (size_t from = 0; from < data.n;) {
-        size_t at = from + bytes_find(bytes_from(data, from), '\n');
-        if (at >= data.n) break;
-        if ((at ? data.p[at - 1] : last) != '\r') return at;
-        from = at + 1;
-    }
-    return data.n;
-}
-
 static err_t *add_canonical(content_hash_t *h, bytes_t data) {
     uint8_t last = h->last;
     while (data.n) {
-        size_t at = find_bare(data, last);
+        size_t at = scan_bare_lf(data, last);
         TRY(cms_hashes_add(h->canonical, bytes_make(data.p, at)));
         if (at == data.n) return NULL;
         TRY(cms_hashes_add(h->canonical, BYTES_LIT("\r\n")));
@@ -41,7 +31,7 @@ static err_t *add_canonical(content_hash_t *h, bytes_t data) {
 err_t *content_hash_add(content_hash_t *h, bytes_t data) {
     if (!data.n) return NULL;
     if (h->canonicalise && !h->canonical) {
-        size_t at = find_bare(data, h->last);
+        size_t at = scan_bare_lf(data, h->last);
         TRY(cms_hashes_add(h->plain, bytes_make(data.p, at)));
         if (at) h->last = data.p[at - 1];
         data = bytes_from(data, at);

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "format/scan.h"
 #include "format/transfer.h"
 #include "mail/entity_internal.h"
 
@@ -251,15 +252,7 @@ static err_t *give(pass_t *p, bytes_t data) { return data.n ? p->each(p->arg, da
 /* Bytes as they are, but for bare LF. */
 static err_t *give_lines(pass_t *p, bytes_t data) {
     while (data.n) {
-        size_t at = 0;
-        uint8_t last = p->last;
-        for (;; at++) {
-            size_t n = bytes_find(bytes_from(data, at), '\n');
-            at += n;
-            if (at >= data.n) break;
-            if ((at ? data.p[at - 1] : last) != '\r') break;
-        }
-        if (at > data.n) at = data.n;
+        size_t at = scan_bare_lf(data, p->last);
         TRY(give(p, bytes_make(data.p, at)));
         if (at == data.n) {
             p->last = data.p[data.n - 1];

@@ -38,6 +38,8 @@ err_t *verdict_add_signature(mail_verdict_t *v, const char *path, bool root, boo
                              size_t *ret_index) {
     if (v->signatures_n == MAIL_SIGNATURES)
         return err_new(ERR_LIMIT, "more than %d signatures", MAIL_SIGNATURES);
+    if (!v->signatures)
+        TRY(arena_alloc(v->arena, MAIL_SIGNATURES * sizeof *v->signatures, &v->signatures));
     mail_signature_t *s = &v->signatures[v->signatures_n];
     *s = (mail_signature_t){.root = root, .clear = clear};
     (void)snprintf(s->path, sizeof s->path, "%s", path);
@@ -129,8 +131,10 @@ static err_t *begin_leaf(layer_t *l, const mime_part_t *part, node_t *node) {
     }
     if (part->encoding == MIME_ENCODING_UNKNOWN) v->problems[MAIL_BAD_ENCODING] = true;
     if (wrapper_is_cms(part)) v->problems[MAIL_NESTED_ENVELOPE] = true;
+    node->leaf = l->r->options->look != MAIL_LOOK_SKIM;
+    if (!node->leaf) return NULL;
     transfer_decoder_init(&node->decoder, part->encoding);
-    TRY(digest_new(&node->digest));
+    if (l->r->options->look == MAIL_LOOK_DIGEST) TRY(digest_new(&node->digest));
     const mail_reader_handler_t *h = l->r->handler;
     v->parts[node->index].extracted = true;
     return h->part_begin ? h->part_begin(h->arg, &v->parts[node->index]) : NULL;
@@ -175,7 +179,7 @@ static err_t *leaf_data(layer_t *l, node_t *node, bytes_t data) {
     const mail_reader_handler_t *h = l->r->handler;
     mail_part_t *p = &l->r->verdict.parts[node->index];
     p->size += data.n;
-    TRY(digest_update(node->digest, data));
+    if (node->digest) TRY(digest_update(node->digest, data));
     return h->part_data && data.n ? h->part_data(h->arg, p, data) : NULL;
 }
 
@@ -186,7 +190,7 @@ static err_t *on_body(void *arg, mime_part_t *part, bytes_t data) {
     if (!part->parent && l->kind == LAYER_ENVELOPE) return wrapper_feed(l, data);
     if (!part->parent && l->kind == LAYER_OPAQUE) return wrapper_feed(l, data);
     if (node->detached) return clear_signature_data(node_of(part->parent)->clear, data);
-    if (!node->digest) return NULL;
+    if (!node->leaf) return NULL;
     if (node->decoder.encoding == MIME_ENCODING_IDENTITY ||
         node->decoder.encoding == MIME_ENCODING_UNKNOWN)
         return leaf_data(l, node, data);
@@ -203,7 +207,7 @@ static err_t *end_leaf(layer_t *l, node_t *node) {
     TRY(transfer_decode_end(&node->decoder, &l->r->decoded));
     TRY(leaf_data(l, node, buf_bytes(&l->r->decoded)));
     if (node->decoder.dirty) v->problems[MAIL_BAD_ENCODING] = true;
-    TRY(digest_final(node->digest, p->sha256));
+    if (node->digest) TRY(digest_final(node->digest, p->sha256));
     return h->part_end ? h->part_end(h->arg, p) : NULL;
 }
 
@@ -247,7 +251,7 @@ static err_t *end_part(layer_t *l, mime_part_t *part, node_t *node) {
         }
         return NULL;
     }
-    return node->digest ? end_leaf(l, node) : NULL;
+    return node->leaf ? end_leaf(l, node) : NULL;
 }
 
 static err_t *on_end(void *arg, mime_part_t *part) {
@@ -277,7 +281,8 @@ err_t *layer_new(mail_reader_t *r, layer_t *outer, const char *path, layer_t **r
     int n = outer ? snprintf(l->prefix, sizeof l->prefix, "%s/", path) : 0;
     if (n < 0 || (size_t)n >= sizeof l->prefix) return err_new(ERR_LIMIT, "part path too long");
     (void)snprintf(l->root, sizeof l->root, "%s1", l->prefix);
-    l->handler = (mime_handler_t){on_begin, on_body, on_raw, on_end, l};
+    l->handler =
+        (mime_handler_t){on_begin, on_body, on_raw, on_end, l, r->options->look == MAIL_LOOK_SKIM};
     buf_init_secret(&l->decoded, DECODED);
     buf_init(&l->peek, 64);
     TRY(mime_reader_new(&l->handler, &l->mime));

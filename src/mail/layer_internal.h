@@ -31,7 +31,8 @@ typedef struct node {
     size_t index;       /* in the verdict's parts */
     clear_t *clear;
     transfer_decoder_t decoder;
-    digest_t *digest; /* of a leaf */
+    bool leaf;        /* decoded */
+    digest_t *digest; /* of it, unless nobody asks */
     bool detached;    /* the signature part of a multipart/signed */
 } node_t;
 

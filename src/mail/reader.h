@@ -36,12 +36,21 @@ typedef enum {
     MAIL_KEEP_CONTENT,   /* without envelopes and signatures */
 } mail_keep_t;
 
+/* How far parts are looked into. */
+typedef enum {
+    MAIL_LOOK_DIGEST, /* all that the verdict tells */
+    MAIL_LOOK_DECODE, /* no digests */
+    MAIL_LOOK_SKIM,   /* no sizes and nothing of how bytes are encoded either, and handlers are
+                         given no parts: for those who want the message, not what is in it */
+} mail_look_t;
+
 typedef struct {
     const rnd_t *rnd;
     int64_t now;              /* seconds since 1970 UTC */
     const cert_list_t *roots; /* trusted for signing mail; may be NULL */
     const cert_list_t *intermediates;
     mail_keep_t keep;
+    mail_look_t look;
     uint64_t max; /* bytes of kept content */
 } mail_reader_options_t;
 

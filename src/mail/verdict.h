@@ -114,7 +114,7 @@ typedef struct {
     size_t headers_n;
     mail_envelope_t envelopes[MAIL_LAYERS];
     size_t envelopes_n;
-    mail_signature_t signatures[MAIL_SIGNATURES];
+    mail_signature_t *signatures; /* the arena's, MAIL_SIGNATURES of them; NULL: nothing signed */
     size_t signatures_n;
     mail_part_t *parts;
     size_t parts_n, parts_room;

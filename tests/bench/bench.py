@@ -2,7 +2,7 @@
 
 Everything runs once, in rounds that alternate between what is compared; a row is the median of its
 rounds. Environment: BENCH_QUICK=1 for a run of about a minute; BENCH_BUILD, the build directory
-(default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro; BENCH_KEEP=1 keeps the instances.
+(default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro, mail; BENCH_KEEP=1 keeps the instances.
 """
 
 import os
@@ -27,6 +27,7 @@ from cryptography import x509  # noqa: E402
 import idle  # noqa: E402
 import lifecycle  # noqa: E402
 import load  # noqa: E402
+import mail  # noqa: E402
 import meter  # noqa: E402
 import peer  # noqa: E402
 import prepare  # noqa: E402
@@ -35,7 +36,7 @@ from helpers import cms, scep  # noqa: E402
 from helpers import instance as instances  # noqa: E402
 
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
-ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro").split(",")
+ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail").split(",")
 ROUNDS = 3
 DEVICES = int(os.environ.get("BENCH_DEVICES") or (1200 if QUICK else 10000))
 PEER_REQUESTS = 60 if QUICK else 400     # a round
@@ -462,7 +463,10 @@ def main():
     print(machine())
     print(f"{ROUNDS} rounds, medians (least to most){'; quick' if QUICK else ''}\n", flush=True)
     try:
-        run(directory)
+        if set(ONLY) - {"mail"}:
+            run(directory)
+        if "mail" in ONLY:
+            mail.bench(sys.modules[__name__])
     finally:
         for name in ("full", "many"):
             for pid in instances.processes_of(directory / name / "d"):

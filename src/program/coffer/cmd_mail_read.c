@@ -58,6 +58,7 @@ static err_t *read_message(cli_t *cli, const args_t *args, mail_keep_t keep, rea
                                          .roots = &r->roots,
                                          .intermediates = &r->intermediates,
                                          .keep = keep,
+                                         .look = r->options.look,
                                          .max = MAIL_IO_MAX};
     TRY(mail_reader_new(&r->handler, &r->options, &r->reader));
     err_t *e = mail_input(args, feed, r->reader);
@@ -86,6 +87,7 @@ static err_t *write_verdict(const args_t *args, const mail_verdict_t *verdict) {
 
 static err_t *run_decrypt(cli_t *cli, const args_t *args) {
     read_t r CLEANUP(read_done) = {0};
+    if (!args_value(args, "verdict")) r.options.look = MAIL_LOOK_SKIM;
     TRY(read_message(cli, args, MAIL_KEEP_DECRYPTED, &r));
     TRY(write_verdict(args, r.verdict));
     if (!r.verdict->envelopes_n) return err_new(ERR_INVALID, "the message is not encrypted");
@@ -192,6 +194,7 @@ static err_t *write_content(const args_t *args, mail_reader_t *reader) {
 
 static err_t *run_verify(cli_t *cli, const args_t *args) {
     read_t r CLEANUP(read_done) = {0};
+    if (!args_value(args, "verdict") && !cli->json) r.options.look = MAIL_LOOK_DECODE;
     TRY(read_message(cli, args, args_value(args, "out") ? MAIL_KEEP_CONTENT : MAIL_KEEP_NOTHING,
                      &r));
     TRY(write_verdict(args, r.verdict));

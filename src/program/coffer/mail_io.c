@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "program/coffer/mail_io.h"
 
-enum { CHUNK = 64 * 1024 };
+enum { CHUNK = 256 * 1024 };
 
 err_t *mail_input(const args_t *args, err_t *(*feed)(void *arg, bytes_t data), void *arg) {
     uint8_t chunk[CHUNK];
