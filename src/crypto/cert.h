@@ -104,6 +104,24 @@ typedef struct {
  */
 err_t *cert_verify_chain(const cert_t *cert, const cert_chain_t *chain) WARN_UNUSED;
 
+/* What is wrong with a chain, the first that was found. */
+typedef enum {
+    CERT_FAULT_NONE,
+    CERT_FAULT_CHAIN,   /* no way to a root, or one that doesn't hold */
+    CERT_FAULT_PURPOSE, /* not for this */
+    CERT_FAULT_WEAK,    /* a key or digest in it */
+    CERT_FAULT_DATES,
+} cert_fault_t;
+/* The same; with ERR_VERIFY *ret_fault says of which kind it is. */
+err_t *cert_judge_chain(const cert_t *cert, const cert_chain_t *chain,
+                        cert_fault_t *ret_fault) WARN_UNUSED;
+/*
+ * Whether people may encrypt mail to it by its own words (RFC 8550 section 4.4): keyEncipherment
+ * for RSA, keyAgreement for EC, or no key usage; emailProtection, any or no extended key usage; no
+ * CA. Nothing is said of its chain.
+ */
+bool cert_may_receive_mail(const cert_t *cert);
+
 /* What to issue. Zero-initialised means "absent" for every field; all pointers are borrowed. */
 typedef struct {
     const name_entry_t *subject; /* may be empty if there are SANs (the SAN is critical then) */

@@ -49,7 +49,9 @@ static int openssl_purpose(cert_purpose_t purpose) {
     case CERT_PURPOSE_TLS_SERVER: return X509_PURPOSE_SSL_SERVER;
     case CERT_PURPOSE_TLS_CLIENT: return X509_PURPOSE_SSL_CLIENT;
     case CERT_PURPOSE_MAIL_SIGN: return X509_PURPOSE_SMIME_SIGN;
-    case CERT_PURPOSE_MAIL_ENCRYPT: return X509_PURPOSE_SMIME_ENCRYPT;
+    /* OpenSSL's demands keyEncipherment of EC keys too (RFC 8550 section 4.4.2 doesn't): looked at
+     * by mail_purpose. */
+    case CERT_PURPOSE_MAIL_ENCRYPT: return X509_PURPOSE_ANY;
     }
     return X509_PURPOSE_ANY;
 }
@@ -75,7 +77,51 @@ static err_t *chain_parameters(X509_STORE_CTX *context, const cert_chain_t *chai
     return NULL;
 }
 
+bool cert_may_receive_mail(const cert_t *cert) {
+    static const char any[] = "2.5.29.37.0", mail[] = "1.3.6.1.5.5.7.3.4";
+    unsigned usage = cert_key_usage(cert), wanted = 0;
+    size_t ekus;
+    switch (pkey_kind(cert_key(cert))) {
+    case PKEY_RSA: wanted = KEY_USAGE_KEY_ENCIPHERMENT; break;
+    case PKEY_P256:
+    case PKEY_P384: wanted = KEY_USAGE_KEY_AGREEMENT; break;
+    case PKEY_ED25519:
+    case PKEY_X25519:
+    case PKEY_OTHER: return false;
+    }
+    (void)cert_ekus(cert, &ekus);
+    return !cert_is_ca(cert) && (!usage || usage & wanted) &&
+           (!ekus || cert_has_eku(cert, mail) || cert_has_eku(cert, any));
+}
+
+/* Of every certificate of a chain that holds. */
+static bool mail_purpose(const cert_t *cert, X509_STORE_CTX *context) {
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
+    if (!cert_may_receive_mail(cert)) return false;
+    for (int i = 1; i < sk_X509_num(chain); i++)
+        if (!X509_check_purpose(sk_X509_value(chain, i), X509_PURPOSE_SMIME_ENCRYPT, 1))
+            return false;
+    return true;
+}
+
+static cert_fault_t fault_of(int reason) {
+    switch (reason) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID: return CERT_FAULT_DATES;
+    case X509_V_ERR_INVALID_PURPOSE: return CERT_FAULT_PURPOSE;
+    case X509_V_ERR_EE_KEY_TOO_SMALL:
+    case X509_V_ERR_CA_KEY_TOO_SMALL:
+    case X509_V_ERR_CA_MD_TOO_WEAK: return CERT_FAULT_WEAK;
+    default: return CERT_FAULT_CHAIN;
+    }
+}
+
 err_t *cert_verify_chain(const cert_t *cert, const cert_chain_t *chain) {
+    cert_fault_t fault;
+    return cert_judge_chain(cert, chain, &fault);
+}
+
+err_t *cert_judge_chain(const cert_t *cert, const cert_chain_t *chain, cert_fault_t *ret_fault) {
     if ((chain->at <= 0 && !chain->ignore_dates) || !chain->roots)
         return err_new(ERR_USAGE, "a chain needs roots and a time to be judged at");
     if (chain->hostname && !chain->hostname[0]) return err_new(ERR_USAGE, "host name is empty");
@@ -90,10 +136,13 @@ err_t *cert_verify_chain(const cert_t *cert, const cert_chain_t *chain) {
         return err_openssl(ERR_INTERNAL, "verification context");
     X509_STORE_CTX_set0_trusted_stack(context, trusted);
     TRY(chain_parameters(context, chain));
-    if (X509_verify_cert(context) == 1) return NULL;
-    int reason = X509_STORE_CTX_get_error(context);
+    bool good = X509_verify_cert(context) == 1;
+    if (good && (chain->purpose != CERT_PURPOSE_MAIL_ENCRYPT || mail_purpose(cert, context)))
+        return NULL;
+    int reason = good ? X509_V_ERR_INVALID_PURPOSE : X509_STORE_CTX_get_error(context);
     ERR_clear_error();
     if (reason == X509_V_ERR_OUT_OF_MEM) return err_nomem();
+    *ret_fault = fault_of(reason);
     return err_new(ERR_VERIFY, "certificate %s (%s): %s, at depth %d of its chain",
                    cert_serial_hex(cert), cert_subject(cert), X509_verify_cert_error_string(reason),
                    X509_STORE_CTX_get_error_depth(context));

@@ -1,6 +1,6 @@
 /*
- * What a peer's mail program can read, as it says itself: SMIMECapabilities (RFC 8551 section
- * 2.5.2) of a signature, or of its certificate (RFC 4262). Pure.
+ * What a peer's mail program can read, as it says itself with its signature: SMIMECapabilities
+ * (RFC 8551 section 2.5.2). Pure.
  */
 #ifndef COFFER_CRYPTO_CMS_CAPABLE_H
 #define COFFER_CRYPTO_CMS_CAPABLE_H

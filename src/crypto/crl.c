@@ -4,9 +4,11 @@
  */
 #include "crypto/crl.h"
 
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "crypto/cert_internal.h"
 #include "crypto/name_internal.h"
@@ -59,36 +61,94 @@ static err_t *crl_check_extensions(const X509_CRL *crl) {
     return NULL;
 }
 
-static err_t *crl_find(X509_CRL *crl, bytes_t serial, bool *ret_revoked, crl_reason_t *ret_reason) {
-    ASN1_INTEGER *wanted CLEANUP(ASN1_INTEGER_free) = NULL;
-    TRY(serial_build(serial, &wanted));
-    X509_REVOKED *revoked = NULL;
-    *ret_revoked = X509_CRL_get0_by_serial(crl, &revoked, wanted) == 1;
-    if (!*ret_revoked) return NULL;
-    ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(revoked, NID_crl_reason, NULL, NULL);
-    *ret_reason = reason ? (crl_reason_t)ASN1_ENUMERATED_get(reason) : CRL_UNSPECIFIED;
-    ASN1_ENUMERATED_free(reason);
+struct crl {
+    X509_CRL *list;
+    bytes_t issuer;
+};
+
+static err_t *crl_decode(bytes_t data, X509_CRL **ret_list) {
+    const unsigned char *p = data.p;
+    if (data.n > LIMIT_CRL_BYTES) return err_new(ERR_LIMIT, "CRL of %zu bytes", data.n);
+    X509_CRL *list CLEANUP(X509_CRL_free) = data.n ? d2i_X509_CRL(NULL, &p, (long)data.n) : NULL;
+    if (!list) return err_openssl(ERR_INVALID, "not a CRL");
+    if (p != data.p + data.n) return err_new(ERR_INVALID, "bytes behind the CRL");
+    *ret_list = STEAL(list);
     return NULL;
 }
 
-err_t *crl_check(bytes_t crl, const cert_t *issuer, int64_t at, bytes_t serial, bool *ret_revoked,
-                 crl_reason_t *ret_reason) {
-    if (crl.n > LIMIT_CRL_BYTES) return err_new(ERR_LIMIT, "CRL of %zu bytes", crl.n);
-    const unsigned char *p = crl.p;
-    X509_CRL *list CLEANUP(X509_CRL_free) = crl.n ? d2i_X509_CRL(NULL, &p, (long)crl.n) : NULL;
+static err_t *crl_decode_pem(bytes_t data, X509_CRL **ret_list) {
+    if (data.n > 2 * (size_t)LIMIT_CRL_BYTES) return err_new(ERR_LIMIT, "CRL of %zu bytes", data.n);
+    BIO *bio CLEANUP(BIO_free) = BIO_new_mem_buf(data.p, (int)data.n);
+    if (!bio) return err_nomem();
+    X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
     if (!list) return err_openssl(ERR_INVALID, "not a CRL");
-    if (p != crl.p + crl.n) return err_new(ERR_INVALID, "bytes behind the CRL");
+    *ret_list = list;
+    return NULL;
+}
+
+err_t *crl_parse(bytes_t data, crl_t **ret_crl) {
+    CLEANUP(crl_free) crl_t *crl = mem_zalloc(sizeof *crl);
+    const unsigned char *der = NULL;
+    size_t n = 0;
+    if (!crl) return err_nomem();
+    if (bytes_starts(data, BYTES_LIT("-----BEGIN "))) TRY(crl_decode_pem(data, &crl->list));
+    else TRY(crl_decode(data, &crl->list));
+    if (X509_NAME_get0_der(X509_CRL_get_issuer(crl->list), &der, &n) != 1)
+        return err_openssl(ERR_INVALID, "CRL's issuer");
+    crl->issuer = bytes_make(der, n);
+    *ret_crl = STEAL(crl);
+    return NULL;
+}
+
+void crl_free(crl_t *crl) {
+    if (!crl) return;
+    X509_CRL_free(crl->list);
+    mem_free(crl);
+}
+
+bytes_t crl_issuer_der(const crl_t *crl) { return crl->issuer; }
+
+err_t *crl_verify(const crl_t *crl, const cert_t *issuer, int64_t at) {
     X509 *x509;
     TRY(cert_x509_get(issuer, &x509));
-    if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(x509)) != 0)
+    if (X509_NAME_cmp(X509_CRL_get_issuer(crl->list), X509_get_subject_name(x509)) != 0)
         return err_new(ERR_VERIFY, "CRL is of another issuer");
-    if (X509_CRL_verify(list, pkey_evp(cert_key(issuer))) != 1)
+    if (X509_CRL_verify(crl->list, pkey_evp(cert_key(issuer))) != 1)
         return err_openssl(ERR_VERIFY, "CRL is not signed by %s", cert_subject(issuer));
-    TRY(crl_check_current(list, at));
-    TRY(crl_check_extensions(list));
+    TRY(crl_check_current(crl->list, at));
+    return crl_check_extensions(crl->list);
+}
+
+err_t *crl_ask(const crl_t *crl, bytes_t serial, bool *ret_revoked, crl_reason_t *ret_reason,
+               int64_t *ret_time) {
+    ASN1_INTEGER *wanted CLEANUP(ASN1_INTEGER_free) = NULL;
+    int64_t time = 0;
+    TRY(serial_build(serial, &wanted));
+    X509_REVOKED *revoked = NULL;
+    if (X509_CRL_get0_by_serial(crl->list, &revoked, wanted) != 1) {
+        *ret_revoked = false;
+        return NULL;
+    }
+    TRY_WRAP(asn1_seconds(X509_REVOKED_get0_revocationDate(revoked), &time), "revocationDate");
+    ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(revoked, NID_crl_reason, NULL, NULL);
+    *ret_reason = reason ? (crl_reason_t)ASN1_ENUMERATED_get(reason) : CRL_UNSPECIFIED;
+    ASN1_ENUMERATED_free(reason);
+    *ret_revoked = true;
+    *ret_time = time;
+    return NULL;
+}
+
+static void release_p(crl_t *crl) { X509_CRL_free(crl->list); }
+
+err_t *crl_check(bytes_t data, const cert_t *issuer, int64_t at, bytes_t serial, bool *ret_revoked,
+                 crl_reason_t *ret_reason) {
+    crl_t crl CLEANUP(release) = {0};
+    int64_t time = 0;
     bool revoked = false;
     crl_reason_t reason = CRL_UNSPECIFIED;
-    TRY(crl_find(list, serial, &revoked, &reason));
+    TRY(crl_decode(data, &crl.list));
+    TRY(crl_verify(&crl, issuer, at));
+    TRY(crl_ask(&crl, serial, &revoked, &reason, &time));
     *ret_revoked = revoked;
     *ret_reason = reason;
     return NULL;

@@ -88,6 +88,24 @@ err_t *crl_build(const crl_spec_t *spec, const cert_t *issuer, const pkey_t *iss
 err_t *crl_check(bytes_t crl, const cert_t *issuer, int64_t at, bytes_t serial, bool *ret_revoked,
                  crl_reason_t *ret_reason) WARN_UNUSED;
 
+/* ---- a list that is asked often ---- */
+
+typedef struct crl crl_t;
+
+/* A full list in DER or PEM, not yet believed. ERR_INVALID, ERR_LIMIT. Immutable, but for a lock of
+ * OpenSSL's own: may be asked from several threads. */
+err_t *crl_parse(bytes_t data, crl_t **ret_crl) WARN_UNUSED;
+void crl_free(crl_t *crl);                /* takes NULL */
+bytes_t crl_issuer_der(const crl_t *crl); /* borrowed */
+/*
+ * Is it the issuer's, and good at `at`? ERR_VERIFY, ERR_INVALID as crl_check.
+ */
+err_t *crl_verify(const crl_t *crl, const cert_t *issuer, int64_t at) WARN_UNUSED;
+/* Whether a serial is on it; *ret_time (seconds) since when. */
+err_t *crl_ask(const crl_t *crl, bytes_t serial, bool *ret_revoked, crl_reason_t *ret_reason,
+               int64_t *ret_time) WARN_UNUSED;
+
 DEFINE_CLEANUP(crl_builder_t, crl_builder_free)
+DEFINE_CLEANUP(crl_t, crl_free)
 
 #endif

@@ -104,8 +104,9 @@ void gate_free(gate_t *gate); /* takes NULL */
 /*
  * Decides. A failure of something of ours (keeper away, disk full, no memory) is a reply 4xx, not
  * an error; an error means the call was wrong or memory was too short even for a reply: answer 451
- * 4.3.0. What the message itself does wrong (too deep, no MIME) never loses it: it is passed on as
- * it is, or refused by 5xx where policy demands what can't be done.
+ * 4.3.0. What is wrong with the
+ * message itself (too deep, no MIME) never loses it: it is passed on as it is, or refused by 5xx
+ * where policy demands what can't be done or its header is beyond every limit.
  */
 err_t *gate_run(const gate_t *gate, const gate_envelope_t *envelope,
                 gate_result_t *ret_result) WARN_UNUSED;

@@ -31,6 +31,7 @@ typedef enum {
     GATE_HARVEST,      /* incoming: learn certificates of verified signers */
     GATE_VERIFY,       /* incoming: verify and stamp Authentication-Results */
     GATE_DECRYPT,      /* incoming: decrypt with the recipient's archived keys */
+    GATE_DECRYPT_CBC,  /* even what neither GCM nor a good signature inside protects (EFAIL) */
     GATE_REENCRYPT,    /* incoming, decrypted: encrypt again to the recipient's current key */
     GATE_FLAGS,
 } gate_flag_t;

@@ -33,14 +33,16 @@ typedef enum { GATE_SCOPE_FROM, GATE_SCOPE_TO } gate_scope_t;
 typedef struct {
     /* The rule for an address, all levels applied onto *rule. */
     err_t *(*policy)(void *arg, gate_scope_t scope, bytes_t address, gate_rule_t *rule);
-    /* Who can read (recipients.h), and what is allowed beyond what everybody reads. */
-    const mail_book_t *book;
-    mail_algorithms_t allowed;
+    /* Who can read: mail_recipients_find (recipients.h) with the instance's book and trust. */
+    err_t *(*recipients)(void *arg, const bytes_t *addresses, size_t n, int64_t at,
+                         mail_recipients_t *ret_list);
+    mail_algorithms_t allowed; /* beyond what everybody reads */
     /* The organisation's own key, to which everything is encrypted too; may be NULL. */
     const cert_t *organisation;
     /*
      * Signs for a person: appends detached SignedData over content of this SHA-256, with the
-     * person's certificate. *ret_found false: the person has no key for that. May be NULL.
+     * person's certificate. No hash: only asks whether that can be done. *ret_found false: the
+     * person has no key for that. May be NULL.
      */
     err_t *(*sign)(void *arg, bytes_t address, bytes_t sha256, buf_t *out, bool *ret_found);
     /*
@@ -53,8 +55,8 @@ typedef struct {
      * ERR_BUSY (too many: 4xx), ERR_UNAVAILABLE. */
     err_t *(*unwrap)(void *arg, bytes_t address, const cert_t *cert, const cms_wrapped_t *wrapped,
                      uint8_t *ret_key, size_t n);
-    /* For judging signatures: trusted, helpful, revoked. */
-    const cert_list_t *roots, *intermediates;
+    /* For judging signatures: trusted and helpful certificates, the caller's; revoked ones. */
+    err_t *(*trust)(void *arg, cert_list_t *ret_roots, cert_list_t *ret_intermediates);
     err_t *(*revoked)(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked);
     /* A verdict over incoming mail: learn from it. Failure is noted, the mail goes on. May be NULL.
      */

@@ -23,9 +23,10 @@ typedef struct {
 } mail_harvest_t;
 
 /*
- * Calls `each` for what a verdict lets us learn: the signer's certificate if it is for encrypting
- * too, and every other certificate in the signature that is for encrypting to the same address and
- * of the same issuer (people with two keys send both along). Nothing is no error. `now` in seconds.
+ * Calls `each` for what a verdict lets us learn: the signer's certificate (also if it is only for
+ * signing: it may still carry capabilities), and every other certificate in the signature that is
+ * for encrypting to the same address and of the same issuer (people with two keys send both along).
+ * Nothing is no error. `now` in seconds.
  */
 err_t *mail_harvest(const mail_verdict_t *verdict, int64_t now,
                     err_t *(*each)(void *arg, const mail_harvest_t *found), void *arg) WARN_UNUSED;

@@ -50,6 +50,7 @@ const char *mail_revocation_name(mail_revocation_t revocation);
 /* A certificate that a source has for an address, unjudged. */
 typedef struct {
     cert_t *cert;          /* a reference of the list's */
+    cert_list_t chain;     /* further certificates that came with it; the list's */
     cms_capable_t capable; /* learned from its owner's mail; all false if not */
     bool pinned;           /* an admin approved this very certificate: needs no chain */
 } mail_candidate_t;
@@ -58,9 +59,9 @@ typedef struct {
     mail_candidate_t *at;
     size_t n;
 } mail_candidates_t;
-/* Shares cert. ERR_LIMIT past LIMIT_MAIL_CANDIDATES. */
-err_t *mail_candidates_add(mail_candidates_t *list, const cert_t *cert,
-                           const cms_capable_t *capable, bool pinned) WARN_UNUSED;
+/* Shares cert and chain; one that is there already is left out. ERR_LIMIT past
+ * LIMIT_MAIL_CANDIDATES. */
+err_t *mail_candidates_add(mail_candidates_t *list, const mail_candidate_t *candidate) WARN_UNUSED;
 void mail_candidates_done(mail_candidates_t *list);
 
 typedef struct {
@@ -77,8 +78,10 @@ typedef struct {
      */
     err_t *(*expand)(void *arg, arena_t *arena, bytes_t address, bool *ret_found,
                      bytes_t **ret_members, size_t *ret_n);
-    /* Was it revoked at that time? NULL: unknown, always. */
-    err_t *(*revoked)(void *arg, const cert_t *cert, int64_t at, mail_revocation_t *ret);
+    /* Was it revoked at that time? `chain` has what its issuer may be among. NULL: unknown, always.
+     */
+    err_t *(*revoked)(void *arg, const cert_t *cert, const cert_list_t *chain, int64_t at,
+                      mail_revocation_t *ret_revocation);
     void *arg;
     const cert_list_t *roots;         /* our own root and the trust anchors; borrowed */
     const cert_list_t *intermediates; /* may be NULL */

@@ -1,6 +1,7 @@
 /* Revocation lists: entries are found, others are not, foreign and stale lists are refused. */
 #include "fixture.h"
 
+#include "base/text.h"
 #include "crypto/crl.h"
 
 static void build(const fixture_t *f, buf_t *out) {
@@ -144,6 +145,38 @@ static void test_crl__entries_have_one_form(void **state) {
     assert_err(ERR_INVALID, crl_reason_parse(BYTES_LIT("because"), &back.reason));
 }
 
+/* A list that is asked often, as others make it available: DER or PEM. */
+static void test_crl__is_asked_again_and_again(void **state) {
+    fixture_t *f = *state;
+    CLEANUP(buf_done) buf_t der, pem;
+    buf_init(&der, 65536);
+    buf_init(&pem, 65536);
+    build(f, &der);
+    assert_ok(buf_add_str(&pem, "-----BEGIN X509 CRL-----\n"));
+    assert_ok(text_base64(buf_bytes(&der), &pem));
+    assert_ok(buf_add_str(&pem, "\n-----END X509 CRL-----\n"));
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(crl_free) crl_t *crl = NULL;
+        bool revoked = false;
+        crl_reason_t reason = CRL_UNSPECIFIED;
+        int64_t time = 0;
+        assert_ok(crl_parse(buf_bytes(i ? &pem : &der), &crl));
+        assert_true(bytes_eq(crl_issuer_der(crl), cert_subject_der(f->ca)));
+        assert_ok(crl_verify(crl, f->ca, FIXTURE_NOW));
+        assert_err(ERR_VERIFY, crl_verify(crl, f->ca, FIXTURE_NOW - 1));
+        assert_err(ERR_VERIFY, crl_verify(crl, f->ec, FIXTURE_NOW));
+        assert_ok(crl_ask(crl, cert_serial(f->ec), &revoked, &reason, &time));
+        assert_false(revoked);
+        assert_ok(crl_ask(crl, cert_serial(f->rsa), &revoked, &reason, &time));
+        assert_true(revoked);
+        assert_int_equal(reason, CRL_KEY_COMPROMISE);
+        assert_int_equal(time, FIXTURE_NOW);
+    }
+    crl_t *none = NULL;
+    assert_err(ERR_INVALID, crl_parse(BYTES_LIT("-----BEGIN X509 CRL-----\nAAAA\n"), &none));
+    assert_err(ERR_INVALID, crl_parse(BYTES_NONE, &none));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crl__finds_the_revoked),
@@ -151,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_crl__refuses_a_foreign_key),
         cmocka_unit_test(test_crl__pieces_make_the_same_list),
         cmocka_unit_test(test_crl__entries_have_one_form),
+        cmocka_unit_test(test_crl__is_asked_again_and_again),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

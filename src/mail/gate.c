@@ -1,0 +1,169 @@
+/*
+ * The gate: see gate.h. Takes a job through its direction and turns whatever fails into an answer.
+ */
+#include "mail/gate.h"
+
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "mail/gate_internal.h"
+
+err_t *gate_new(const gate_options_t *options, const gate_services_t *services, gate_t **ret_gate) {
+    gate_t *gate = mem_zalloc(sizeof *gate);
+    if (!gate) return err_nomem();
+    gate->options = options;
+    gate->services = services;
+    *ret_gate = gate;
+    return NULL;
+}
+
+void gate_free(gate_t *gate) { mem_free(gate); }
+
+static void drop_mails(gate_result_t *result) {
+    for (size_t i = 0; i < result->mails_n; i++)
+        if (!result->mails[i].same) fd_close(result->mails[i].fd);
+    result->mails_n = 0;
+}
+
+void gate_result_done(gate_result_t *result) {
+    drop_mails(result);
+    arena_free(result->arena);
+    *result = (gate_result_t){0};
+}
+
+/* ---- answers ---- */
+
+/* An answer is one line of printable ASCII (RFC 5321 section 4.2). */
+static void clean(char *text) {
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~') *text = '?';
+}
+
+void gate_reply(gate_job_t *job, unsigned smtp, const char *enhanced, const char *format, ...) {
+    gate_reply_t *reply = &job->result->reply;
+    va_list args;
+    reply->smtp = smtp;
+    (void)snprintf(reply->enhanced, sizeof reply->enhanced, "%s", enhanced);
+    va_start(args, format);
+    (void)vsnprintf(reply->text, sizeof reply->text, format, args);
+    va_end(args);
+    clean(reply->text);
+    if (smtp != 250) drop_mails(job->result);
+}
+
+void gate_note(gate_job_t *job, const char *format, ...) {
+    char *note = job->result->note;
+    size_t n = strlen(note), size = sizeof job->result->note;
+    va_list args;
+    if (n && n + 3 < size) n += (size_t)snprintf(note + n, size - n, ", ");
+    va_start(args, format);
+    (void)vsnprintf(note + n, size - n, format, args);
+    va_end(args);
+    clean(note);
+}
+
+err_t *gate_mail_new(gate_job_t *job, const size_t *rcpts, size_t n, gate_mail_t **ret_mail) {
+    gate_result_t *r = job->result;
+    size_t room = job->env->rcpts_n + LIMIT_GATE_REPORTS + 1;
+    if (!r->mails) TRY(arena_alloc(job->arena, room * sizeof *r->mails, &r->mails));
+    if (r->mails_n == room) return err_new(ERR_LIMIT, "too many outgoing mails");
+    gate_mail_t *mail = &r->mails[r->mails_n];
+    *mail = (gate_mail_t){.from = job->env->from, .rcpts_n = n, .fd = -1};
+    TRY(arena_alloc(job->arena, (n ? n : 1) * sizeof *mail->rcpts, &mail->rcpts));
+    for (size_t i = 0; i < n; i++)
+        mail->rcpts[i] = (gate_mail_rcpt_t){job->env->rcpts[rcpts[i]].address, (int)rcpts[i]};
+    r->mails_n++;
+    *ret_mail = mail;
+    return NULL;
+}
+
+err_t *gate_pass(gate_job_t *job, const size_t *rcpts, size_t n) {
+    gate_mail_t *mail = NULL;
+    if (!n) return NULL;
+    TRY(gate_mail_new(job, rcpts, n, &mail));
+    mail->fd = job->env->fd;
+    mail->size = job->env->size;
+    mail->same = true;
+    mail->smtputf8 = job->env->smtputf8;
+    mail->eightbit = job->env->eightbit;
+    return NULL;
+}
+
+err_t *gate_pass_all(gate_job_t *job, const char *why) {
+    size_t *rcpts = NULL, n = job->env->rcpts_n;
+    TRY(arena_alloc(job->arena, n * sizeof *rcpts, &rcpts));
+    for (size_t i = 0; i < n; i++) rcpts[i] = i;
+    gate_note(job, "left alone (%s)", why);
+    return gate_pass(job, rcpts, n);
+}
+
+bool gate_is_ours(const gate_t *gate, bytes_t address) {
+    size_t at = address.n;
+    while (at && address.p[at - 1] != '@') at--;
+    bytes_t domain = bytes_from(address, at);
+    for (size_t i = 0; at && i < gate->options->domains_n; i++)
+        if (text_eq_fold(domain, bytes_str(gate->options->domains[i]))) return true;
+    return false;
+}
+
+/* ---- the way through ---- */
+
+static err_t *decide(gate_job_t *job) {
+    const gate_envelope_t *env = job->env;
+    TRY(gate_message_load(job->arena, job->gate->options->authserv_id, env->fd, env->size,
+                          &job->msg));
+    if (job->msg.passes >= LIMIT_GATE_PASSES) {
+        gate_note(job, "loop");
+        gate_reply(job, 554, "5.4.6", "mail loop: the message was here %u times", job->msg.passes);
+        return NULL;
+    }
+    return env->direction == GATE_OUT ? gate_out(job) : gate_in(job);
+}
+
+/* Something of ours failed: the sender keeps the message and comes again. */
+static void fail(gate_job_t *job, const err_t *e) {
+    char text[200];
+    gate_note(job, "failed: %s", err_text(e, text, sizeof text));
+    switch (err_code(e)) {
+    case ERR_FULL:
+        gate_reply(job, 452, "4.3.1", "no room for the message now, try again later");
+        return;
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+    case ERR_BUSY:
+        gate_reply(job, 451, "4.3.2", "a part of the mail gateway is away, try again later");
+        return;
+    case ERR_LIMIT:
+    case ERR_INVALID:
+        gate_reply(job, 554, "5.6.0", "the message can't be processed: %s", err_message(e));
+        return;
+    case ERR_INTERNAL:
+    case ERR_NOMEM:
+    case ERR_IO:
+    case ERR_USAGE:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_AUTH:
+    case ERR_DENIED:
+    case ERR_VERIFY: break;
+    }
+    gate_reply(job, 451, "4.3.0", "the mail gateway failed, try again later");
+}
+
+err_t *gate_run(const gate_t *gate, const gate_envelope_t *env, gate_result_t *ret_result) {
+    gate_result_t *result = ret_result;
+    if (!env->rcpts_n || env->rcpts_n > LIMIT_GATE_RECIPIENTS)
+        return err_new(ERR_USAGE, "%zu recipients", env->rcpts_n);
+    *result = (gate_result_t){0};
+    TRY(arena_new(LIMIT_GATE_ARENA, &result->arena));
+    gate_job_t job = {gate, env, result, result->arena, {.raw = {0}}};
+    gate_reply(&job, 250, "2.0.0", "ok");
+    err_t *e = decide(&job);
+    if (e) fail(&job, e);
+    err_free(e);
+    gate_message_done(&job.msg);
+    return NULL;
+}
