@@ -223,6 +223,11 @@ enum {
     LIMIT_LEASE_ACCOUNT = 128,           /* bytes of an account's name */
     LIMIT_LEASE_LIFE_S = 7 * 86400,      /* seconds a lease may live */
     LIMIT_LEASE_RELEASES = 60,           /* releases of one lease in an hour */
+    LIMIT_LEASE_EVENT = 64,              /* bytes of the name of what a release is for */
+    LIMIT_LEASE_EVENTS = 64,             /* such events of one lease that wait at once */
+    LIMIT_LEASE_AGAIN_S = 600,           /* seconds a release may be asked again for its event */
+    LIMIT_LEASES_DEVICE = 32,            /* leases of one device */
+    LIMIT_LEASE_ASKED = 60,              /* requests of one device at once; then one a second */
 
     /* Backups */
     LIMIT_BACKUP_CHUNKS = 1024 * 1024,         /* chunks of one backup: 64 GiB */

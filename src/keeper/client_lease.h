@@ -7,6 +7,7 @@
 #ifndef COFFER_KEEPER_CLIENT_LEASE_H
 #define COFFER_KEEPER_CLIENT_LEASE_H
 
+#include "base/limits.h"
 #include "keeper/client.h"
 
 enum { LEASE_PUSH_KEY = 32 }; /* bytes: X25519 */
@@ -19,26 +20,52 @@ typedef struct {
     uint8_t push_key[LEASE_PUSH_KEY];
 } keeper_lease_t;
 
-/* What the sealing of a key to the keeper, or of its release to the push key, is bound to. */
-err_t *keeper_lease_info(const keeper_lease_t *lease, bool release, buf_t *ret_info) WARN_UNUSED;
+/* What the sealing of a key to the keeper is bound to. */
+err_t *keeper_lease_info(const keeper_lease_t *lease, buf_t *ret_info) WARN_UNUSED;
+/* What its release to the push key is bound to: the lease, and the event that it is for. */
+err_t *keeper_lease_release_info(const keeper_lease_t *lease, const char *event,
+                                 buf_t *ret_info) WARN_UNUSED;
 
 /* The fields alone: part of that, and of a body. */
 err_t *keeper_lease_put_fields(const keeper_lease_t *lease, buf_t *out) WARN_UNUSED;
 
 /*
  * Puts a lease, or renews it: `sealed` is HPKE_AES256_GCM to KEEPER_PUBLIC_LEASE_KEY, at most
- * LIMIT_LEASE_KEY bytes. ERR_DENIED if the epoch is not higher than what is there.
+ * LIMIT_LEASE_KEY bytes. The first put of a device registers its push key for as long as it has
+ * leases. ERR_DENIED if the epoch is not higher than what is or was there, or the push key is
+ * another; ERR_LIMIT past LIMIT_LEASES_DEVICE.
  */
 err_t *keeper_lease_put(keeper_t *keeper, const keeper_lease_t *lease, bytes_t sealed) WARN_UNUSED;
 /*
- * The key, sealed to the push key. ret_lease's texts are `device` and `account`. ERR_NOT_FOUND if
- * there is none or it has expired; ERR_BUSY at LIMIT_LEASE_RELEASES an hour; ERR_VERIFY if it was
- * not sealed for exactly this lease.
+ * The key, sealed to the push key for this event (1 to LIMIT_LEASE_EVENT printable bytes).
+ * ret_lease's texts are `device` and `account`. ERR_NOT_FOUND if there is none or it has expired;
+ * ERR_BUSY at LIMIT_LEASE_RELEASES an hour; ERR_VERIFY if it was not sealed for exactly this lease.
  */
 err_t *keeper_lease_release(keeper_t *keeper, const char *device, const char *account,
-                            keeper_lease_t *ret_lease, buf_t *ret_sealed) WARN_UNUSED;
-/* Forgets those of a device (`account` ""): all of them. Nothing there is fine. Idempotent. */
+                            const char *event, keeper_lease_t *ret_lease,
+                            buf_t *ret_sealed) WARN_UNUSED;
+/*
+ * Forgets the keys of a device (`account` "": of all its leases). What epoch a lease had stays known
+ * until it would have expired, so that what was put before can't be put again. Nothing there is
+ * fine. Idempotent.
+ */
 err_t *keeper_lease_revoke(keeper_t *keeper, const char *device, const char *account,
                            const char *reason) WARN_UNUSED;
+
+/* What is known of a lease. */
+typedef struct {
+    char account[LIMIT_LEASE_ACCOUNT + 1];
+    uint64_t epoch;
+    int64_t expires;  /* seconds */
+    int64_t releases; /* since it was put or renewed */
+    int64_t last_ms;  /* the last of them, or 0 */
+    bool revoked;     /* its key is gone */
+    uint8_t push_key[LEASE_PUSH_KEY];
+} keeper_lease_state_t;
+
+/* Those of a device that have not expired, by account; at most LIMIT_LEASES_DEVICE. */
+err_t *keeper_lease_list(keeper_t *keeper, const char *device,
+                         keeper_lease_state_t ret_list[LIMIT_LEASES_DEVICE],
+                         size_t *ret_count) WARN_UNUSED;
 
 #endif

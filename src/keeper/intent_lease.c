@@ -45,7 +45,8 @@ err_t *intent_lease_put(const keeper_core_t *core, const intent_call_t *call,
 }
 
 /* What the device bound the key to decides who gets it: whatever differs, it does not open. */
-static err_t *reseal(const keeper_core_t *core, const vault_lease_t *lease, buf_t *out) {
+static err_t *reseal(const keeper_core_t *core, const vault_lease_t *lease, const char *event,
+                     buf_t *out) {
     keeper_lease_t bound = {lease->device, lease->account, lease->epoch, lease->expires, {0}};
     CLEANUP(buf_done) buf_t info, release_info;
     CLEANUP(secret_free) secret_t *key = NULL;
@@ -53,8 +54,8 @@ static err_t *reseal(const keeper_core_t *core, const vault_lease_t *lease, buf_
     buf_init(&info, INFO_MAX);
     buf_init(&release_info, INFO_MAX);
     memcpy(bound.push_key, lease->push_key, LEASE_PUSH_KEY);
-    TRY(keeper_lease_info(&bound, false, &info));
-    TRY(keeper_lease_info(&bound, true, &release_info));
+    TRY(keeper_lease_info(&bound, &info));
+    TRY(keeper_lease_release_info(&bound, event, &release_info));
     TRY_WRAP(hpke_open_secret(HPKE_AES256_GCM, core->keys->lease_key, buf_bytes(&info), BYTES_NONE,
                               bytes_make(lease->sealed, lease->sealed_n), &key),
              "the key was not sealed for this lease");
@@ -68,16 +69,18 @@ err_t *intent_lease_release(const keeper_core_t *core, const intent_call_t *call
     wire_reader_t r = wire_reader(call->body);
     vault_lease_t asked = {0}, lease;
     CLEANUP(buf_done) buf_t sealed;
+    CLEANUP(mem_free) char *event = NULL;
     bool found = false;
     buf_init(&sealed, LIMIT_LEASE_KEY + HPKE_OVERHEAD);
     TRY(get_names(&r, &asked));
+    TRY(intent_get_name(&r, LIMIT_LEASE_EVENT, "event", &event));
     TRY(wire_done(&r));
-    intent_about(answer, "device=%s account=%s", asked.device, asked.account);
+    intent_about(answer, "device=%s account=%s event=%s", asked.device, asked.account, event);
     TRY(vault_lease_find(core->vault, asked.device, asked.account, &found, &lease));
     if (!found) return err_new(ERR_NOT_FOUND, "there is no such lease, or it has expired");
-    intent_about(answer, "device=%s account=%s epoch=%llu", lease.device, lease.account,
-                 (unsigned long long)lease.epoch);
-    TRY(reseal(core, &lease, &sealed));
+    intent_about(answer, "device=%s account=%s epoch=%llu event=%s", lease.device, lease.account,
+                 (unsigned long long)lease.epoch, event);
+    TRY(reseal(core, &lease, event, &sealed));
     TRY(wire_put_u64(&answer->body, lease.epoch));
     TRY(wire_put_i64(&answer->body, lease.expires));
     TRY(buf_add(&answer->body, BYTES_ARRAY(lease.push_key)));
@@ -99,4 +102,30 @@ err_t *intent_lease_revoke(const keeper_core_t *core, const intent_call_t *call,
     intent_about(answer, "device=%s account=%s reason=%s", device, account[0] ? account : "*",
                  reason);
     return vault_lease_revoke(answer->op, device, account);
+}
+
+static err_t *put_state(const keeper_lease_state_t *state, buf_t *out) {
+    TRY(wire_put_str(out, state->account));
+    TRY(wire_put_u64(out, state->epoch));
+    TRY(wire_put_i64(out, state->expires));
+    TRY(wire_put_u64(out, (uint64_t)state->releases));
+    TRY(wire_put_i64(out, state->last_ms));
+    TRY(wire_put_u8(out, state->revoked));
+    return buf_add(out, BYTES_ARRAY(state->push_key));
+}
+
+err_t *intent_lease_list(const keeper_core_t *core, const intent_call_t *call,
+                         intent_answer_t *answer) {
+    wire_reader_t r = wire_reader(call->body);
+    CLEANUP(mem_free) char *device = NULL;
+    CLEANUP(mem_free) keeper_lease_state_t *list = NULL;
+    size_t count = 0;
+    TRY(intent_get_name(&r, LIMIT_DEVICE_ID, "device", &device));
+    TRY(wire_done(&r));
+    list = mem_array(LIMIT_LEASES_DEVICE, sizeof *list);
+    if (!list) return err_nomem();
+    TRY(vault_lease_list(core->vault, device, list, &count));
+    TRY(wire_put_u32(&answer->body, (uint32_t)count));
+    for (size_t i = 0; i < count; i++) TRY(put_state(&list[i], &answer->body));
+    return NULL;
 }

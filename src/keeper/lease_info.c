@@ -12,7 +12,13 @@ err_t *keeper_lease_put_fields(const keeper_lease_t *lease, buf_t *out) {
     return buf_add(out, BYTES_ARRAY(lease->push_key));
 }
 
-err_t *keeper_lease_info(const keeper_lease_t *lease, bool release, buf_t *ret_info) {
-    TRY(wire_put_str(ret_info, release ? "coffer/v1/lease/release" : "coffer/v1/lease/put"));
+err_t *keeper_lease_info(const keeper_lease_t *lease, buf_t *ret_info) {
+    TRY(wire_put_str(ret_info, "coffer/v1/lease/put"));
     return keeper_lease_put_fields(lease, ret_info);
+}
+
+err_t *keeper_lease_release_info(const keeper_lease_t *lease, const char *event, buf_t *ret_info) {
+    TRY(wire_put_str(ret_info, "coffer/v2/lease/release"));
+    TRY(keeper_lease_put_fields(lease, ret_info));
+    return wire_put_str(ret_info, event);
 }

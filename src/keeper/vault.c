@@ -99,6 +99,9 @@ static const char *const migrations[] = {
     " releases INTEGER NOT NULL,"
     " PRIMARY KEY (device, account)) WITHOUT ROWID;"
     "CREATE INDEX lease_by_expiry ON lease(expires);",
+    /* A lease whose `sealed` is empty was revoked. */
+    "ALTER TABLE lease ADD COLUMN total INTEGER NOT NULL DEFAULT 0;" /* releases since it was put */
+    "ALTER TABLE lease ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {

@@ -17,25 +17,34 @@ enum {
 };
 
 struct vault_lease_sql {
-    sql_stmt_t *epoch, *put, *releases, *count, *revoke, *revoke_all, *expired, *forget;
-    sql_stmt_t *find, *any_expired; /* the reader's */
+    sql_stmt_t *epoch, *others, *put, *releases, *count, *revoke, *revoke_all, *expired, *forget;
+    sql_stmt_t *find, *list, *any_expired; /* the reader's */
 };
 
 static err_t *prepare_writer(sql_t *sql, vault_lease_sql_t *s) {
-    TRY(sql_prepare(sql, "SELECT epoch FROM lease WHERE device = ? AND account = ?", &s->epoch));
+    TRY(sql_prepare(sql,
+                    "SELECT epoch, CASE WHEN expires > ? AND length(sealed) > 0 THEN push_key END"
+                    " FROM lease WHERE device = ? AND account = ?",
+                    &s->epoch));
+    TRY(sql_prepare(sql,
+                    "SELECT COUNT(*), MAX(CASE WHEN expires > ? AND length(sealed) > 0 THEN push_key"
+                    " END) FROM lease WHERE device = ?",
+                    &s->others));
     TRY(sql_prepare(sql,
                     "INSERT OR REPLACE INTO lease (device, account, epoch, expires, push_key,"
                     " sealed, since_ms, releases) VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
                     &s->put));
     TRY(sql_prepare(sql,
                     "SELECT since_ms, releases FROM lease WHERE device = ? AND account = ?"
-                    " AND epoch = ? AND expires > ?",
+                    " AND epoch = ? AND expires > ? AND length(sealed) > 0",
                     &s->releases));
     TRY(sql_prepare(sql,
-                    "UPDATE lease SET since_ms = ?, releases = ? WHERE device = ? AND account = ?",
+                    "UPDATE lease SET since_ms = ?, releases = ?, total = total + 1, last_ms = ?"
+                    " WHERE device = ? AND account = ?",
                     &s->count));
-    TRY(sql_prepare(sql, "DELETE FROM lease WHERE device = ? AND account = ?", &s->revoke));
-    TRY(sql_prepare(sql, "DELETE FROM lease WHERE device = ?", &s->revoke_all));
+    TRY(sql_prepare(sql, "UPDATE lease SET sealed = x'' WHERE device = ? AND account = ?",
+                    &s->revoke));
+    TRY(sql_prepare(sql, "UPDATE lease SET sealed = x'' WHERE device = ?", &s->revoke_all));
     TRY(sql_prepare(sql,
                     "SELECT device, account, epoch FROM lease WHERE expires <= ?"
                     " ORDER BY expires LIMIT ?",
@@ -51,8 +60,12 @@ err_t *vault_lease_prepare(vault_t *vault) {
     TRY(prepare_writer(vault->writer, s));
     TRY(sql_prepare(vault->reader,
                     "SELECT epoch, expires, push_key, sealed FROM lease WHERE device = ?"
-                    " AND account = ?",
+                    " AND account = ? AND length(sealed) > 0",
                     &s->find));
+    TRY(sql_prepare(vault->reader,
+                    "SELECT account, epoch, expires, total, last_ms, length(sealed), push_key"
+                    " FROM lease WHERE device = ? AND expires > ? ORDER BY account LIMIT ?",
+                    &s->list));
     return sql_prepare(vault->reader, "SELECT 1 FROM lease WHERE expires <= ? LIMIT 1",
                        &s->any_expired);
 }
@@ -68,27 +81,65 @@ static err_t *attach(vault_op_t *op, const vault_lease_t *lease,
 
 /* ---- put ---- */
 
-static err_t *find_epoch(vault_t *vault, const vault_lease_t *lease, bool *ret_found,
-                         uint64_t *ret_epoch) {
+/* What a put has to fit: the lease that it renews, or the device's others. */
+typedef struct {
+    bool found;
+    uint64_t epoch;
+    int64_t leases;
+    bool has_push_key;
+    uint8_t push_key[LEASE_PUSH_KEY];
+} standing_t;
+
+static void take_push_key(bytes_t push_key, standing_t *standing) {
+    if (push_key.n != LEASE_PUSH_KEY) return;
+    memcpy(standing->push_key, push_key.p, LEASE_PUSH_KEY);
+    standing->has_push_key = true;
+}
+
+static err_t *find_epoch(vault_t *vault, const vault_lease_t *lease, int64_t now,
+                         standing_t *standing) {
     CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->epoch;
-    sql_bind_str(stmt, 1, lease->device);
-    sql_bind_str(stmt, 2, lease->account);
-    TRY(sql_step(stmt, ret_found));
-    *ret_epoch = *ret_found ? (uint64_t)sql_i64(stmt, 0) : 0;
+    sql_bind_i64(stmt, 1, now);
+    sql_bind_str(stmt, 2, lease->device);
+    sql_bind_str(stmt, 3, lease->account);
+    TRY(sql_step(stmt, &standing->found));
+    if (!standing->found) return NULL;
+    standing->epoch = (uint64_t)sql_i64(stmt, 0);
+    take_push_key(sql_bytes(stmt, 1), standing);
+    return NULL;
+}
+
+static err_t *find_others(vault_t *vault, const vault_lease_t *lease, int64_t now,
+                          standing_t *standing) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->others;
+    bool row = false;
+    sql_bind_i64(stmt, 1, now);
+    sql_bind_str(stmt, 2, lease->device);
+    TRY(sql_step(stmt, &row));
+    if (!row) return NULL;
+    standing->leases = sql_i64(stmt, 0);
+    take_push_key(sql_bytes(stmt, 1), standing);
+    return NULL;
+}
+
+static err_t *check_put(const vault_lease_t *lease, const standing_t *standing) {
+    if (standing->found && lease->epoch <= standing->epoch)
+        return err_new(ERR_DENIED, "the lease has epoch %llu already",
+                       (unsigned long long)standing->epoch);
+    if (standing->has_push_key && memcmp(standing->push_key, lease->push_key, LEASE_PUSH_KEY) != 0)
+        return err_new(ERR_DENIED, "the device has leases for another push key");
+    if (!standing->found && standing->leases >= LIMIT_LEASES_DEVICE)
+        return err_new(ERR_LIMIT, "a device has at most %d leases", LIMIT_LEASES_DEVICE);
     return NULL;
 }
 
 static err_t *write_put(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
-    (void)now_ms;
     const vault_lease_t *lease = rows;
-    bool found = false;
-    uint64_t epoch = 0;
-    TRY(find_epoch(vault, lease, &found, &epoch));
-    if (found && lease->epoch <= epoch) {
-        *ret_refused =
-            err_new(ERR_DENIED, "the lease has epoch %llu already", (unsigned long long)epoch);
-        return NULL;
-    }
+    standing_t standing = {0};
+    TRY(find_epoch(vault, lease, now_ms / 1000, &standing));
+    if (!standing.has_push_key) TRY(find_others(vault, lease, now_ms / 1000, &standing));
+    *ret_refused = check_put(lease, &standing);
+    if (*ret_refused) return NULL;
     sql_stmt_t *stmt = vault->lease->put;
     sql_bind_str(stmt, 1, lease->device);
     sql_bind_str(stmt, 2, lease->account);
@@ -137,8 +188,9 @@ static err_t *write_release(vault_t *vault, void *rows, int64_t now_ms, err_t **
     sql_stmt_t *stmt = vault->lease->count;
     sql_bind_i64(stmt, 1, since);
     sql_bind_i64(stmt, 2, n + 1);
-    sql_bind_str(stmt, 3, lease->device);
-    sql_bind_str(stmt, 4, lease->account);
+    sql_bind_i64(stmt, 3, now_ms);
+    sql_bind_str(stmt, 4, lease->device);
+    sql_bind_str(stmt, 5, lease->account);
     return sql_run(stmt);
 }
 
@@ -206,6 +258,44 @@ err_t *vault_lease_find(vault_t *vault, const char *device, const char *account,
     *ret_found = found && lease.expires > clk_unix(vault->clk);
     if (*ret_found) *ret_lease = lease;
     return NULL;
+}
+
+static err_t *read_state(sql_stmt_t *row, keeper_lease_state_t *state) {
+    bytes_t account = sql_bytes(row, 0), push_key = sql_bytes(row, 6);
+    if (account.n > LIMIT_LEASE_ACCOUNT || push_key.n != LEASE_PUSH_KEY)
+        return err_new(ERR_VERIFY, "a lease in the vault was changed");
+    *state = (keeper_lease_state_t){.epoch = (uint64_t)sql_i64(row, 1),
+                                    .expires = sql_i64(row, 2),
+                                    .releases = sql_i64(row, 3),
+                                    .last_ms = sql_i64(row, 4),
+                                    .revoked = sql_i64(row, 5) == 0};
+    if (account.n) memcpy(state->account, account.p, account.n);
+    memcpy(state->push_key, push_key.p, LEASE_PUSH_KEY);
+    return NULL;
+}
+
+static err_t *list(vault_t *vault, const char *device, keeper_lease_state_t *states,
+                   size_t *ret_count) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->list;
+    size_t n = 0;
+    sql_bind_str(stmt, 1, device);
+    sql_bind_i64(stmt, 2, clk_unix(vault->clk));
+    sql_bind_i64(stmt, 3, LIMIT_LEASES_DEVICE);
+    for (bool row = true;;) {
+        TRY(sql_step(stmt, &row));
+        if (!row) break;
+        TRY(read_state(stmt, &states[n++]));
+    }
+    *ret_count = n;
+    return NULL;
+}
+
+err_t *vault_lease_list(vault_t *vault, const char *device,
+                        keeper_lease_state_t ret_list[LIMIT_LEASES_DEVICE], size_t *ret_count) {
+    (void)pthread_mutex_lock(&vault->read_lock);
+    err_t *e = list(vault, device, ret_list, ret_count);
+    (void)pthread_mutex_unlock(&vault->read_lock);
+    return e;
 }
 
 /* ---- the sweep ---- */

@@ -21,18 +21,25 @@ typedef struct {
 
 /* ---- rows for an operation ---- */
 
-/* Refused (ERR_DENIED) if the epoch is not higher than what is there. */
+/*
+ * Refused: ERR_DENIED if the epoch is not higher than what is there, revoked or not, or another push
+ * key is registered; ERR_LIMIT past LIMIT_LEASES_DEVICE.
+ */
 err_t *vault_lease_put(vault_op_t *op, const vault_lease_t *lease) WARN_UNUSED;
 /* Counts a release. Refused: ERR_NOT_FOUND if this epoch is gone, ERR_BUSY at the cap. */
 err_t *vault_lease_release(vault_op_t *op, const vault_lease_t *lease) WARN_UNUSED;
-/* `account` "": all of the device. */
+/* Deletes the keys, keeps the epochs until expiry. `account` "": all of the device. */
 err_t *vault_lease_revoke(vault_op_t *op, const char *device, const char *account) WARN_UNUSED;
 
 /* ---- reading, any thread ---- */
 
-/* *ret_found false too if it has expired. */
+/* *ret_found false too if it has expired or was revoked. */
 err_t *vault_lease_find(vault_t *vault, const char *device, const char *account, bool *ret_found,
                         vault_lease_t *ret_lease) WARN_UNUSED;
+/* Those of a device that have not expired. */
+err_t *vault_lease_list(vault_t *vault, const char *device,
+                        keeper_lease_state_t ret_list[LIMIT_LEASES_DEVICE],
+                        size_t *ret_count) WARN_UNUSED;
 
 /*
  * Deletes what has expired, in the background, a few hundred in a transaction, so that others'

@@ -85,7 +85,7 @@ static void put_real(const char *device, const pkey_t *push) {
     assert_ok(pkey_raw_public(push, lease.push_key));
     assert_ok(keeper_public(fixture.keeper, KEEPER_PUBLIC_LEASE_KEY, &der));
     assert_ok(pkey_parse_public_der(buf_bytes(&der), &key));
-    assert_ok(keeper_lease_info(&lease, false, &info));
+    assert_ok(keeper_lease_info(&lease, &info));
     assert_ok(hpke_seal(HPKE_AES256_GCM, key, buf_bytes(&info), BYTES_NONE,
                         BYTES_LIT("0123456789abcdef"), &sealed));
     assert_ok(keeper_lease_put(fixture.keeper, &lease, buf_bytes(&sealed)));
@@ -115,7 +115,7 @@ static void bench_leases(void) {
         buf_init(&sealed, BUF);
         (void)snprintf(device, sizeof device, "real-%zu", n / LIMIT_LEASE_RELEASES);
         double start = now_s();
-        assert_ok(keeper_lease_release(fixture.keeper, device, "mail", &lease, &sealed));
+        assert_ok(keeper_lease_release(fixture.keeper, device, "mail", "event-1", &lease, &sealed));
         ms[n++] = (now_s() - start) * 1000;
     }
     while (vault_lease_sweeping(fixture.vault)) {

@@ -53,7 +53,7 @@ static void seal(const lease_t *t, const keeper_lease_t *lease, const char *key,
     CLEANUP(buf_done) buf_t info;
     buf_init(&info, BUF);
     buf_init(out, BUF);
-    assert_ok(keeper_lease_info(lease, false, &info));
+    assert_ok(keeper_lease_info(lease, &info));
     assert_ok(hpke_seal(HPKE_AES256_GCM, t->lease_key, buf_bytes(&info), BYTES_NONE, bytes_str(key),
                         out));
 }
@@ -70,8 +70,8 @@ static void assert_released(lease_t *t, const char *device, const char *key) {
     buf_init(&sealed, BUF);
     buf_init(&info, BUF);
     buf_init_secret(&plain, BUF);
-    assert_ok(keeper_lease_release(t->f.keeper, device, "mail", &lease, &sealed));
-    assert_ok(keeper_lease_info(&lease, true, &info));
+    assert_ok(keeper_lease_release(t->f.keeper, device, "mail", "event-1", &lease, &sealed));
+    assert_ok(keeper_lease_release_info(&lease, "event-1", &info));
     assert_ok(hpke_open(HPKE_AES256_GCM, t->push, buf_bytes(&info), BYTES_NONE, buf_bytes(&sealed),
                         &plain));
     assert_true(bytes_eq_str(buf_bytes(&plain), key));
@@ -81,7 +81,7 @@ static err_t *release(lease_t *t, const char *device) {
     CLEANUP(buf_done) buf_t sealed;
     keeper_lease_t lease;
     buf_init(&sealed, BUF);
-    return keeper_lease_release(t->f.keeper, device, "mail", &lease, &sealed);
+    return keeper_lease_release(t->f.keeper, device, "mail", "event-1", &lease, &sealed);
 }
 
 static void assert_logged(lease_t *t, const char *text) {
@@ -119,25 +119,123 @@ static void test_lease__renewal_has_a_higher_epoch(void **state) {
     assert_released(t, "D1", "second");
 }
 
+/* Puts `lease` with what was sealed for another: nobody gets it. */
+static void assert_opens_not(lease_t *t, const keeper_lease_t *lease, const buf_t *sealed) {
+    assert_ok(keeper_lease_put(t->f.keeper, lease, buf_bytes(sealed)));
+    assert_err(ERR_VERIFY, release(t, lease->device));
+    assert_ok(keeper_lease_revoke(t->f.keeper, lease->device, "", "test"));
+}
+
 static void test_lease__nobody_puts_his_own_push_key_in(void **state) {
     lease_t *t = *state;
     CLEANUP(buf_done) buf_t sealed;
     keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
     seal(t, &lease, "kek", &sealed);
-    keeper_lease_t forged = lease; /* another push key, or a later end */
+    keeper_lease_t forged = lease; /* another push key, or a later end, or device */
     forged.push_key[0] ^= 1;
-    assert_ok(keeper_lease_put(t->f.keeper, &forged, buf_bytes(&sealed)));
-    assert_err(ERR_VERIFY, release(t, "D1"));
+    assert_opens_not(t, &forged, &sealed);
     forged = lease;
     forged.epoch = 2;
     forged.expires++;
-    assert_ok(keeper_lease_put(t->f.keeper, &forged, buf_bytes(&sealed)));
-    assert_err(ERR_VERIFY, release(t, "D1"));
+    assert_opens_not(t, &forged, &sealed);
     forged = lease;
     forged.device = "D2";
-    assert_ok(keeper_lease_put(t->f.keeper, &forged, buf_bytes(&sealed)));
-    assert_err(ERR_VERIFY, release(t, "D2"));
+    assert_opens_not(t, &forged, &sealed);
     assert_logged(t, "the key was not sealed for this lease");
+}
+
+static void test_lease__the_first_put_registers_the_push_key(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600), other = lease, calendar;
+    assert_ok(put(t, &lease, "kek"));
+    other.epoch = 2;
+    other.push_key[0] ^= 1;
+    assert_err(ERR_DENIED, put(t, &other, "renewed")); /* the same account */
+    calendar = other;
+    calendar.account = "calendar";
+    assert_err(ERR_DENIED, put(t, &calendar, "another account"));
+    assert_released(t, "D1", "kek");
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "new app"));
+    assert_ok(put(t, &other, "renewed")); /* without leases it may have another */
+    lease.epoch = 3;
+    assert_err(ERR_DENIED, put(t, &lease, "the former key"));
+}
+
+static void test_lease__what_was_revoked_is_not_put_again(void **state) {
+    lease_t *t = *state;
+    CLEANUP(buf_done) buf_t sealed;
+    keeper_lease_t lease = lease_of(t, "D1", 3, 3600);
+    seal(t, &lease, "kek", &sealed);
+    assert_ok(keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "lost"));
+    assert_err(ERR_DENIED, keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+    keeper_fixture_restart(&t->f);
+    assert_err(ERR_DENIED, keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+    assert_logged(t, "the lease has epoch 3 already");
+}
+
+static void test_lease__a_release_is_for_one_event(void **state) {
+    lease_t *t = *state;
+    CLEANUP(buf_done) buf_t sealed, info, plain;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    buf_init(&sealed, BUF);
+    buf_init(&info, BUF);
+    buf_init_secret(&plain, BUF);
+    assert_ok(put(t, &lease, "kek"));
+    assert_ok(keeper_lease_release(t->f.keeper, "D1", "mail", "uid-7", &lease, &sealed));
+    assert_ok(keeper_lease_release_info(&lease, "uid-8", &info));
+    assert_err(ERR_VERIFY, hpke_open(HPKE_AES256_GCM, t->push, buf_bytes(&info), BYTES_NONE,
+                                     buf_bytes(&sealed), &plain));
+    assert_logged(t, "device=D1 account=mail epoch=1 event=uid-7");
+}
+
+static void test_lease__a_device_has_so_many(void **state) {
+    lease_t *t = *state;
+    char account[32];
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    lease.account = account;
+    for (int i = 0; i <= LIMIT_LEASES_DEVICE; i++) {
+        (void)snprintf(account, sizeof account, "mail-%d", i);
+        err_t *e = put(t, &lease, "kek");
+        if (i < LIMIT_LEASES_DEVICE) assert_ok(e);
+        else assert_err(ERR_LIMIT, e);
+    }
+    (void)snprintf(account, sizeof account, "mail-0");
+    lease.epoch = 2;
+    assert_ok(put(t, &lease, "renewed"));
+}
+
+static void test_lease__list_tells_releases_and_no_keys(void **state) {
+    lease_t *t = *state;
+    keeper_lease_state_t list[LIMIT_LEASES_DEVICE];
+    size_t n = 9;
+    keeper_lease_t mail = lease_of(t, "D1", 4, 3600), calendar = lease_of(t, "D1", 1, 60);
+    calendar.account = "calendar";
+    assert_ok(keeper_lease_list(t->f.keeper, "D1", list, &n));
+    assert_int_equal(n, 0);
+    assert_ok(put(t, &mail, "kek"));
+    assert_ok(put(t, &calendar, "kek"));
+    assert_released(t, "D1", "kek");
+    assert_released(t, "D1", "kek");
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "calendar", "test"));
+    assert_ok(keeper_lease_list(t->f.keeper, "D1", list, &n));
+    assert_int_equal(n, 2);
+    assert_string_equal(list[0].account, "calendar");
+    assert_true(list[0].revoked);
+    assert_string_equal(list[1].account, "mail");
+    assert_false(list[1].revoked);
+    assert_int_equal(list[1].epoch, 4);
+    assert_int_equal(list[1].expires, mail.expires);
+    assert_int_equal(list[1].releases, 2);
+    assert_int_equal(list[1].last_ms, clk_unix_ms(&t->f.clk.clk));
+    assert_memory_equal(list[1].push_key, mail.push_key, LEASE_PUSH_KEY);
+    clk_fake_advance(&t->f.clk, 61 * 1000);
+    mail.epoch = 5; /* renewing begins to count anew */
+    assert_ok(put(t, &mail, "kek"));
+    assert_ok(keeper_lease_list(t->f.keeper, "D1", list, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].releases, 0);
 }
 
 static void test_lease__is_bounded(void **state) {
@@ -173,6 +271,7 @@ static void test_lease__is_revoked(void **state) {
     assert_ok(put(t, &other, "kek"));
     assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "mail", "lost"));
     assert_err(ERR_NOT_FOUND, release(t, "D1"));
+    one.epoch = 2;
     assert_ok(put(t, &one, "kek"));
     assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "wiped"));
     assert_err(ERR_NOT_FOUND, release(t, "D1"));
@@ -214,6 +313,11 @@ int main(void) {
         TEST(test_lease__is_released_to_the_push_key),
         TEST(test_lease__renewal_has_a_higher_epoch),
         TEST(test_lease__nobody_puts_his_own_push_key_in),
+        TEST(test_lease__the_first_put_registers_the_push_key),
+        TEST(test_lease__what_was_revoked_is_not_put_again),
+        TEST(test_lease__a_release_is_for_one_event),
+        TEST(test_lease__a_device_has_so_many),
+        TEST(test_lease__list_tells_releases_and_no_keys),
         TEST(test_lease__is_bounded),
         TEST(test_lease__releases_are_capped_an_hour),
         TEST(test_lease__is_revoked),
