@@ -4,7 +4,9 @@
  */
 #include "audit/note.h"
 #include "device/checkin_token.h"
+#include "store/device_tokens.h"
 #include "store/jobs.h"
+#include "store/lease_ends.h"
 
 typedef struct {
     devices_t *devices;
@@ -13,6 +15,7 @@ typedef struct {
     const device_request_t *request;
     const cert_t *cert;
     bool accepted; /* false: answer as to an unknown device */
+    bool known;    /* it was here before */
 } checkin_t;
 
 /* ---- Authenticate ---- */
@@ -99,14 +102,16 @@ static err_t *forget_secrets(db_conn_t *conn, const checkin_t *x, const char *id
         row.created_ms = devices_now(x->devices);
         TRY(db_sealed_put(conn, &row));
     }
-    return NULL;
+    if (!x->known) return NULL;
+    TRY(db_device_tokens_remove(conn, id));
+    return db_lease_ends_anew(conn, id, devices_now(x->devices));
 }
 
 /*
  * One identity at a time: the device's former one, and what phase 2 gave it for the enrolment
  * alone, are none any more once this one is pinned.
  */
-static err_t *retire_former(db_conn_t *conn, const checkin_t *x) {
+static err_t *retire_former(db_conn_t *conn, checkin_t *x) {
     bytes_t keep = bytes_make(cert_sha256(x->cert), DEVICE_HASH);
     char actor[DEVICE_ACTOR];
     db_device_t existing;
@@ -115,6 +120,7 @@ static err_t *retire_former(db_conn_t *conn, const checkin_t *x) {
     bool found = false;
     (void)device_actor(x->message->key, actor);
     TRY(db_devices_by_key(conn, x->arena, x->message->key, &existing, &found));
+    x->known = found;
     if (found && !bytes_eq(existing.identity, keep))
         TRY(device_retire(x->devices, conn, x->arena, existing.identity, actor,
                           "another identity is pinned"));

@@ -94,13 +94,27 @@ static bool take(http_rate_t *rate, const uint8_t key[KEY_SIZE]) {
     return true;
 }
 
+static bool take_locked(http_rate_t *rate, const uint8_t key[KEY_SIZE]) {
+    (void)pthread_mutex_lock(&rate->lock);
+    bool taken = take(rate, key);
+    (void)pthread_mutex_unlock(&rate->lock);
+    return taken;
+}
+
 err_t *http_rate_take(http_rate_t *rate, const char *peer) {
     uint8_t key[KEY_SIZE];
     if (rate->per_s == 0) return NULL;
     key_of(peer, key);
-    (void)pthread_mutex_lock(&rate->lock);
-    bool taken = take(rate, key);
-    (void)pthread_mutex_unlock(&rate->lock);
-    if (taken) return NULL;
+    if (take_locked(rate, key)) return NULL;
     return err_new(ERR_BUSY, "too many requests from your address: try again in a moment");
+}
+
+err_t *http_rate_take_name(http_rate_t *rate, const char *name) {
+    uint64_t hash = 14695981039346656037U; /* FNV-1a: names are ours, nobody aims with them */
+    uint8_t key[KEY_SIZE];
+    if (rate->per_s == 0) return NULL;
+    for (const char *p = name; *p; p++) hash = (hash ^ (uint8_t)*p) * 1099511628211U;
+    memcpy(key, &hash, sizeof key);
+    if (take_locked(rate, key)) return NULL;
+    return err_new(ERR_BUSY, "too many requests: try again in a moment");
 }

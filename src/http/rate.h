@@ -26,6 +26,9 @@ void http_rate_free(http_rate_t *rate); /* takes NULL */
  * /64, which is one subscriber's.
  */
 err_t *http_rate_take(http_rate_t *rate, const char *peer) WARN_UNUSED;
+/* The same by somebody's name, where it is known who asks. A table is for addresses or for names.
+ */
+err_t *http_rate_take_name(http_rate_t *rate, const char *name) WARN_UNUSED;
 
 DEFINE_CLEANUP(http_rate_t, http_rate_free)
 

@@ -45,9 +45,9 @@ err_t *keeper_lease_release(keeper_t *keeper, const char *device, const char *ac
                             const char *event, keeper_lease_t *ret_lease,
                             buf_t *ret_sealed) WARN_UNUSED;
 /*
- * Forgets the keys of a device (`account` "": of all its leases). What epoch a lease had stays known
- * until it would have expired, so that what was put before can't be put again. Nothing there is
- * fine. Idempotent.
+ * Forgets the keys of a device (`account` "": of all its leases). What epoch a lease had stays
+ * known until it would have expired, so that what was put before can't be put again. Nothing there
+ * is fine. Idempotent.
  */
 err_t *keeper_lease_revoke(keeper_t *keeper, const char *device, const char *account,
                            const char *reason) WARN_UNUSED;

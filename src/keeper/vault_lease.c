@@ -26,10 +26,11 @@ static err_t *prepare_writer(sql_t *sql, vault_lease_sql_t *s) {
                     "SELECT epoch, CASE WHEN expires > ? AND length(sealed) > 0 THEN push_key END"
                     " FROM lease WHERE device = ? AND account = ?",
                     &s->epoch));
-    TRY(sql_prepare(sql,
-                    "SELECT COUNT(*), MAX(CASE WHEN expires > ? AND length(sealed) > 0 THEN push_key"
-                    " END) FROM lease WHERE device = ?",
-                    &s->others));
+    TRY(sql_prepare(
+        sql,
+        "SELECT COUNT(*), MAX(CASE WHEN expires > ? AND length(sealed) > 0 THEN push_key"
+        " END) FROM lease WHERE device = ?",
+        &s->others));
     TRY(sql_prepare(sql,
                     "INSERT OR REPLACE INTO lease (device, account, epoch, expires, push_key,"
                     " sealed, since_ms, releases) VALUES (?, ?, ?, ?, ?, ?, 0, 0)",

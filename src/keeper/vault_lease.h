@@ -22,8 +22,8 @@ typedef struct {
 /* ---- rows for an operation ---- */
 
 /*
- * Refused: ERR_DENIED if the epoch is not higher than what is there, revoked or not, or another push
- * key is registered; ERR_LIMIT past LIMIT_LEASES_DEVICE.
+ * Refused: ERR_DENIED if the epoch is not higher than what is there, revoked or not, or another
+ * push key is registered; ERR_LIMIT past LIMIT_LEASES_DEVICE.
  */
 err_t *vault_lease_put(vault_op_t *op, const vault_lease_t *lease) WARN_UNUSED;
 /* Counts a release. Refused: ERR_NOT_FOUND if this epoch is gone, ERR_BUSY at the cap. */

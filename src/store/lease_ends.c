@@ -14,6 +14,10 @@ static const row_type_t type = ROW_TYPE(columns, db_lease_end_t);
 
 err_t *db_lease_ends_add(db_conn_t *conn, const char *device_id, const char *reason,
                          int64_t now_ms) {
+    TRY(db_exec(conn,
+                "INSERT INTO lease_bar (device_id, reason, since_ms) VALUES ($1, $2, $3)"
+                " ON CONFLICT (device_id) DO UPDATE SET reason = $2, since_ms = $3",
+                DB_STR(device_id), DB_STR(reason), DB_I64(now_ms)));
     return db_exec(conn,
                    "INSERT INTO lease_end (device_id, reason, since_ms) VALUES ($1, $2, $3)"
                    " ON CONFLICT (device_id) DO UPDATE SET reason = $2, since_ms ="
@@ -32,4 +36,25 @@ err_t *db_lease_ends_list(db_conn_t *conn, arena_t *arena, size_t limit, db_leas
 err_t *db_lease_ends_remove(db_conn_t *conn, const db_lease_end_t *row, bool *ret_changed) {
     return row_change(conn, "DELETE FROM lease_end WHERE device_id = $1 AND since_ms = $2",
                       ret_changed, DB_STR(row->device_id), DB_I64(row->since_ms));
+}
+
+err_t *db_lease_ends_bar(db_conn_t *conn, arena_t *arena, const char *device_id,
+                         const char **ret_reason, bool *ret_ending) {
+    CLEANUP(db_stmt_done) db_stmt_t *stmt = NULL;
+    const char *reason = NULL;
+    bool found = false;
+    int64_t ending = 0;
+    TRY(db_query_row(conn, "SELECT reason FROM lease_bar WHERE device_id = $1", &stmt, &found,
+                     DB_STR(device_id)));
+    if (found) TRY(row_str(stmt, arena, 0, &reason));
+    TRY(row_number(conn, "SELECT COUNT(*) FROM lease_end WHERE device_id = $1", &ending,
+                   DB_STR(device_id)));
+    *ret_reason = reason;
+    *ret_ending = ending > 0;
+    return NULL;
+}
+
+err_t *db_lease_ends_anew(db_conn_t *conn, const char *device_id, int64_t now_ms) {
+    TRY(db_lease_ends_add(conn, device_id, "enrolled anew", now_ms));
+    return db_exec(conn, "DELETE FROM lease_bar WHERE device_id = $1", DB_STR(device_id));
 }

@@ -37,6 +37,8 @@ static const command_t *const commands[] = {
     &CMD_DEVICE_ACTIVATION_LOCK,
     &CMD_DEVICE_BYPASS_CODE,
     &CMD_DEVICE_FILEVAULT,
+    &CMD_DEVICE_LEASES,
+    &CMD_DEVICE_TOKEN,
     &CMD_PROFILE_ADD,
     &CMD_PROFILE_LIST,
     &CMD_PROFILE_SHOW,

@@ -3,6 +3,7 @@
  * chain, and drops offers and challenges long expired.
  */
 
+#include "escrow/leases.h"
 #include "program/common/head.h"
 #include "program/web/web.h"
 #include "store/challenges.h"
@@ -19,6 +20,7 @@ static err_t *purge(db_conn_t *conn, void *arg) {
     const int64_t *before_ms = arg;
     TRY(db_challenges_purge(conn, *before_ms));
     TRY(db_scep_pending_purge(conn, *before_ms));
+    TRY(leases_purge(conn, clk_unix_ms(clk_real())));
     return db_enrolments_purge(conn, *before_ms);
 }
 

@@ -236,6 +236,7 @@ static err_t *start_services(program_t *p) {
                                  .job_ctx = web};
     TRY(devices_new(&devices, &web->devices));
     TRY(http_rate_new(clk, rnd, (unsigned)s->rate, (unsigned)s->burst, &web->rate));
+    TRY(http_rate_new(clk, rnd, 1, LIMIT_LEASE_ASKED, &web->lease_rate));
     return sessions_new(clk, rnd, SESSION_IDLE_S, SESSION_LIFE_S, SESSIONS_MAX, &web->sessions);
 }
 
@@ -297,6 +298,7 @@ static void stop(program_t *p) {
     http_server_free(web->server);
     sessions_free(web->sessions);
     http_rate_free(web->rate);
+    http_rate_free(web->lease_rate);
     devices_free(web->devices);
     escrow_free(web->escrow);
     notify_conf_done(&p->notify);

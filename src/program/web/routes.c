@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "program/web/api.h"
 #include "program/web/api_escrow.h"
+#include "program/web/api_leases.h"
 #include "program/web/api_recoverable.h"
 #include "program/web/web.h"
 
@@ -55,6 +56,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_API_ROUTES,
     WEB_ESCROW_ROUTES,
     WEB_RECOVERABLE_ROUTES,
+    WEB_LEASE_ROUTES,
 };
 
 const size_t WEB_ROUTES_N = sizeof WEB_ROUTES / sizeof WEB_ROUTES[0];

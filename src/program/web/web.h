@@ -57,7 +57,8 @@ struct web {
     devices_t *devices;
     cert_list_t factory_cas;
     sessions_t *sessions;
-    http_rate_t *rate; /* of what costs a private key or a password's hash, by address */
+    http_rate_t *lease_rate; /* of what a device asks about leases, by its id */
+    http_rate_t *rate;       /* of what costs a private key or a password's hash, by address */
     http_server_t *server;
     _Atomic uint64_t replies[6]; /* by status class, for the metrics */
     _Atomic uint64_t scep_issued;

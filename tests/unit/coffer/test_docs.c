@@ -114,6 +114,8 @@ static void test_docs__openapi_has_every_route(void **state) {
     const char *api = read_doc("docs/openapi.yaml", &api_doc);
     assert_true(check_routes("src/program/web/api.h", api) > 20);
     assert_true(check_routes("src/program/web/api_escrow.h", api) > 20);
+    assert_true(check_routes("src/program/web/api_recoverable.h", api) > 3);
+    assert_true(check_routes("src/program/web/api_leases.h", api) > 3);
 }
 
 int main(void) {

@@ -35,6 +35,20 @@ static void test_rate__burst_then_so_many_a_second(void **state) {
     assert_err(ERR_BUSY, http_rate_take(rate, "192.0.2.1"));
 }
 
+static void test_rate__counts_names_apart(void **state) {
+    (void)state;
+    clk_fake_t clk;
+    CLEANUP(http_rate_free) http_rate_t *rate = NULL;
+    clk_fake_init(&clk, 1000000);
+    assert_ok(http_rate_new(&clk.clk, rnd_real(), 1, 2, &rate));
+    for (int i = 0; i < 2; i++) assert_ok(http_rate_take_name(rate, "device-1"));
+    assert_err(ERR_BUSY, http_rate_take_name(rate, "device-1"));
+    assert_ok(http_rate_take_name(rate, "device-2"));
+    clk_fake_advance(&clk, 1000);
+    assert_ok(http_rate_take_name(rate, "device-1"));
+    assert_err(ERR_BUSY, http_rate_take_name(rate, "device-1"));
+}
+
 static void test_rate__counts_a_64_of_ipv6_as_one(void **state) {
     (void)state;
     clk_fake_t clk;
@@ -87,6 +101,7 @@ static void test_rate__fails_without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rate__burst_then_so_many_a_second),
+        cmocka_unit_test(test_rate__counts_names_apart),
         cmocka_unit_test(test_rate__counts_a_64_of_ipv6_as_one),
         cmocka_unit_test(test_rate__zero_is_no_limit),
         cmocka_unit_test(test_rate__many_addresses_make_room_and_keep_whoever_is_busy),

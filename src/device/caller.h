@@ -1,0 +1,30 @@
+/*
+ * Devices that ask for something of their own, outside of MDM: who is it? For coffer-web's routes
+ * of leases; any worker thread.
+ */
+#ifndef COFFER_DEVICE_CALLER_H
+#define COFFER_DEVICE_CALLER_H
+
+#include "device/device.h"
+
+typedef struct {
+    const char *device_id; /* in the arena */
+    const char *actor;     /* "device:..." for the audit, in the arena */
+} device_caller_t;
+
+/*
+ * By the identity certificate that TLS saw (DER), as in MDM, or else by the device's token.
+ * Whatever is wrong with either, a device that is not enrolled included, is one ERR_AUTH in the
+ * same words.
+ */
+err_t *devices_caller(devices_t *devices, arena_t *arena, bytes_t client_cert, bytes_t token,
+                      device_caller_t *ret_caller) WARN_UNUSED;
+/*
+ * A token for a program of the device (id, UDID, serial number or name) that can't use its
+ * identity; takes the place of the one before and ends when the device enrols anew. ERR_DENIED if
+ * it is not enrolled. Appended to ret_token, which should be wiped (buf_init_secret).
+ */
+err_t *devices_token_make(devices_t *devices, const char *device, const char *actor,
+                          buf_t *ret_token) WARN_UNUSED;
+
+#endif
