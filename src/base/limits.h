@@ -188,6 +188,8 @@ enum {
     LIMIT_KEEPER_RELEASES = 10,      /* commands of one device given a secret in 24 hours, a kind */
     LIMIT_KEEPER_REDELIVERIES = 4,   /* times that, counting commands delivered again */
     LIMIT_KEEPER_RELEASES_ALL = 5000,          /* releases to all devices in 24 hours, a kind */
+    LIMIT_KEEPER_MAIL_OPENS = 1000,            /* messages of one person decrypted in an hour */
+    LIMIT_KEEPER_MAIL_RENEW_S = 60 * 86400,    /* seconds before a gateway key's end: a new one */
     LIMIT_KEEPER_NONCE = 64,                   /* bytes of a SCEP senderNonce; 16 by the standard */
     LIMIT_KEEPER_FAIL_TEXT = 512,              /* bytes of a failInfoText */
     LIMIT_KEEPER_LOG_PAGE = 128 * 1024,        /* bytes of one answer to KEEPER_LOG */

@@ -14,6 +14,7 @@
 #include "keeper/intent_backup.h"
 #include "keeper/intent_escrow.h"
 #include "keeper/intent_lease.h"
+#include "keeper/intent_mail.h"
 #include "keeper/intent_revocation.h"
 
 /* When an allowed use is recorded. A refused one always is. */
@@ -36,6 +37,7 @@ enum {
     ANYONE = 1 << ROLE_WEB | 1 << ROLE_COURIER | 1 << ROLE_MAILGATE | 1 << ROLE_COMMAND,
     WEB = 1 << ROLE_WEB | 1 << ROLE_COMMAND,
     WEB_COURIER = WEB | 1 << ROLE_COURIER,
+    MAILGATE = 1 << ROLE_MAILGATE,
 };
 
 static const rule_t rules[] = {
@@ -86,6 +88,9 @@ static const rule_t rules[] = {
     {KEEPER_BACKUP_COPY, "backup-copy", WEB, RECORD_NOT, TALLY_NEVER, intent_backup_copy},
     {KEEPER_BACKUP_READ, "backup-read", WEB, RECORD_NOT, TALLY_NEVER, intent_backup_read},
     {KEEPER_BACKUP_FINISH, "backup-finish", WEB, RECORD_FIRST, TALLY_NEVER, intent_backup_finish},
+    {KEEPER_MAIL_ALLOW, "mail-allow", WEB, RECORD_FIRST, TALLY_NEVER, intent_mail_allow},
+    {KEEPER_MAIL_SIGN, "mail-sign", MAILGATE, RECORD_BESIDE, TALLY_NEVER, intent_mail_sign},
+    {KEEPER_MAIL_OPEN, "mail-open", MAILGATE, RECORD_FIRST, TALLY_NEVER, intent_mail_open},
     {KEEPER_LOG, "log", WEB, RECORD_BESIDE, TALLY_NEVER, intent_log},
 };
 

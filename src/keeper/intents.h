@@ -54,6 +54,10 @@ typedef enum {
     KEEPER_BACKUP_COPY = 91,   /* web: copy some of it, inside the vault */
     KEEPER_BACKUP_READ = 92,   /* web: chunks of the copy, sealed */
     KEEPER_BACKUP_FINISH = 93, /* web: seal the keys to the officers, sign the backup's head */
+
+    KEEPER_MAIL_ALLOW = 100, /* web: what the mail gateway may do for a person */
+    KEEPER_MAIL_SIGN = 101,  /* mailgate: a signature over a message's hash, for a person */
+    KEEPER_MAIL_OPEN = 102,  /* mailgate: one message's content key, by an archived key; capped */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */

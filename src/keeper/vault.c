@@ -102,6 +102,16 @@ static const char *const migrations[] = {
     /* A lease whose `sealed` is empty was revoked. */
     "ALTER TABLE lease ADD COLUMN total INTEGER NOT NULL DEFAULT 0;" /* releases since it was put */
     "ALTER TABLE lease ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;",
+    /* What the mail gateway may do for whom: see vault_mail.c. */
+    "CREATE TABLE mail_person ("
+    " email TEXT PRIMARY KEY,"
+    " person TEXT NOT NULL,"
+    " sign INTEGER NOT NULL,"
+    " decrypt INTEGER NOT NULL,"
+    " certificate BLOB NOT NULL,"
+    " sealed BLOB NOT NULL,"      /* the signing key, or nothing; the rest is its AAD */
+    " since_ms INTEGER NOT NULL," /* of the hour in which opened messages are counted */
+    " opened INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {
@@ -182,7 +192,8 @@ static err_t *open_database(vault_t *vault, const char *dir, bool create) {
     TRY(sql_open(path, false, &vault->reader));
     TRY(vault_reader_prepare(vault));
     TRY(vault_escrow_prepare(vault));
-    return vault_lease_prepare(vault);
+    TRY(vault_lease_prepare(vault));
+    return vault_mail_prepare(vault);
 }
 
 err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vault) {
@@ -219,6 +230,7 @@ void vault_free(vault_t *vault) {
     sql_close(vault->writer);
     mem_free(vault->escrow);
     mem_free(vault->lease);
+    mem_free(vault->mail);
     secret_free(vault->wrap_key);
     secret_free(vault->mac_key);
     secret_free(vault->master);

@@ -39,6 +39,7 @@ typedef struct {
 
 typedef struct vault_escrow_sql vault_escrow_sql_t; /* vault_escrow.c */
 typedef struct vault_lease_sql vault_lease_sql_t;   /* vault_lease.c */
+typedef struct vault_mail_sql vault_mail_sql_t;     /* vault_mail.c */
 
 struct vault {
     const clk_t *clk;
@@ -78,6 +79,7 @@ struct vault {
 
     vault_escrow_sql_t *escrow; /* statements of both connections, under the same rules */
     vault_lease_sql_t *lease;   /* the same */
+    vault_mail_sql_t *mail;     /* the same */
     atomic_bool sweeping;       /* expired leases are being deleted */
 };
 
@@ -89,5 +91,6 @@ err_t *vault_writer_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_lease_prepare(vault_t *vault) WARN_UNUSED;
+err_t *vault_mail_prepare(vault_t *vault) WARN_UNUSED;
 
 #endif
