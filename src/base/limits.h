@@ -241,6 +241,32 @@ enum {
     LIMIT_BACKUP_MANIFEST = 192 * 1024 * 1024, /* bytes of all of that and the list of chunks */
     LIMIT_BACKUP_KEPT = 4096,                  /* backups in one directory */
 
+    /* Sync */
+    LIMIT_SYNC_NAME = 128,           /* bytes of a device's name */
+    LIMIT_SYNC_PERSON = 128,         /* bytes of a person's id */
+    LIMIT_SYNC_DEVICES = 4096,       /* devices that one chain ever named */
+    LIMIT_SYNC_CHAIN = 64 * 1024,    /* entries of one chain */
+    LIMIT_SYNC_ENTRY = 4096,         /* bytes of one entry */
+    LIMIT_SYNC_KEY_FILE = 8 * 1024,  /* bytes of a device's key file */
+    LIMIT_SYNC_PARENTS = 8,          /* versions that one version replaces */
+    LIMIT_SYNC_META = 2048,          /* bytes of a version's sealed metadata */
+    LIMIT_SYNC_FILE_NAME = 255,      /* bytes of a name in a folder: what Linux takes */
+    LIMIT_SYNC_FOLD = 2048,          /* bytes of a name's key; folding can swell a name */
+    LIMIT_SYNC_LINK_TARGET = 4095,   /* bytes a symbolic link points to */
+    LIMIT_SYNC_ENTRIES = 4096,       /* entries of one folder node; longer folders have pages */
+    LIMIT_SYNC_FOLDER = 4194304,     /* bytes of one folder node */
+    LIMIT_SYNC_PAGES = 4,            /* pages within pages of one folder */
+    LIMIT_SYNC_DEPTH = 128,          /* folders within folders */
+    LIMIT_SYNC_PACKED = 4096,        /* files of one pack */
+    LIMIT_SYNC_PACK = 8388608,       /* bytes of one pack's files */
+    LIMIT_SYNC_CHANGES = 64 * 1024,  /* packages that one commit adds and drops */
+    LIMIT_SYNC_LINK_FILES = 4096,    /* files of one link */
+    LIMIT_SYNC_LINK_BYTES = 4194304, /* bytes of one link's list */
+    LIMIT_SYNC_DELIVERY = 4096,      /* bytes of a delivered key */
+    LIMIT_NOTE_BYTES = 64 * 1024,    /* bytes of a signed note */
+    LIMIT_NOTE_SIGNATURES = 64,      /* signatures of one */
+    LIMIT_NOTE_NAME = 255,           /* bytes of a note key's name */
+
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */
     LIMIT_AUDIT_FIELD = 512,        /* bytes of actor, action, object each */

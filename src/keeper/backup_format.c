@@ -9,27 +9,27 @@
 
 err_t *backup_head_put(const backup_head_t *head, buf_t *out) {
     TRY(escrow_put_head(out, "BK"));
-    TRY(escrow_put_raw(out, head->id, ESCROW_ID));
-    TRY(escrow_put_raw(out, head->generation, ESCROW_ID));
+    TRY(record_put_raw(out, head->id, ESCROW_ID));
+    TRY(record_put_raw(out, head->generation, ESCROW_ID));
     TRY(wire_put_i64(out, head->created));
-    TRY(escrow_put_text(out, LIMIT_BACKUP_LABEL, true, "label", head->label));
+    TRY(record_put_text(out, LIMIT_BACKUP_LABEL, true, "label", head->label));
     TRY(wire_put_bytes(out, head->set));
     TRY(wire_put_bytes(out, head->blob));
     TRY(wire_put_bytes(out, head->shares));
     TRY(wire_put_u32(out, head->vault_chunks));
     TRY(wire_put_u32(out, head->file_chunks));
-    TRY(escrow_put_raw(out, head->table_hash, ESCROW_HASH));
+    TRY(record_put_raw(out, head->table_hash, ESCROW_HASH));
     TRY(wire_put_u64(out, head->index_size));
-    TRY(escrow_put_raw(out, head->index_hash, ESCROW_HASH));
+    TRY(record_put_raw(out, head->index_hash, ESCROW_HASH));
     return wire_put_bytes(out, head->audit_key);
 }
 
 static err_t *get_counts(wire_reader_t *r, backup_head_t *head) {
     TRY(wire_get_u32(r, &head->vault_chunks));
     TRY(wire_get_u32(r, &head->file_chunks));
-    TRY(escrow_get_raw(r, ESCROW_HASH, head->table_hash));
+    TRY(record_get_raw(r, ESCROW_HASH, head->table_hash));
     TRY(wire_get_u64(r, &head->index_size));
-    TRY(escrow_get_raw(r, ESCROW_HASH, head->index_hash));
+    TRY(record_get_raw(r, ESCROW_HASH, head->index_hash));
     if (head->vault_chunks > LIMIT_BACKUP_CHUNKS ||
         head->file_chunks > LIMIT_BACKUP_CHUNKS - head->vault_chunks)
         return err_new(ERR_LIMIT, "a backup of more than %d chunks", LIMIT_BACKUP_CHUNKS);
@@ -43,18 +43,18 @@ err_t *backup_head_parse(bytes_t record, backup_head_t *ret_head) {
     wire_reader_t r = wire_reader(record);
     backup_head_t head = {0};
     TRY(escrow_get_head(&r, "BK"));
-    TRY(escrow_get_raw(&r, ESCROW_ID, head.id));
-    TRY(escrow_get_raw(&r, ESCROW_ID, head.generation));
+    TRY(record_get_raw(&r, ESCROW_ID, head.id));
+    TRY(record_get_raw(&r, ESCROW_ID, head.generation));
     TRY(wire_get_i64(&r, &head.created));
     if (head.created < 0) return err_new(ERR_INVALID, "a backup of before 1970");
-    TRY(escrow_get_text(&r, LIMIT_BACKUP_LABEL, true, "label", head.label));
+    TRY(record_get_text(&r, LIMIT_BACKUP_LABEL, true, "label", head.label));
     TRY(wire_get_bytes(&r, LIMIT_ESCROW_RECORD, &head.set));
     TRY(wire_get_bytes(&r, LIMIT_ESCROW_RECORD, &head.blob));
     TRY(wire_get_bytes(&r, LIMIT_ESCROW_RECORD, &head.shares));
     TRY(get_counts(&r, &head));
     TRY(wire_get_bytes(&r, LIMIT_KEY_BYTES, &head.audit_key));
     head.message = bytes_make(record.p, record.n - r.rest.n);
-    TRY(escrow_get_raw(&r, ESCROW_SIGNATURE, head.signature));
+    TRY(record_get_raw(&r, ESCROW_SIGNATURE, head.signature));
     TRY(wire_done(&r));
     *ret_head = head;
     return NULL;
@@ -82,8 +82,8 @@ err_t *backup_manifest_parse(bytes_t file, backup_manifest_t *ret_manifest) {
 }
 
 err_t *backup_entry_put(const backup_entry_t *entry, buf_t *out) {
-    TRY(escrow_put_raw(out, entry->id, ESCROW_HASH));
-    TRY(escrow_put_raw(out, entry->sha256, ESCROW_HASH));
+    TRY(record_put_raw(out, entry->id, ESCROW_HASH));
+    TRY(record_put_raw(out, entry->sha256, ESCROW_HASH));
     return wire_put_u32(out, entry->size);
 }
 
@@ -129,7 +129,7 @@ err_t *backup_file_put(const backup_file_t *file, buf_t *out) {
     TRY(wire_put_u32(out, file->mode));
     TRY(wire_put_i64(out, file->modified));
     TRY(wire_put_u64(out, file->size));
-    TRY(escrow_put_raw(out, file->sha256, ESCROW_HASH));
+    TRY(record_put_raw(out, file->sha256, ESCROW_HASH));
     return buf_add(out, file->hashes);
 }
 
@@ -151,7 +151,7 @@ err_t *backup_file_get(wire_reader_t *r, backup_file_t *ret_file) {
     TRY(wire_get_u32(r, &file.mode));
     TRY(wire_get_i64(r, &file.modified));
     TRY(wire_get_u64(r, &file.size));
-    TRY(escrow_get_raw(r, ESCROW_HASH, file.sha256));
+    TRY(record_get_raw(r, ESCROW_HASH, file.sha256));
     uint64_t chunks = backup_chunks_of(file.size);
     if (chunks > LIMIT_BACKUP_CHUNKS) return err_new(ERR_LIMIT, "a file is too large");
     TRY(wire_get_raw(r, (size_t)chunks * ESCROW_HASH, &file.hashes));
@@ -170,7 +170,7 @@ err_t *backup_secret_put(const backup_secret_t *secret, buf_t *out) {
         TRY(buf_add(out, keys[i]));
     }
     TRY(wire_put_u64(out, secret->vault_size));
-    return escrow_put_raw(out, secret->vault_sha256, ESCROW_HASH);
+    return record_put_raw(out, secret->vault_sha256, ESCROW_HASH);
 }
 
 err_t *backup_secret_parse(bytes_t record, backup_secret_t *ret_secret) {
@@ -182,7 +182,7 @@ err_t *backup_secret_parse(bytes_t record, backup_secret_t *ret_secret) {
     TRY(wire_get_raw(&r, ESCROW_KEY, &secret.files_key));
     TRY(wire_get_raw(&r, ESCROW_KEY, &secret.index_key));
     TRY(wire_get_u64(&r, &secret.vault_size));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, secret.vault_sha256));
+    TRY(record_get_raw(&r, ESCROW_HASH, secret.vault_sha256));
     TRY(wire_done(&r));
     *ret_secret = secret;
     return NULL;
@@ -196,7 +196,7 @@ err_t *backup_request_put(const backup_request_t *request, buf_t *out) {
     TRY(wire_put_bytes(out, request->set));
     TRY(wire_put_bytes(out, request->shares));
     TRY(wire_put_i64(out, request->created));
-    return escrow_put_text(out, LIMIT_BACKUP_LABEL, true, "label", request->label);
+    return record_put_text(out, LIMIT_BACKUP_LABEL, true, "label", request->label);
 }
 
 err_t *backup_request_parse(bytes_t record, backup_request_t *ret_request) {
@@ -207,7 +207,7 @@ err_t *backup_request_parse(bytes_t record, backup_request_t *ret_request) {
     TRY(wire_get_bytes(&r, LIMIT_ESCROW_RECORD, &request.set));
     TRY(wire_get_bytes(&r, LIMIT_ESCROW_RECORD, &request.shares));
     TRY(wire_get_i64(&r, &request.created));
-    TRY(escrow_get_text(&r, LIMIT_BACKUP_LABEL, true, "label", request.label));
+    TRY(record_get_text(&r, LIMIT_BACKUP_LABEL, true, "label", request.label));
     TRY(wire_done(&r));
     *ret_request = request;
     return NULL;

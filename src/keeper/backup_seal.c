@@ -43,7 +43,7 @@ err_t *backup_chunk_id(const backup_keys_t *keys, const uint8_t hash[ESCROW_HASH
 
 static err_t *chunk_aad(const uint8_t *id, buf_t *aad) {
     TRY(wire_put_str(aad, DOMAIN_CHUNK));
-    return escrow_put_raw(aad, id, ESCROW_HASH);
+    return record_put_raw(aad, id, ESCROW_HASH);
 }
 
 static err_t *seal_with(const uint8_t *key, bytes_t aad, bytes_t plain, const rnd_t *rnd,
@@ -146,7 +146,7 @@ err_t *backup_stream_open(bytes_t key, bytes_t record, buf_t *out) {
     bytes_t given;
     TRY(escrow_get_head(&r, "BI"));
     TRY(wire_get_raw(&r, ESCROW_HASH, &given));
-    TRY(escrow_get_raw(&r, sizeof prefix, prefix));
+    TRY(record_get_raw(&r, sizeof prefix, prefix));
     TRY(stream_keys(key, &seal, &commit));
     if (!secret_eq(commit, given))
         return err_new(ERR_VERIFY, "the list of files is under another key");

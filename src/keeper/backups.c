@@ -66,8 +66,8 @@ static err_t *class_secret(const backups_t *b, const char *info_text, secret_t *
     TRY(kdf_hkdf(BYTES_NONE, secret_bytes(vault_master(b->vault)), BYTES_LIT(INFO_ROOT), ESCROW_KEY,
                  &root));
     TRY(wire_put_str(&info, info_text));
-    TRY(escrow_put_raw(&info, b->generation, ESCROW_ID));
-    TRY(escrow_put_raw(&info, b->set_hash, ESCROW_HASH));
+    TRY(record_put_raw(&info, b->generation, ESCROW_ID));
+    TRY(record_put_raw(&info, b->set_hash, ESCROW_HASH));
     return kdf_hkdf(BYTES_NONE, secret_bytes(root), buf_bytes(&info), ESCROW_KEY, ret_key);
 }
 

@@ -13,8 +13,8 @@ err_t *keeper_backup_begin(keeper_t *keeper, const uint8_t id[ESCROW_ID],
     CLEANUP(buf_done) buf_t body, reply;
     body_init(&body);
     body_init(&reply);
-    TRY(escrow_put_raw(&body, id, ESCROW_ID));
-    TRY(escrow_put_raw(&body, generation, ESCROW_ID));
+    TRY(record_put_raw(&body, id, ESCROW_ID));
+    TRY(record_put_raw(&body, generation, ESCROW_ID));
     TRY(keeper_call_once(keeper, KEEPER_BACKUP_BEGIN, &body, &reply));
     if (reply.n != 2 * ESCROW_KEY) return err_new(ERR_INTERNAL, "the keeper's answer is no keys");
     return buf_add(ret_keys, buf_bytes(&reply));
@@ -24,7 +24,7 @@ err_t *keeper_backup_copy(keeper_t *keeper, const uint8_t id[ESCROW_ID], uint32_
     CLEANUP(buf_done) buf_t body, reply;
     body_init(&body);
     body_init(&reply);
-    TRY(escrow_put_raw(&body, id, ESCROW_ID));
+    TRY(record_put_raw(&body, id, ESCROW_ID));
     TRY(keeper_call(keeper, KEEPER_BACKUP_COPY, &body, &reply));
     wire_reader_t r = wire_reader(buf_bytes(&reply));
     return wire_get_u32(&r, ret_left);
@@ -34,7 +34,7 @@ err_t *keeper_backup_read(keeper_t *keeper, const uint8_t id[ESCROW_ID], uint32_
                           buf_t *ret_chunks) {
     CLEANUP(buf_done) buf_t body;
     body_init(&body);
-    TRY(escrow_put_raw(&body, id, ESCROW_ID));
+    TRY(record_put_raw(&body, id, ESCROW_ID));
     TRY(wire_put_u32(&body, first));
     return keeper_call(keeper, KEEPER_BACKUP_READ, &body, ret_chunks);
 }
@@ -42,11 +42,11 @@ err_t *keeper_backup_read(keeper_t *keeper, const uint8_t id[ESCROW_ID], uint32_
 err_t *keeper_backup_finish(keeper_t *keeper, const backup_head_t *head, buf_t *ret_head) {
     CLEANUP(buf_done) buf_t body;
     body_init(&body);
-    TRY(escrow_put_raw(&body, head->id, ESCROW_ID));
-    TRY(escrow_put_text(&body, LIMIT_BACKUP_LABEL, true, "label", head->label));
+    TRY(record_put_raw(&body, head->id, ESCROW_ID));
+    TRY(record_put_text(&body, LIMIT_BACKUP_LABEL, true, "label", head->label));
     TRY(wire_put_u32(&body, head->file_chunks));
-    TRY(escrow_put_raw(&body, head->table_hash, ESCROW_HASH));
+    TRY(record_put_raw(&body, head->table_hash, ESCROW_HASH));
     TRY(wire_put_u64(&body, head->index_size));
-    TRY(escrow_put_raw(&body, head->index_hash, ESCROW_HASH));
+    TRY(record_put_raw(&body, head->index_hash, ESCROW_HASH));
     return keeper_call_once(keeper, KEEPER_BACKUP_FINISH, &body, ret_head);
 }

@@ -12,53 +12,11 @@ enum { OBJECT_MAX = 1024 }; /* bytes of an encoded object */
 /* ---- what the records have in common ---- */
 
 err_t *escrow_put_head(buf_t *out, const char letters[2]) {
-    TRY(buf_add_str(out, "coffer"));
-    TRY(buf_add(out, bytes_make(letters, 2)));
-    return buf_add_byte(out, ESCROW_VERSION);
+    return record_put_head(out, letters, ESCROW_VERSION);
 }
 
 err_t *escrow_get_head(wire_reader_t *r, const char letters[2]) {
-    bytes_t head;
-    TRY(wire_get_raw(r, ESCROW_HEAD, &head));
-    if (!bytes_starts(head, BYTES_LIT("coffer")) || memcmp(head.p + 6, letters, 2) != 0)
-        return err_new(ERR_INVALID, "not a record of the kind coffer%.2s", letters);
-    if (head.p[8] != ESCROW_VERSION)
-        return err_new(ERR_VERIFY, "coffer%.2s: version %u is not known here", letters, head.p[8]);
-    return NULL;
-}
-
-err_t *escrow_put_raw(buf_t *out, const uint8_t *p, size_t n) {
-    return buf_add(out, bytes_make(p, n));
-}
-
-err_t *escrow_get_raw(wire_reader_t *r, size_t n, uint8_t *out) {
-    bytes_t raw;
-    TRY(wire_get_raw(r, n, &raw));
-    if (n) memcpy(out, raw.p, n); /* none may come as NULL */
-    return NULL;
-}
-
-static err_t *check_text(bytes_t text, size_t max, bool may_be_empty, const char *what) {
-    if (text.n > max) return err_new(ERR_LIMIT, "%s has more than %zu bytes", what, max);
-    if ((text.n == 0 && !may_be_empty) || !text_printable(text))
-        return err_new(ERR_INVALID, "%s is empty or not printable", what);
-    return NULL;
-}
-
-err_t *escrow_get_text(wire_reader_t *r, size_t max, bool may_be_empty, const char *what,
-                       char *text) {
-    bytes_t value;
-    TRY_WRAP(wire_get_bytes(r, max, &value), "%s", what);
-    TRY(check_text(value, max, may_be_empty, what));
-    if (value.n) memcpy(text, value.p, value.n);
-    text[value.n] = '\0';
-    return NULL;
-}
-
-err_t *escrow_put_text(buf_t *out, size_t max, bool may_be_empty, const char *what,
-                       const char *text) {
-    TRY(check_text(bytes_str(text), max, may_be_empty, what));
-    return wire_put_str(out, text);
+    return record_get_head(r, letters, ESCROW_VERSION);
 }
 
 err_t *escrow_check_indices(const uint8_t *indices, size_t n) {
@@ -72,7 +30,7 @@ err_t *escrow_put_indices(buf_t *out, uint8_t n, const uint8_t *indices) {
     if (n > LIMIT_ESCROW_OFFICERS) return err_new(ERR_LIMIT, "too many officers");
     TRY(escrow_check_indices(indices, n));
     TRY(wire_put_u8(out, n));
-    return escrow_put_raw(out, indices, n);
+    return record_put_raw(out, indices, n);
 }
 
 err_t *escrow_get_indices(wire_reader_t *r, uint8_t *ret_n,
@@ -80,7 +38,7 @@ err_t *escrow_get_indices(wire_reader_t *r, uint8_t *ret_n,
     uint8_t n = 0;
     TRY(wire_get_u8(r, &n));
     if (n > LIMIT_ESCROW_OFFICERS) return err_new(ERR_LIMIT, "too many officers");
-    TRY(escrow_get_raw(r, n, ret_indices));
+    TRY(record_get_raw(r, n, ret_indices));
     TRY(escrow_check_indices(ret_indices, n));
     *ret_n = n;
     return NULL;
@@ -121,23 +79,23 @@ static err_t *check_object(const escrow_object_t *object) {
 
 err_t *escrow_object_put(const escrow_object_t *object, buf_t *out) {
     TRY(check_object(object));
-    TRY(escrow_put_raw(out, object->id, ESCROW_ID));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_KIND, false, "kind", object->kind));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OWNER, true, "owner", object->owner));
-    TRY(escrow_put_text(out, LIMIT_DEVICE_ID, true, "device", object->device));
+    TRY(record_put_raw(out, object->id, ESCROW_ID));
+    TRY(record_put_text(out, LIMIT_ESCROW_KIND, false, "kind", object->kind));
+    TRY(record_put_text(out, LIMIT_ESCROW_OWNER, true, "owner", object->owner));
+    TRY(record_put_text(out, LIMIT_DEVICE_ID, true, "device", object->device));
     TRY(wire_put_bool(out, object->has_spki));
-    if (object->has_spki) TRY(escrow_put_raw(out, object->spki, ESCROW_HASH));
+    if (object->has_spki) TRY(record_put_raw(out, object->spki, ESCROW_HASH));
     return wire_put_u64(out, object->version);
 }
 
 err_t *escrow_object_get(wire_reader_t *r, escrow_object_t *ret_object) {
     escrow_object_t object = {0};
-    TRY(escrow_get_raw(r, ESCROW_ID, object.id));
-    TRY(escrow_get_text(r, LIMIT_ESCROW_KIND, false, "kind", object.kind));
-    TRY(escrow_get_text(r, LIMIT_ESCROW_OWNER, true, "owner", object.owner));
-    TRY(escrow_get_text(r, LIMIT_DEVICE_ID, true, "device", object.device));
+    TRY(record_get_raw(r, ESCROW_ID, object.id));
+    TRY(record_get_text(r, LIMIT_ESCROW_KIND, false, "kind", object.kind));
+    TRY(record_get_text(r, LIMIT_ESCROW_OWNER, true, "owner", object.owner));
+    TRY(record_get_text(r, LIMIT_DEVICE_ID, true, "device", object.device));
     TRY(wire_get_bool(r, &object.has_spki));
-    if (object.has_spki) TRY(escrow_get_raw(r, ESCROW_HASH, object.spki));
+    if (object.has_spki) TRY(record_get_raw(r, ESCROW_HASH, object.spki));
     TRY(wire_get_u64(r, &object.version));
     TRY(check_object(&object));
     *ret_object = object;
@@ -221,15 +179,15 @@ err_t *escrow_share_put(const escrow_share_t *share, buf_t *out) {
     TRY(check_share(share));
     TRY(escrow_put_head(out, "SH"));
     TRY(wire_put_u64(out, share->epoch));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", share->officer));
+    TRY(record_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", share->officer));
     TRY(wire_put_u8(out, share->index));
     TRY(wire_put_u8(out, share->threshold));
     TRY(wire_put_u64(out, share->from_epoch));
     TRY(wire_put_u8(out, share->dealer));
     TRY(escrow_put_indices(out, share->dealers_n, share->dealers));
-    TRY(escrow_put_raw(out, share->check, ESCROW_CHECK));
-    TRY(escrow_put_raw(out, share->enc, ESCROW_ENC));
-    return escrow_put_raw(out, share->sealed, ESCROW_SHARE_SEALED);
+    TRY(record_put_raw(out, share->check, ESCROW_CHECK));
+    TRY(record_put_raw(out, share->enc, ESCROW_ENC));
+    return record_put_raw(out, share->sealed, ESCROW_SHARE_SEALED);
 }
 
 err_t *escrow_share_parse(bytes_t record, escrow_share_t *ret_share) {
@@ -237,15 +195,15 @@ err_t *escrow_share_parse(bytes_t record, escrow_share_t *ret_share) {
     escrow_share_t share = {0};
     TRY(escrow_get_head(&r, "SH"));
     TRY(wire_get_u64(&r, &share.epoch));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", share.officer));
+    TRY(record_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", share.officer));
     TRY(wire_get_u8(&r, &share.index));
     TRY(wire_get_u8(&r, &share.threshold));
     TRY(wire_get_u64(&r, &share.from_epoch));
     TRY(wire_get_u8(&r, &share.dealer));
     TRY(escrow_get_indices(&r, &share.dealers_n, share.dealers));
-    TRY(escrow_get_raw(&r, ESCROW_CHECK, share.check));
-    TRY(escrow_get_raw(&r, ESCROW_ENC, share.enc));
-    TRY(escrow_get_raw(&r, ESCROW_SHARE_SEALED, share.sealed));
+    TRY(record_get_raw(&r, ESCROW_CHECK, share.check));
+    TRY(record_get_raw(&r, ESCROW_ENC, share.enc));
+    TRY(record_get_raw(&r, ESCROW_SHARE_SEALED, share.sealed));
     TRY(wire_done(&r));
     TRY(check_share(&share));
     *ret_share = share;

@@ -25,17 +25,17 @@ static err_t *check_request(const escrow_request_t *request) {
 err_t *escrow_request_put(const escrow_request_t *request, buf_t *out) {
     TRY(check_request(request));
     TRY(escrow_put_head(out, "RQ"));
-    TRY(escrow_put_raw(out, request->id, ESCROW_ID));
+    TRY(record_put_raw(out, request->id, ESCROW_ID));
     TRY(escrow_object_put(&request->object, out));
-    TRY(escrow_put_raw(out, request->blob_hash, ESCROW_HASH));
+    TRY(record_put_raw(out, request->blob_hash, ESCROW_HASH));
     TRY(wire_put_u64(out, request->epoch));
-    TRY(escrow_put_raw(out, request->set_hash, ESCROW_HASH));
+    TRY(record_put_raw(out, request->set_hash, ESCROW_HASH));
     TRY(wire_put_u8(out, request->threshold));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OWNER, false, "requester", request->requester));
-    TRY(escrow_put_text(out, LIMIT_NAME, false, "recipient", request->recipient));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_REASON, false, "reason", request->reason));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_TICKET, true, "ticket", request->ticket));
-    TRY(escrow_put_raw(out, request->recipient_key, ESCROW_KEY));
+    TRY(record_put_text(out, LIMIT_ESCROW_OWNER, false, "requester", request->requester));
+    TRY(record_put_text(out, LIMIT_NAME, false, "recipient", request->recipient));
+    TRY(record_put_text(out, LIMIT_ESCROW_REASON, false, "reason", request->reason));
+    TRY(record_put_text(out, LIMIT_ESCROW_TICKET, true, "ticket", request->ticket));
+    TRY(record_put_raw(out, request->recipient_key, ESCROW_KEY));
     TRY(wire_put_i64(out, request->created));
     return wire_put_i64(out, request->expires);
 }
@@ -44,17 +44,17 @@ err_t *escrow_request_parse(bytes_t record, escrow_request_t *ret_request) {
     wire_reader_t r = wire_reader(record);
     escrow_request_t request = {0};
     TRY(escrow_get_head(&r, "RQ"));
-    TRY(escrow_get_raw(&r, ESCROW_ID, request.id));
+    TRY(record_get_raw(&r, ESCROW_ID, request.id));
     TRY(escrow_object_get(&r, &request.object));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, request.blob_hash));
+    TRY(record_get_raw(&r, ESCROW_HASH, request.blob_hash));
     TRY(wire_get_u64(&r, &request.epoch));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, request.set_hash));
+    TRY(record_get_raw(&r, ESCROW_HASH, request.set_hash));
     TRY(wire_get_u8(&r, &request.threshold));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_OWNER, false, "requester", request.requester));
-    TRY(escrow_get_text(&r, LIMIT_NAME, false, "recipient", request.recipient));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_REASON, false, "reason", request.reason));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_TICKET, true, "ticket", request.ticket));
-    TRY(escrow_get_raw(&r, ESCROW_KEY, request.recipient_key));
+    TRY(record_get_text(&r, LIMIT_ESCROW_OWNER, false, "requester", request.requester));
+    TRY(record_get_text(&r, LIMIT_NAME, false, "recipient", request.recipient));
+    TRY(record_get_text(&r, LIMIT_ESCROW_REASON, false, "reason", request.reason));
+    TRY(record_get_text(&r, LIMIT_ESCROW_TICKET, true, "ticket", request.ticket));
+    TRY(record_get_raw(&r, ESCROW_KEY, request.recipient_key));
     TRY(wire_get_i64(&r, &request.created));
     TRY(wire_get_i64(&r, &request.expires));
     TRY(wire_done(&r));
@@ -75,30 +75,30 @@ err_t *escrow_request_hash(const escrow_request_t *request, uint8_t ret_hash[ESC
 err_t *escrow_approval_message(const escrow_approval_t *approval, buf_t *out) {
     if (approval->index == 0) return err_new(ERR_INVALID, "an approval without an index");
     TRY(escrow_put_head(out, "AP"));
-    TRY(escrow_put_raw(out, approval->request_hash, ESCROW_HASH));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", approval->officer));
+    TRY(record_put_raw(out, approval->request_hash, ESCROW_HASH));
+    TRY(record_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", approval->officer));
     TRY(wire_put_u8(out, approval->index));
-    TRY(escrow_put_raw(out, approval->check, ESCROW_CHECK));
-    TRY(escrow_put_raw(out, approval->sealed, ESCROW_APPROVAL_SEALED));
+    TRY(record_put_raw(out, approval->check, ESCROW_CHECK));
+    TRY(record_put_raw(out, approval->sealed, ESCROW_APPROVAL_SEALED));
     return wire_put_i64(out, approval->approved);
 }
 
 err_t *escrow_approval_put(const escrow_approval_t *approval, buf_t *out) {
     TRY(escrow_approval_message(approval, out));
-    return escrow_put_raw(out, approval->signature, ESCROW_SIGNATURE);
+    return record_put_raw(out, approval->signature, ESCROW_SIGNATURE);
 }
 
 err_t *escrow_approval_parse(bytes_t record, escrow_approval_t *ret_approval) {
     wire_reader_t r = wire_reader(record);
     escrow_approval_t approval = {0};
     TRY(escrow_get_head(&r, "AP"));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, approval.request_hash));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", approval.officer));
+    TRY(record_get_raw(&r, ESCROW_HASH, approval.request_hash));
+    TRY(record_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", approval.officer));
     TRY(wire_get_u8(&r, &approval.index));
-    TRY(escrow_get_raw(&r, ESCROW_CHECK, approval.check));
-    TRY(escrow_get_raw(&r, ESCROW_APPROVAL_SEALED, approval.sealed));
+    TRY(record_get_raw(&r, ESCROW_CHECK, approval.check));
+    TRY(record_get_raw(&r, ESCROW_APPROVAL_SEALED, approval.sealed));
     TRY(wire_get_i64(&r, &approval.approved));
-    TRY(escrow_get_raw(&r, ESCROW_SIGNATURE, approval.signature));
+    TRY(record_get_raw(&r, ESCROW_SIGNATURE, approval.signature));
     TRY(wire_done(&r));
     if (approval.index == 0) return err_new(ERR_INVALID, "an approval without an index");
     *ret_approval = approval;
@@ -131,15 +131,15 @@ err_t *escrow_redeal_put(const escrow_redeal_t *redeal, buf_t *out) {
     TRY(escrow_put_head(out, "RD"));
     TRY(wire_put_u64(out, redeal->from_epoch));
     TRY(wire_put_u64(out, redeal->to_epoch));
-    TRY(escrow_put_raw(out, redeal->from_set, ESCROW_HASH));
-    TRY(escrow_put_raw(out, redeal->to_set, ESCROW_HASH));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", redeal->officer));
+    TRY(record_put_raw(out, redeal->from_set, ESCROW_HASH));
+    TRY(record_put_raw(out, redeal->to_set, ESCROW_HASH));
+    TRY(record_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", redeal->officer));
     TRY(wire_put_u8(out, redeal->dealer));
     TRY(escrow_put_indices(out, redeal->dealers_n, redeal->dealers));
     TRY(wire_put_u8(out, redeal->threshold));
     TRY(escrow_put_indices(out, redeal->officers_n, redeal->indices));
     for (size_t k = 0; k < redeal->officers_n; k++)
-        TRY(escrow_put_raw(out, redeal->encs[k], ESCROW_ENC));
+        TRY(record_put_raw(out, redeal->encs[k], ESCROW_ENC));
     TRY(wire_put_u32(out, (uint32_t)redeal->count));
     return buf_add(out, redeal->items);
 }
@@ -148,15 +148,15 @@ static err_t *get_redeal_head(wire_reader_t *r, escrow_redeal_t *redeal) {
     TRY(escrow_get_head(r, "RD"));
     TRY(wire_get_u64(r, &redeal->from_epoch));
     TRY(wire_get_u64(r, &redeal->to_epoch));
-    TRY(escrow_get_raw(r, ESCROW_HASH, redeal->from_set));
-    TRY(escrow_get_raw(r, ESCROW_HASH, redeal->to_set));
-    TRY(escrow_get_text(r, LIMIT_ESCROW_OFFICER, false, "officer", redeal->officer));
+    TRY(record_get_raw(r, ESCROW_HASH, redeal->from_set));
+    TRY(record_get_raw(r, ESCROW_HASH, redeal->to_set));
+    TRY(record_get_text(r, LIMIT_ESCROW_OFFICER, false, "officer", redeal->officer));
     TRY(wire_get_u8(r, &redeal->dealer));
     TRY(escrow_get_indices(r, &redeal->dealers_n, redeal->dealers));
     TRY(wire_get_u8(r, &redeal->threshold));
     TRY(escrow_get_indices(r, &redeal->officers_n, redeal->indices));
     for (size_t k = 0; k < redeal->officers_n; k++)
-        TRY(escrow_get_raw(r, ESCROW_ENC, redeal->encs[k]));
+        TRY(record_get_raw(r, ESCROW_ENC, redeal->encs[k]));
     return NULL;
 }
 
@@ -171,7 +171,7 @@ err_t *escrow_redeal_parse(bytes_t record, escrow_redeal_t *ret_redeal) {
     redeal.count = count;
     TRY(wire_get_raw(&r, redeal.count * item_size(&redeal), &redeal.items));
     redeal.message = bytes_make(record.p, record.n - r.rest.n);
-    TRY(escrow_get_raw(&r, ESCROW_SIGNATURE, redeal.signature));
+    TRY(record_get_raw(&r, ESCROW_SIGNATURE, redeal.signature));
     TRY(wire_done(&r));
     TRY(check_redeal(&redeal));
     *ret_redeal = redeal;
@@ -179,9 +179,9 @@ err_t *escrow_redeal_parse(bytes_t record, escrow_redeal_t *ret_redeal) {
 }
 
 err_t *escrow_redeal_item_put(const escrow_redeal_item_t *item, buf_t *out) {
-    TRY(escrow_put_raw(out, item->id, ESCROW_ID));
+    TRY(record_put_raw(out, item->id, ESCROW_ID));
     TRY(wire_put_u64(out, item->version));
-    TRY(escrow_put_raw(out, item->object_hash, ESCROW_HASH));
+    TRY(record_put_raw(out, item->object_hash, ESCROW_HASH));
     return buf_add(out, item->parts);
 }
 
@@ -191,9 +191,9 @@ err_t *escrow_redeal_item(const escrow_redeal_t *redeal, size_t index,
     size_t size = item_size(redeal);
     wire_reader_t r = wire_reader(bytes_slice(redeal->items, index * size, size));
     escrow_redeal_item_t item = {0};
-    TRY(escrow_get_raw(&r, ESCROW_ID, item.id));
+    TRY(record_get_raw(&r, ESCROW_ID, item.id));
     TRY(wire_get_u64(&r, &item.version));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, item.object_hash));
+    TRY(record_get_raw(&r, ESCROW_HASH, item.object_hash));
     item.parts = r.rest;
     *ret_item = item;
     return NULL;

@@ -11,26 +11,26 @@ enum { SET_MAX = 16 * 1024, FINGERPRINT_MAX = 128 }; /* bytes */
 
 err_t *escrow_officer_file_message(const escrow_officer_file_t *file, buf_t *out) {
     TRY(escrow_put_head(out, "OP"));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_LABEL, false, "label", file->label));
-    TRY(escrow_put_raw(out, file->hpke, ESCROW_KEY));
-    TRY(escrow_put_raw(out, file->sign, ESCROW_KEY));
+    TRY(record_put_text(out, LIMIT_ESCROW_LABEL, false, "label", file->label));
+    TRY(record_put_raw(out, file->hpke, ESCROW_KEY));
+    TRY(record_put_raw(out, file->sign, ESCROW_KEY));
     return wire_put_i64(out, file->created);
 }
 
 err_t *escrow_officer_file_put(const escrow_officer_file_t *file, buf_t *out) {
     TRY(escrow_officer_file_message(file, out));
-    return escrow_put_raw(out, file->signature, ESCROW_SIGNATURE);
+    return record_put_raw(out, file->signature, ESCROW_SIGNATURE);
 }
 
 err_t *escrow_officer_file_parse(bytes_t record, escrow_officer_file_t *ret_file) {
     wire_reader_t r = wire_reader(record);
     escrow_officer_file_t file = {0};
     TRY(escrow_get_head(&r, "OP"));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_LABEL, false, "label", file.label));
-    TRY(escrow_get_raw(&r, ESCROW_KEY, file.hpke));
-    TRY(escrow_get_raw(&r, ESCROW_KEY, file.sign));
+    TRY(record_get_text(&r, LIMIT_ESCROW_LABEL, false, "label", file.label));
+    TRY(record_get_raw(&r, ESCROW_KEY, file.hpke));
+    TRY(record_get_raw(&r, ESCROW_KEY, file.sign));
     TRY(wire_get_i64(&r, &file.created));
-    TRY(escrow_get_raw(&r, ESCROW_SIGNATURE, file.signature));
+    TRY(record_get_raw(&r, ESCROW_SIGNATURE, file.signature));
     TRY(wire_done(&r));
     *ret_file = file;
     return NULL;
@@ -41,8 +41,8 @@ err_t *escrow_officer_fingerprint(const uint8_t hpke[ESCROW_KEY], const uint8_t 
     CLEANUP(buf_done) buf_t text;
     buf_init(&text, FINGERPRINT_MAX);
     TRY(escrow_put_head(&text, "OF"));
-    TRY(escrow_put_raw(&text, hpke, ESCROW_KEY));
-    TRY(escrow_put_raw(&text, sign, ESCROW_KEY));
+    TRY(record_put_raw(&text, hpke, ESCROW_KEY));
+    TRY(record_put_raw(&text, sign, ESCROW_KEY));
     return digest_sha256(buf_bytes(&text), ret_fingerprint);
 }
 
@@ -81,16 +81,16 @@ err_t *escrow_set_put(const escrow_set_t *set, buf_t *out) {
     TRY(check_set(set));
     TRY(escrow_put_head(out, "ST"));
     TRY(wire_put_u64(out, set->epoch));
-    TRY(escrow_put_raw(out, set->previous, ESCROW_HASH));
+    TRY(record_put_raw(out, set->previous, ESCROW_HASH));
     TRY(wire_put_u8(out, set->threshold));
     TRY(wire_put_u8(out, (uint8_t)set->n));
     for (size_t i = 0; i < set->n; i++) {
         const escrow_officer_t *officer = &set->officers[i];
-        TRY(escrow_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", officer->id));
-        TRY(escrow_put_text(out, LIMIT_ESCROW_OWNER, false, "person", officer->person));
+        TRY(record_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", officer->id));
+        TRY(record_put_text(out, LIMIT_ESCROW_OWNER, false, "person", officer->person));
         TRY(wire_put_u8(out, officer->index));
-        TRY(escrow_put_raw(out, officer->hpke, ESCROW_KEY));
-        TRY(escrow_put_raw(out, officer->sign, ESCROW_KEY));
+        TRY(record_put_raw(out, officer->hpke, ESCROW_KEY));
+        TRY(record_put_raw(out, officer->sign, ESCROW_KEY));
     }
     return NULL;
 }
@@ -101,18 +101,18 @@ err_t *escrow_set_parse(bytes_t record, escrow_set_t *ret_set) {
     uint8_t n = 0;
     TRY(escrow_get_head(&r, "ST"));
     TRY(wire_get_u64(&r, &set.epoch));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, set.previous));
+    TRY(record_get_raw(&r, ESCROW_HASH, set.previous));
     TRY(wire_get_u8(&r, &set.threshold));
     TRY(wire_get_u8(&r, &n));
     if (n > LIMIT_ESCROW_OFFICERS) return err_new(ERR_LIMIT, "too many officers");
     set.n = n;
     for (size_t i = 0; i < set.n; i++) {
         escrow_officer_t *officer = &set.officers[i];
-        TRY(escrow_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", officer->id));
-        TRY(escrow_get_text(&r, LIMIT_ESCROW_OWNER, false, "person", officer->person));
+        TRY(record_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", officer->id));
+        TRY(record_get_text(&r, LIMIT_ESCROW_OWNER, false, "person", officer->person));
         TRY(wire_get_u8(&r, &officer->index));
-        TRY(escrow_get_raw(&r, ESCROW_KEY, officer->hpke));
-        TRY(escrow_get_raw(&r, ESCROW_KEY, officer->sign));
+        TRY(record_get_raw(&r, ESCROW_KEY, officer->hpke));
+        TRY(record_get_raw(&r, ESCROW_KEY, officer->sign));
     }
     TRY(wire_done(&r));
     TRY(check_set(&set));
@@ -143,16 +143,16 @@ const escrow_officer_t *escrow_set_index(const escrow_set_t *set, uint8_t index)
 
 err_t *escrow_signature_put(const escrow_signature_t *signature, buf_t *out) {
     TRY(escrow_put_head(out, "SG"));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", signature->officer));
-    return escrow_put_raw(out, signature->signature, ESCROW_SIGNATURE);
+    TRY(record_put_text(out, LIMIT_ESCROW_OFFICER, false, "officer", signature->officer));
+    return record_put_raw(out, signature->signature, ESCROW_SIGNATURE);
 }
 
 err_t *escrow_signature_parse(bytes_t record, escrow_signature_t *ret_signature) {
     wire_reader_t r = wire_reader(record);
     escrow_signature_t signature = {0};
     TRY(escrow_get_head(&r, "SG"));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", signature.officer));
-    TRY(escrow_get_raw(&r, ESCROW_SIGNATURE, signature.signature));
+    TRY(record_get_text(&r, LIMIT_ESCROW_OFFICER, false, "officer", signature.officer));
+    TRY(record_get_raw(&r, ESCROW_SIGNATURE, signature.signature));
     TRY(wire_done(&r));
     *ret_signature = signature;
     return NULL;
@@ -160,8 +160,8 @@ err_t *escrow_signature_parse(bytes_t record, escrow_signature_t *ret_signature)
 
 err_t *escrow_delivery_put(const escrow_delivery_t *delivery, buf_t *out) {
     TRY(escrow_put_head(out, "DL"));
-    TRY(escrow_put_text(out, LIMIT_ESCROW_OWNER, false, "person", delivery->person));
-    TRY(escrow_put_raw(out, delivery->certificate, ESCROW_HASH));
+    TRY(record_put_text(out, LIMIT_ESCROW_OWNER, false, "person", delivery->person));
+    TRY(record_put_raw(out, delivery->certificate, ESCROW_HASH));
     TRY(wire_put_u64(out, delivery->epoch));
     return wire_put_i64(out, delivery->expires);
 }
@@ -170,8 +170,8 @@ err_t *escrow_delivery_parse(bytes_t record, escrow_delivery_t *ret_delivery) {
     wire_reader_t r = wire_reader(record);
     escrow_delivery_t delivery = {0};
     TRY(escrow_get_head(&r, "DL"));
-    TRY(escrow_get_text(&r, LIMIT_ESCROW_OWNER, false, "person", delivery.person));
-    TRY(escrow_get_raw(&r, ESCROW_HASH, delivery.certificate));
+    TRY(record_get_text(&r, LIMIT_ESCROW_OWNER, false, "person", delivery.person));
+    TRY(record_get_raw(&r, ESCROW_HASH, delivery.certificate));
     TRY(wire_get_u64(&r, &delivery.epoch));
     TRY(wire_get_i64(&r, &delivery.expires));
     TRY(wire_done(&r));

@@ -41,7 +41,7 @@ static err_t *object_aad(const escrow_object_t *object, const char *domain, buf_
     uint8_t hash[ESCROW_HASH];
     TRY(escrow_object_hash(object, hash));
     TRY(wire_put_str(aad, domain));
-    return escrow_put_raw(aad, hash, sizeof hash);
+    return record_put_raw(aad, hash, sizeof hash);
 }
 
 err_t *escrow_blob_seal(const escrow_object_t *object, const secret_t *dek, const rnd_t *rnd,
@@ -120,7 +120,7 @@ struct escrow_sealer {
 /* Binds the key to one officer of one set. */
 static err_t *share_info(const uint8_t *set_hash, const char *officer, buf_t *info) {
     TRY(wire_put_str(info, DOMAIN_SHARE));
-    TRY(escrow_put_raw(info, set_hash, ESCROW_HASH));
+    TRY(record_put_raw(info, set_hash, ESCROW_HASH));
     return wire_put_str(info, officer);
 }
 
@@ -152,14 +152,14 @@ const uint8_t *escrow_sealer_enc(const escrow_sealer_t *sealer) { return sealer-
 
 static err_t *share_aad(const uint8_t *object_hash, const escrow_share_t *share, buf_t *aad) {
     TRY(wire_put_str(aad, DOMAIN_SHARE));
-    TRY(escrow_put_raw(aad, object_hash, ESCROW_HASH));
+    TRY(record_put_raw(aad, object_hash, ESCROW_HASH));
     TRY(wire_put_u64(aad, share->epoch));
     TRY(wire_put_u8(aad, share->index));
     TRY(wire_put_u8(aad, share->threshold));
     TRY(wire_put_u64(aad, share->from_epoch));
     TRY(wire_put_u8(aad, share->dealer));
     TRY(escrow_put_indices(aad, share->dealers_n, share->dealers));
-    return escrow_put_raw(aad, share->check, ESCROW_CHECK);
+    return record_put_raw(aad, share->check, ESCROW_CHECK);
 }
 
 err_t *escrow_share_seal(const escrow_sealer_t *sealer, const uint8_t object_hash[ESCROW_HASH],

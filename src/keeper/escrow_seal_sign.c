@@ -119,7 +119,7 @@ err_t *escrow_delivery_verify(const escrow_set_t *set, const escrow_delivery_t *
 static err_t *approval_info(const uint8_t *request_hash, const char *officer, uint8_t index,
                             buf_t *info) {
     TRY(wire_put_str(info, ESCROW_DOMAIN_APPROVAL));
-    TRY(escrow_put_raw(info, request_hash, ESCROW_HASH));
+    TRY(record_put_raw(info, request_hash, ESCROW_HASH));
     TRY(wire_put_str(info, officer));
     return wire_put_u8(info, index);
 }
@@ -296,8 +296,8 @@ static err_t *redeal_parts(const escrow_redeal_t *redeal, const uint8_t *object_
         memcpy(share.dealers, redeal->dealers, sizeof share.dealers);
         TRY(escrow_share_seal(sealers[k], object_hash, rnd,
                               bytes_slice(ys, k * ESCROW_KEY, ESCROW_KEY), &share));
-        TRY(escrow_put_raw(parts, share.check, ESCROW_CHECK));
-        TRY(escrow_put_raw(parts, share.sealed, ESCROW_SHARE_SEALED));
+        TRY(record_put_raw(parts, share.check, ESCROW_CHECK));
+        TRY(record_put_raw(parts, share.sealed, ESCROW_SHARE_SEALED));
     }
     return NULL;
 }
@@ -327,7 +327,7 @@ err_t *escrow_redeal_sign(const escrow_redeal_t *redeal, const pkey_t *sign_key,
     buf_init(&record, LIMIT_ESCROW_REDEAL);
     TRY(escrow_redeal_put(redeal, &record));
     TRY(sign(sign_key, ESCROW_DOMAIN_REDEAL, buf_bytes(&record), signature));
-    TRY(escrow_put_raw(&record, signature, sizeof signature));
+    TRY(record_put_raw(&record, signature, sizeof signature));
     return buf_add(out, buf_bytes(&record));
 }
 

@@ -39,8 +39,8 @@ err_t *intent_backup_begin(const keeper_core_t *core, const intent_call_t *call,
     uint8_t id[ESCROW_ID], generation[ESCROW_ID], set_hash[ESCROW_HASH];
     escrow_set_t set;
     backups_t *backups = NULL;
-    TRY(escrow_get_raw(&r, ESCROW_ID, id));
-    TRY(escrow_get_raw(&r, ESCROW_ID, generation));
+    TRY(record_get_raw(&r, ESCROW_ID, id));
+    TRY(record_get_raw(&r, ESCROW_ID, generation));
     TRY(wire_done(&r));
     about(answer, id);
     TRY(backups_of(core, &backups));
@@ -56,7 +56,7 @@ err_t *intent_backup_copy(const keeper_core_t *core, const intent_call_t *call,
     uint8_t id[ESCROW_ID];
     unsigned left = 0;
     backups_t *backups = NULL;
-    TRY(escrow_get_raw(&r, ESCROW_ID, id));
+    TRY(record_get_raw(&r, ESCROW_ID, id));
     TRY(wire_done(&r));
     about(answer, id);
     TRY(backups_of(core, &backups));
@@ -70,7 +70,7 @@ err_t *intent_backup_read(const keeper_core_t *core, const intent_call_t *call,
     uint8_t id[ESCROW_ID];
     uint32_t first = 0;
     backups_t *backups = NULL;
-    TRY(escrow_get_raw(&r, ESCROW_ID, id));
+    TRY(record_get_raw(&r, ESCROW_ID, id));
     TRY(wire_get_u32(&r, &first));
     TRY(wire_done(&r));
     about(answer, id);
@@ -81,12 +81,12 @@ err_t *intent_backup_read(const keeper_core_t *core, const intent_call_t *call,
 /* ---- the end ---- */
 
 static err_t *get_head(wire_reader_t *r, backup_head_t *head) {
-    TRY(escrow_get_raw(r, ESCROW_ID, head->id));
-    TRY(escrow_get_text(r, LIMIT_BACKUP_LABEL, true, "label", head->label));
+    TRY(record_get_raw(r, ESCROW_ID, head->id));
+    TRY(record_get_text(r, LIMIT_BACKUP_LABEL, true, "label", head->label));
     TRY(wire_get_u32(r, &head->file_chunks));
-    TRY(escrow_get_raw(r, ESCROW_HASH, head->table_hash));
+    TRY(record_get_raw(r, ESCROW_HASH, head->table_hash));
     TRY(wire_get_u64(r, &head->index_size));
-    TRY(escrow_get_raw(r, ESCROW_HASH, head->index_hash));
+    TRY(record_get_raw(r, ESCROW_HASH, head->index_hash));
     return wire_done(r);
 }
 
