@@ -6,16 +6,17 @@
 
 enum {
     /* HTTP */
-    LIMIT_HTTP_QUERY = 64 * 1024,          /* bytes of a raw query (SCEP by GET is the largest) */
-    LIMIT_HTTP_BODY_SCEP = 256 * 1024,     /* bytes; real messages are about 3 KB */
-    LIMIT_HTTP_BODY_OTA = 256 * 1024,      /* bytes of a signed device attribute plist */
-    LIMIT_HTTP_BODY_MDM = 2 * 1024 * 1024, /* bytes; InstalledApplicationList is the largest */
-    LIMIT_HTTP_BODY_API = 1024 * 1024,     /* bytes */
-    LIMIT_HTTP_BODY_FORM = 16 * 1024,      /* bytes of a portal form */
-    LIMIT_HTTP_HEADERS = 64,               /* header lines of one request */
-    LIMIT_HTTP_CONNECTIONS = 8192,         /* open at once on one listener */
-    LIMIT_HTTP_PER_ADDRESS = 1024,         /* of them of one peer address, default */
-    LIMIT_HTTP_RATE_ADDRESSES = 16 * 1024, /* peer addresses whose rate is remembered */
+    LIMIT_HTTP_QUERY = 64 * 1024,           /* bytes of a raw query (SCEP by GET is the largest) */
+    LIMIT_HTTP_BODY_SCEP = 256 * 1024,      /* bytes; real messages are about 3 KB */
+    LIMIT_HTTP_BODY_OTA = 256 * 1024,       /* bytes of a signed device attribute plist */
+    LIMIT_HTTP_BODY_MDM = 2 * 1024 * 1024,  /* bytes; InstalledApplicationList is the largest */
+    LIMIT_HTTP_BODY_API = 1024 * 1024,      /* bytes */
+    LIMIT_HTTP_BODY_FORM = 16 * 1024,       /* bytes of a portal form */
+    LIMIT_HTTP_BODY_MAIL = 2 * 1024 * 1024, /* bytes of a message to learn from */
+    LIMIT_HTTP_HEADERS = 64,                /* header lines of one request */
+    LIMIT_HTTP_CONNECTIONS = 8192,          /* open at once on one listener */
+    LIMIT_HTTP_PER_ADDRESS = 1024,          /* of them of one peer address, default */
+    LIMIT_HTTP_RATE_ADDRESSES = 16 * 1024,  /* peer addresses whose rate is remembered */
     LIMIT_HTTP_HEAD_S = 120, /* seconds for a request's headers, from connection or last reply */
     LIMIT_HTTP_CONNECTION_MEMORY = 16 * 1024, /* bytes for a connection's request line, headers */
     LIMIT_HTTP_IDLE_S = 75,                   /* seconds before an idle connection is closed */
@@ -298,6 +299,13 @@ enum {
     LIMIT_GATE_PASSES = 5,                    /* own trace fields: more is a loop */
     LIMIT_GATE_REPORTS = 20,                  /* messages reported as spam in one mail */
     LIMIT_GATE_RECIPIENTS = 10000,            /* of one envelope */
+    LIMIT_MAIL_GROUP = 5000,                  /* members of one */
+    LIMIT_MAIL_CHAIN = 32 * 1024,             /* bytes of CA certificates kept with a learned one */
+    LIMIT_MAIL_UNTRUSTED = 10000,             /* certificates kept of signers nobody trusts */
+    LIMIT_MAIL_UNTRUSTED_EACH = 4,            /* and of one address */
+    LIMIT_MAIL_TRUST = 1000,                  /* CAs and certificates that admins trust */
+    LIMIT_MAIL_LISTS = 256,                   /* revocation lists of foreign CAs */
+    LIMIT_MAIL_ASKED = 1000,                  /* addresses of one request to the API */
 };
 
 #endif

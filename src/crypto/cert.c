@@ -250,6 +250,11 @@ static err_t *cert_read_pem(bytes_t pem, size_t max, cert_list_t *list) {
     return found ? NULL : err_new(ERR_INVALID, "no PEM certificate there");
 }
 
+size_t cert_der_size(bytes_t der) {
+    bytes_t whole;
+    return der_take_whole(&der, DER_SEQUENCE, &whole) ? whole.n : 0;
+}
+
 err_t *cert_parse_pem(bytes_t pem, cert_t **ret_cert) {
     cert_list_t list CLEANUP(cert_list_done) = {0};
     TRY(cert_read_pem(pem, 1, &list));

@@ -32,6 +32,8 @@ enum { CERT_SERIAL_SIZE = 20, CERT_SHA256_SIZE = 32 };
 err_t *cert_parse_der(bytes_t der, cert_t **ret_cert) WARN_UNUSED;
 /* The same, with a key that is likely the certificate's; see pkey_parse_public_known. */
 err_t *cert_parse_der_known(bytes_t der, const pkey_t *known, cert_t **ret_cert) WARN_UNUSED;
+/* Bytes of the first of several in DER, one after another; 0 if there is no whole element. */
+size_t cert_der_size(bytes_t der);
 /* The first certificate of a PEM text; ERR_INVALID if there is none. */
 err_t *cert_parse_pem(bytes_t pem, cert_t **ret_cert) WARN_UNUSED;
 /* Every certificate of a PEM text (at most 256), appended to list; ERR_INVALID if none. */

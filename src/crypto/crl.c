@@ -108,15 +108,20 @@ void crl_free(crl_t *crl) {
 
 bytes_t crl_issuer_der(const crl_t *crl) { return crl->issuer; }
 
-err_t *crl_verify(const crl_t *crl, const cert_t *issuer, int64_t at) {
+err_t *crl_verify(const crl_t *crl, const cert_t *issuer) {
     X509 *x509;
     TRY(cert_x509_get(issuer, &x509));
     if (X509_NAME_cmp(X509_CRL_get_issuer(crl->list), X509_get_subject_name(x509)) != 0)
         return err_new(ERR_VERIFY, "CRL is of another issuer");
     if (X509_CRL_verify(crl->list, pkey_evp(cert_key(issuer))) != 1)
         return err_openssl(ERR_VERIFY, "CRL is not signed by %s", cert_subject(issuer));
-    TRY(crl_check_current(crl->list, at));
     return crl_check_extensions(crl->list);
+}
+
+bool crl_is_current(const crl_t *crl, int64_t at) {
+    err_t *e = crl_check_current(crl->list, at);
+    err_free(e);
+    return !e;
 }
 
 err_t *crl_ask(const crl_t *crl, bytes_t serial, bool *ret_revoked, crl_reason_t *ret_reason,
@@ -147,7 +152,8 @@ err_t *crl_check(bytes_t data, const cert_t *issuer, int64_t at, bytes_t serial,
     bool revoked = false;
     crl_reason_t reason = CRL_UNSPECIFIED;
     TRY(crl_decode(data, &crl.list));
-    TRY(crl_verify(&crl, issuer, at));
+    TRY(crl_verify(&crl, issuer));
+    TRY(crl_check_current(crl.list, at));
     TRY(crl_ask(&crl, serial, &revoked, &reason, &time));
     *ret_revoked = revoked;
     *ret_reason = reason;

@@ -85,7 +85,7 @@ err_t *crl_build(const crl_spec_t *spec, const cert_t *issuer, const pkey_t *iss
  * Whether a certificate of this issuer is on the list. ERR_INVALID if malformed, ERR_VERIFY if
  * not signed by the issuer or not valid at `at` (seconds since 1970 UTC).
  */
-err_t *crl_check(bytes_t crl, const cert_t *issuer, int64_t at, bytes_t serial, bool *ret_revoked,
+err_t *crl_check(bytes_t data, const cert_t *issuer, int64_t at, bytes_t serial, bool *ret_revoked,
                  crl_reason_t *ret_reason) WARN_UNUSED;
 
 /* ---- a list that is asked often ---- */
@@ -97,10 +97,12 @@ typedef struct crl crl_t;
 err_t *crl_parse(bytes_t data, crl_t **ret_crl) WARN_UNUSED;
 void crl_free(crl_t *crl);                /* takes NULL */
 bytes_t crl_issuer_der(const crl_t *crl); /* borrowed */
-/*
- * Is it the issuer's, and good at `at`? ERR_VERIFY, ERR_INVALID as crl_check.
+/* Is it the issuer's? ERR_VERIFY; ERR_INVALID with a critical extension: it means less than it
+ * says.
  */
-err_t *crl_verify(const crl_t *crl, const cert_t *issuer, int64_t at) WARN_UNUSED;
+err_t *crl_verify(const crl_t *crl, const cert_t *issuer) WARN_UNUSED;
+/* Whether it stood at this time (seconds since 1970 UTC). */
+bool crl_is_current(const crl_t *crl, int64_t at);
 /* Whether a serial is on it; *ret_time (seconds) since when. */
 err_t *crl_ask(const crl_t *crl, bytes_t serial, bool *ret_revoked, crl_reason_t *ret_reason,
                int64_t *ret_time) WARN_UNUSED;

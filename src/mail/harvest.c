@@ -51,6 +51,7 @@ static err_t *read_capable(const cms_signer_info_t *signer, mail_harvest_t *foun
     err_t *e = cms_capable_read(buf_bytes(&signer->capabilities), &found->capable);
     if (e && err_code(e) == ERR_NOMEM) return e;
     found->has_capable = e == NULL;
+    found->capabilities = buf_bytes(&signer->capabilities);
     err_free(e);
     return NULL;
 }

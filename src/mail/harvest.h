@@ -19,6 +19,7 @@ typedef struct {
     bool signer;               /* the certificate is the one that signed */
     bool has_capable;          /* capabilities came with the signature */
     cms_capable_t capable;
+    bytes_t capabilities; /* as they came, DER */
     int64_t time; /* of signing: what the signer says, never later than `now`; now if they don't */
 } mail_harvest_t;
 

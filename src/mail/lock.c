@@ -51,21 +51,27 @@ static bool known(const mail_candidates_t *list, const cert_t *cert) {
     return false;
 }
 
+static err_t *add_all(cert_list_t *list, const cert_list_t *more) {
+    for (size_t i = 0; more && i < more->n; i++) TRY(cert_list_add(list, more->certs[i]));
+    return NULL;
+}
+
 err_t *mail_candidates_add(mail_candidates_t *list, const mail_candidate_t *candidate) {
-    cert_list_t chain CLEANUP(cert_list_done) = {0};
+    cert_list_t chain CLEANUP(cert_list_done) = {0}, roots CLEANUP(cert_list_done) = {0};
     if (known(list, candidate->cert)) return NULL;
     if (list->n == LIMIT_MAIL_CANDIDATES)
         return err_new(ERR_LIMIT, "more than %d certificates of one address",
                        LIMIT_MAIL_CANDIDATES);
-    for (size_t i = 0; i < candidate->chain.n; i++)
-        TRY(cert_list_add(&chain, candidate->chain.certs[i]));
+    TRY(add_all(&chain, &candidate->chain));
+    TRY(add_all(&roots, &candidate->roots));
     mail_candidate_t *at = mem_resize(list->at, (list->n + 1) * sizeof *at);
     if (!at) return err_nomem();
     list->at = at;
     at[list->n] = *candidate;
     at[list->n].cert = cert_share(candidate->cert);
     at[list->n].chain = chain;
-    chain = (cert_list_t){0};
+    at[list->n].roots = roots;
+    chain = roots = (cert_list_t){0};
     list->n++;
     return NULL;
 }
@@ -74,6 +80,7 @@ void mail_candidates_done(mail_candidates_t *list) {
     for (size_t i = 0; i < list->n; i++) {
         cert_free(list->at[i].cert);
         cert_list_done(&list->at[i].chain);
+        cert_list_done(&list->at[i].roots);
     }
     mem_free(list->at);
     *list = (mail_candidates_t){0};
@@ -126,16 +133,12 @@ static bool weak_key(const cert_t *cert) {
     return pkey_kind(cert_key(cert)) == PKEY_RSA && pkey_bits(cert_key(cert)) < LIMIT_RSA_BITS_MIN;
 }
 
-static err_t *add_all(cert_list_t *list, const cert_list_t *more) {
-    for (size_t i = 0; more && i < more->n; i++) TRY(cert_list_add(list, more->certs[i]));
-    return NULL;
-}
-
 static err_t *judge_chain(const mail_book_t *book, const mail_candidate_t *c,
                           const cert_list_t *others, int64_t at, judgement_t *j) {
     cert_list_t roots CLEANUP(cert_list_done) = {0};
     cert_fault_t fault = CERT_FAULT_NONE;
     TRY(add_all(&roots, book->roots));
+    TRY(add_all(&roots, &c->roots));
     if (c->pinned) TRY(cert_list_add(&roots, c->cert));
     const cert_chain_t chain = {
         .intermediates = others, .roots = &roots, .at = at, .purpose = CERT_PURPOSE_MAIL_ENCRYPT};

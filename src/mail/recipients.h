@@ -53,13 +53,14 @@ typedef struct {
     cert_list_t chain;     /* further certificates that came with it; the list's */
     cms_capable_t capable; /* learned from its owner's mail; all false if not */
     bool pinned;           /* an admin approved this very certificate: needs no chain */
+    cert_list_t roots;     /* trusted besides, for this address alone; the list's */
 } mail_candidate_t;
 
 typedef struct {
     mail_candidate_t *at;
     size_t n;
 } mail_candidates_t;
-/* Shares cert and chain; one that is there already is left out. ERR_LIMIT past
+/* Shares cert, chain and roots; one that is there already is left out. ERR_LIMIT past
  * LIMIT_MAIL_CANDIDATES. */
 err_t *mail_candidates_add(mail_candidates_t *list, const mail_candidate_t *candidate) WARN_UNUSED;
 void mail_candidates_done(mail_candidates_t *list);

@@ -89,19 +89,22 @@ err_t *mail_keys_find(void *arg, const cms_recipient_t *recipient, const cert_t 
     return NULL;
 }
 
+err_t *mail_cert_file_read(const char *path, cert_list_t *list) {
+    CLEANUP(buf_done) buf_t data;
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    buf_init(&data, FILE_MAX);
+    TRY(file_read(path, &data));
+    if (is_pem(buf_bytes(&data))) {
+        TRY_WRAP(cert_parse_pem_list(buf_bytes(&data), list), "%s", path);
+        return NULL;
+    }
+    TRY_WRAP(cert_parse_der(buf_bytes(&data), &cert), "%s", path);
+    return cert_list_add(list, cert);
+}
+
 err_t *mail_certs_read(const args_t *args, const char *option, cert_list_t *list) {
     size_t cursor = 0;
-    for (const char *path; (path = args_each(args, option, &cursor));) {
-        CLEANUP(buf_done) buf_t data;
-        CLEANUP(cert_free) cert_t *cert = NULL;
-        buf_init(&data, FILE_MAX);
-        TRY(file_read(path, &data));
-        if (is_pem(buf_bytes(&data))) {
-            TRY_WRAP(cert_parse_pem_list(buf_bytes(&data), list), "%s", path);
-            continue;
-        }
-        TRY_WRAP(cert_parse_der(buf_bytes(&data), &cert), "%s", path);
-        TRY(cert_list_add(list, cert));
-    }
+    for (const char *path; (path = args_each(args, option, &cursor));)
+        TRY(mail_cert_file_read(path, list));
     return NULL;
 }

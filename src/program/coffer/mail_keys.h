@@ -23,6 +23,8 @@ void mail_keys_done(mail_keys_t *keys);
 /* As cms_open_handler_t's find; arg is the mail_keys_t. */
 err_t *mail_keys_find(void *arg, const cms_recipient_t *recipient, const cert_t **ret_cert,
                       const pkey_t **ret_key, bool *ret_found) WARN_UNUSED;
+/* Every certificate of a PEM file, or the one of a DER file; appended. */
+err_t *mail_cert_file_read(const char *path, cert_list_t *list) WARN_UNUSED;
 /* Certificates of the files that the option names, PEM or DER. */
 err_t *mail_certs_read(const args_t *args, const char *option, cert_list_t *list) WARN_UNUSED;
 

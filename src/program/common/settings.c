@@ -51,6 +51,7 @@ static const conf_known_t known[] = {
     {"revocation", revocation_keys},
     {"ldap", SETTINGS_LDAP_KEYS},
     {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},
+    {"mail", SETTINGS_MAIL_KEYS},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
     {"notify", notify_keys}, /* these: notify_conf.c, expiry_conf.c */
@@ -296,6 +297,7 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
     TRY(load_mdm(&s));
     TRY(load_revocation(&s));
     TRY(settings_load_ldap(s.conf, &s.ldap));
+    TRY(settings_load_mail(s.conf, &s.mail));
     *ret_settings = s;
     s = (settings_t){0};
     return NULL;

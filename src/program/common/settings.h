@@ -10,6 +10,7 @@
 #include "crypto/crl.h"
 #include "format/conf.h"
 #include "program/common/settings_ldap.h"
+#include "program/common/settings_mail.h"
 
 /* Where to listen; address "" means: not at all. */
 typedef struct {
@@ -78,6 +79,7 @@ typedef struct {
     bool check_out_when_removed;
 
     settings_ldap_t ldap; /* [ldap] */
+    settings_mail_t mail; /* [mail] */
 
     /* [push] */
     const char *push_url;         /* https://api.push.apple.com:443 */

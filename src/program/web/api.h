@@ -79,6 +79,17 @@ err_t *api_directory_sync(void *ctx, http_request_t *request, http_reply_t *repl
 err_t *api_directory_person(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_directory_certificates(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_mail_recipients(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_harvest(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_certs(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_certs_remove(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_trust(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_trust_add(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_trust_remove(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_groups(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_groups_put(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_groups_remove(void *ctx, http_request_t *request, http_reply_t *reply);
+
 err_t *api_audit_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_audit_export(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_keeper_log(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -125,6 +136,23 @@ err_t *api_backups_finish(void *ctx, http_request_t *request, http_reply_t *repl
         WEB_API_ROUTE("POST", "/certificates/:certificate/revoke", LIMIT_HTTP_BODY_FORM,           \
                       api_certs_revoke, WEB_NEED_ADMIN),                                           \
         WEB_API_ROUTE("GET", "/revocation-lists", 0, api_crls_list, WEB_NEED_READ),                \
+        WEB_API_ROUTE("GET", "/mail/recipients", 0, api_mail_recipients, WEB_NEED_NOTHING),        \
+        WEB_API_ROUTE("POST", "/mail/recipients", LIMIT_HTTP_BODY_API, api_mail_recipients,        \
+                      WEB_NEED_NOTHING),                                                           \
+        WEB_API_ROUTE("POST", "/mail/harvest", LIMIT_HTTP_BODY_MAIL, api_mail_harvest,             \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/mail/certificates", 0, api_mail_certs, WEB_NEED_READ),              \
+        WEB_API_ROUTE("DELETE", "/mail/certificates/:sha256", 0, api_mail_certs_remove,            \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("GET", "/mail/trust", 0, api_mail_trust, WEB_NEED_READ),                     \
+        WEB_API_ROUTE("POST", "/mail/trust", LIMIT_HTTP_BODY_API, api_mail_trust_add,              \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("DELETE", "/mail/trust/:sha256", 0, api_mail_trust_remove, WEB_NEED_ADMIN),  \
+        WEB_API_ROUTE("GET", "/mail/groups", 0, api_mail_groups, WEB_NEED_READ),                   \
+        WEB_API_ROUTE("POST", "/mail/groups", LIMIT_HTTP_BODY_API, api_mail_groups_put,            \
+                      WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("DELETE", "/mail/groups/:address", 0, api_mail_groups_remove,                \
+                      WEB_NEED_ADMIN),                                                             \
         WEB_API_ROUTE("GET", "/profiles", 0, api_profiles_list, WEB_NEED_READ),                    \
         WEB_API_ROUTE("POST", "/profiles", LIMIT_HTTP_BODY_API, api_profiles_put, WEB_NEED_ADMIN), \
         WEB_API_ROUTE("GET", "/profiles/:identifier", 0, api_profiles_show, WEB_NEED_READ),        \

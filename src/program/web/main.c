@@ -105,12 +105,14 @@ static err_t *read_factory_cas(web_t *web) {
 
 static err_t *enter_sandbox(program_t *p) {
     sandbox_report_t report;
+    const char *lists = mailbook_lists(p->web.mailbook);
     const sandbox_path_t paths[] = {
         {p->store_dir, SANDBOX_READ | SANDBOX_WRITE},
         {"/dev/urandom", SANDBOX_READ},
         {"/etc/localtime", SANDBOX_READ | SANDBOX_OPTIONAL},
+        {lists, SANDBOX_READ}, /* the last: only if there is one */
     };
-    TRY(sandbox_enter(SANDBOX_WEB, paths, sizeof paths / sizeof paths[0],
+    TRY(sandbox_enter(SANDBOX_WEB, paths, sizeof paths / sizeof paths[0] - (lists ? 0 : 1),
                       p->web.settings.require_sandbox, &report));
     log_line(&p->web.log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
              "sandbox landlock=%d seccomp=%s", report.landlock_abi,
@@ -240,6 +242,14 @@ static err_t *start_services(program_t *p) {
     return sessions_new(clk, rnd, SESSION_IDLE_S, SESSION_LIFE_S, SESSIONS_MAX, &web->sessions);
 }
 
+static err_t *start_mailbook(web_t *web) {
+    return mailbook_open(web->mailbook, &(mailbook_sources_t){.db = web->db,
+                                                              .audit = &web->audit,
+                                                              .remote = web->remote,
+                                                              .root = pki_root(web->pki),
+                                                              .mail_ca = pki_mail_ca(web->pki)});
+}
+
 static err_t *start_http(program_t *p) {
     web_t *web = &p->web;
     const keeper_cas_t *cas = pki_device_cas(web->pki);
@@ -302,6 +312,7 @@ static void stop(program_t *p) {
     devices_free(web->devices);
     escrow_free(web->escrow);
     notify_conf_done(&p->notify);
+    mailbook_free(web->mailbook);
     revoker_free(web->revoker);
     pki_free(web->pki);
     directory_free(web->directory);
@@ -334,10 +345,12 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(file_path(p->store_dir, "store.db", &p->store_path));
     TRY(read_credentials(p));
     TRY(read_factory_cas(web));
+    TRY(mailbook_new(&web->settings, clk_real(), &web->mailbook));
     TRY(push_topic(&web->settings, &p->topic));
     TRY(control_open(&p->control));
     TRY(enter_sandbox(p));
     TRY(start_services(p));
+    TRY(start_mailbook(web));
     TRY(start_http(p));
     TRY(housekeeping_start(web, &p->housekeeping));
     TRY(revocation_work_start(web, &p->revocation_work));

@@ -21,6 +21,7 @@
 #include "pki/pki.h"
 #include "pki/revoke.h"
 #include "program/common/expiry_conf.h"
+#include "program/common/mailbook.h"
 #include "program/common/settings.h"
 #include "program/web/background.h"
 
@@ -51,6 +52,7 @@ struct web {
     keeper_t *keeper;
     directory_remote_t *remote; /* the organisation's directory, or NULL */
     directory_t *directory;
+    mailbook_t *mailbook;
     pki_t *pki;
     revoker_t *revoker;
     escrow_t *escrow;
