@@ -33,7 +33,7 @@ _coffer() {
         " disk") words="protect status rotate" ;;
         " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
-        " mail") words="sign encrypt decrypt verify show extract recipients harvest certificates trust group" ;;
+        " mail") words="sign encrypt decrypt verify show extract recipients harvest certificates trust group policy" ;;
         " backup") words="make list verify prune" ;;
         " restore") words="request approve open" ;;
         " audit") words="list export verify keeper-log" ;;
@@ -138,6 +138,7 @@ _coffer() {
         " mail certificates"*) words="--forget --dir --server --token-file --ca --json --help --version" ;;
         " mail trust"*) words="--domain --why --dir --server --token-file --ca --json --help --version" ;;
         " mail group"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " mail policy"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " backup make"*) words="--full --label --dir --server --token-file --ca --json --help --version" ;;
         " backup list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " backup verify"*) words="--key --dir --server --token-file --ca --json --help --version" ;;

@@ -295,6 +295,7 @@ enum {
     LIMIT_MAIL_CAPABILITIES = 64,             /* entries of one SMIMECapabilities */
     LIMIT_MAIL_CANDIDATES = 256,              /* certificates known for one address */
     LIMIT_MAIL_GROUP_DEPTH = 8,               /* groups in groups */
+    LIMIT_MAIL_POLICIES = 500,                /* sections of mail_policy in coffer.conf */
     LIMIT_GATE_ARENA = 32 * 1024 * 1024,      /* bytes of what is known about one message */
     LIMIT_GATE_PASSES = 5,                    /* own trace fields: more is a loop */
     LIMIT_GATE_REPORTS = 20,                  /* messages reported as spam in one mail */

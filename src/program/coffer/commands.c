@@ -105,6 +105,7 @@ static const command_t *const commands[] = {
     &CMD_MAIL_CERTIFICATES,
     &CMD_MAIL_TRUST,
     &CMD_MAIL_GROUP,
+    &CMD_MAIL_POLICY,
     &CMD_BACKUP_MAKE,
     &CMD_BACKUP_LIST,
     &CMD_BACKUP_VERIFY,

@@ -41,6 +41,21 @@ static const char *const expiry_keys[] = {"notices", "interval", "holders", "bra
 static const char *const watch_keys[] = {"target", NULL};
 static const char *const action_keys[] = {"run", "timeout", NULL};
 
+/* Of [mail_policy NAME]; [mail_policy] has more. */
+#define MAIL_POLICY_RULES                                                                          \
+    "encrypt", "sign", "protect_headers", "hide_subject", "own_copy", "tags", "harvest", "verify", \
+        "decrypt", "decrypt_unprotected", "reencrypt"
+static const char *const mail_rule_keys[] = {MAIL_POLICY_RULES, NULL};
+static const char *const mail_policy_keys[] = {MAIL_POLICY_RULES,
+                                               "domains",
+                                               "authserv_id",
+                                               "report_address",
+                                               "report_mailbox",
+                                               "tag_encrypt",
+                                               "tag_plain",
+                                               "organisation_certificate",
+                                               NULL};
+
 static const conf_known_t known[] = {
     {"instance", instance_keys},
     {"web", web_keys},
@@ -49,6 +64,8 @@ static const conf_known_t known[] = {
     {"mdm", mdm_keys},
     {"push", push_keys},
     {"revocation", revocation_keys},
+    {"mail_policy", mail_policy_keys},
+    {"mail_policy *", mail_rule_keys},
     {"ldap", SETTINGS_LDAP_KEYS},
     {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},
     {"mail", SETTINGS_MAIL_KEYS},

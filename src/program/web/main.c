@@ -323,6 +323,7 @@ static void stop(program_t *p) {
     rpc_client_free(web->keeper_rpc);
     rpc_client_free(web->courier_rpc);
     cert_list_done(&web->factory_cas);
+    mail_policy_conf_done(&web->mail_policy);
     settings_done(&web->settings);
     buf_done(&p->key_pem);
     buf_done(&p->cert_pem);
@@ -340,6 +341,7 @@ static err_t *start(program_t *p, const char *dir) {
     jso_init();
     TRY(settings_load(dir, &web->settings));
     TRY(expiry_conf_load(&web->settings, &web->expiry));
+    TRY(mail_policy_conf_load(&web->settings, &web->mail_policy));
     TRY(head_name_node("web", web->node, sizeof web->node, &web->audit));
     TRY(file_path(web->settings.dir, "store", &p->store_dir));
     TRY(file_path(p->store_dir, "store.db", &p->store_path));

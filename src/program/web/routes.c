@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "program/web/api.h"
 #include "program/web/api_escrow.h"
+#include "program/web/api_mail_policy.h"
 #include "program/web/api_leases.h"
 #include "program/web/api_recoverable.h"
 #include "program/web/web.h"
@@ -56,6 +57,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_API_ROUTES,
     WEB_ESCROW_ROUTES,
     WEB_RECOVERABLE_ROUTES,
+    WEB_MAIL_POLICY_ROUTES,
     WEB_LEASE_ROUTES,
 };
 

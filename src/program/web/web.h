@@ -22,6 +22,7 @@
 #include "pki/revoke.h"
 #include "program/common/expiry_conf.h"
 #include "program/common/mailbook.h"
+#include "program/common/mail_policy.h"
 #include "program/common/settings.h"
 #include "program/web/background.h"
 
@@ -43,6 +44,7 @@ enum {
 struct web {
     settings_t settings;
     expiry_conf_t expiry;
+    mail_policy_conf_t mail_policy;
     log_t log;
     char node[96]; /* audit chain: "host/web" */
     audit_t audit;
