@@ -267,6 +267,19 @@ enum {
     LIMIT_NOTE_BYTES = 64 * 1024,    /* bytes of a signed note */
     LIMIT_NOTE_SIGNATURES = 64,      /* signatures of one */
     LIMIT_NOTE_NAME = 255,           /* bytes of a note key's name */
+    /* Blobs and where they are kept */
+    LIMIT_BLOB = 16 * 1024 * 1024,        /* bytes of one blob */
+    LIMIT_BLOB_OBJECT = 17 * 1024 * 1024, /* bytes of its sealed form */
+    LIMIT_BLOB_PAGE = 1000,               /* objects in one page of a listing */
+    LIMIT_BLOB_FAN = 1024 * 1024,         /* objects in one directory of a store */
+    LIMIT_BLOB_STORES = 16,               /* stores of one instance */
+    LIMIT_BLOB_OWNER = 128,               /* bytes of what refers to a blob */
+    LIMIT_S3_ANSWER = 4 * 1024 * 1024,    /* bytes of an XML answer */
+    LIMIT_S3_DEPTH = 16,                  /* elements within elements of one */
+    LIMIT_S3_TEXT = 4096,                 /* bytes of one element's text */
+    LIMIT_S3_TRIES = 10,                  /* tries of one request */
+    LIMIT_S3_CREDENTIALS = 4096,          /* bytes of a credentials' file */
+    LIMIT_S3_CLIENTS = 4,                 /* connections to one store, an object's memory each */
 
     /* Audit log */
     LIMIT_AUDIT_NODE = 128,         /* bytes of a chain's name */
