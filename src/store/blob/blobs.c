@@ -43,7 +43,7 @@ err_t *blobs_new(const blobs_config_t *config, blobs_t **ret_blobs) {
     blobs->clk = config->clk;
     blobs->rnd = config->rnd;
     blobs->keys = config->keys;
-    memcpy(blobs->stores, config->stores, config->stores_n * sizeof blobs->stores[0]);
+    for (size_t i = 0; i < config->stores_n; i++) blobs->stores[i] = config->stores[i];
     blobs->stores_n = config->stores_n;
     blobs->quorum = config->quorum;
     blobs->grace_ms = config->grace_ms;

@@ -60,12 +60,12 @@ static void dir_close(DIR *dir) {
 }
 DEFINE_CLEANUP(DIR, dir_close)
 
-err_t *blob_tmp_sweep(const char *path, size_t *ret_removed) {
-    CLEANUP(dir_close) DIR *dir = fault_io() ? (errno = EIO, NULL) : opendir(path);
-    if (!dir) return err_errno(errno, "cannot read the directory %s", path);
+err_t *blob_tmp_sweep(const char *dir, size_t *ret_removed) {
+    CLEANUP(dir_close) DIR *open_dir = fault_io() ? (errno = EIO, NULL) : opendir(dir);
+    if (!open_dir) return err_errno(errno, "cannot read the directory %s", dir);
     size_t removed = 0;
-    for (const struct dirent *entry; (entry = readdir(dir));)
-        if (entry->d_name[0] != '.' && remove_if_left(dirfd(dir), entry->d_name)) removed++;
+    for (const struct dirent *entry; (entry = readdir(open_dir));)
+        if (entry->d_name[0] != '.' && remove_if_left(dirfd(open_dir), entry->d_name)) removed++;
     *ret_removed = removed;
     return NULL;
 }
