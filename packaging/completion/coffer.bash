@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--chain|--verdict|--out|--key|--passphrase-file|--root|--chain|--verdict|--key|--passphrase-file|--root|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -20,7 +20,7 @@ _coffer() {
         "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk keeper token mail backup restore audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
-        " key") words="new import deliver deliveries" ;;
+        " key") words="new import deliver deliveries pending approve deny" ;;
         " device") words="list show lock erase lost clear-passcode restart info command push release queue result cancel secrets activation-lock bypass-code filevault leases token" ;;
         " profile") words="add list show remove assign unassign" ;;
         " cert") words="list show revoke lists lint report pending approve deny" ;;
@@ -52,6 +52,9 @@ _coffer() {
         " key import"*) words="--password-file --dir --server --token-file --ca --json --help --version" ;;
         " key deliver"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " key deliveries"*) words="--person --unfinished --dir --server --token-file --ca --json --help --version" ;;
+        " key pending"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
+        " key approve"*) words="--key --passphrase-file --fingerprint --yes --dir --server --token-file --ca --json --help --version" ;;
+        " key deny"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
         " device list"*) words="--state --dir --server --token-file --ca --json --help --version" ;;
         " device show"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device lock"*) words="--message --phone --pin-file --yes --wait --dir --server --token-file --ca --json --help --version" ;;

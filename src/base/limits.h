@@ -219,6 +219,7 @@ enum {
     LIMIT_ESCROW_RECORD = 128 * 1024,    /* bytes of one encoded record, a contribution apart */
     LIMIT_ESCROW_REDEAL = 512 * 1024,    /* bytes of one contribution */
     LIMIT_ESCROW_PAYLOADS = 32,          /* keys of one person delivered in one profile */
+    LIMIT_MAIL_CONSENT_S = 7 * 86400,    /* seconds that officers' consent to a device may wait */
     LIMIT_ESCROW_DELIVERIES = 20,        /* profiles with a person's keys in 24 hours */
     LIMIT_ESCROW_DELIVERIES_ALL = 5000,  /* such profiles in 24 hours, all people together */
     LIMIT_ESCROW_IMPORT_TRIES = 10,      /* wrong passwords of imported files, an hour and owner */

@@ -13,6 +13,7 @@
 #include "crypto/cert.h"
 #include "keeper/client.h"
 #include "keeper/client_escrow.h"
+#include "notify/notify.h"
 #include "pki/pki.h"
 #include "pki/revoke.h"
 #include "store/commands.h"
@@ -33,6 +34,7 @@ typedef struct {
     pki_t *pki;
     revoker_t *revoker; /* or NULL: nothing is revoked by policy */
     const audit_t *audit;
+    const notify_t *notify; /* who hears that a device waits for officers; or NULL: nobody */
     device_keep_fn keep;
     const clk_t *clk;
     const rnd_t *rnd;

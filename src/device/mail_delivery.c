@@ -9,6 +9,7 @@
 #include "device/command_schema.h"
 #include "device/mail_payload.h"
 #include "device/payload.h"
+#include "store/mail_consents.h"
 
 #define PROFILE_SUFFIX "coffer.mail-keys"
 
@@ -104,11 +105,12 @@ err_t *mail_delivery_begin(devices_t *devices, db_conn_t *conn, arena_t *arena,
                               .profile = BYTES_NONE,
                               .certificate = BYTES_NONE};
     TRY(db_mail_deliveries_newest(conn, device.person_id, &row.wanted_seq));
-    if (!row.wanted_seq) return mail_delivery_end(conn, device_id);
+    if (!row.wanted_seq) return mail_delivery_end(devices, conn, device_id);
     return queue(devices, conn, arena, &row);
 }
 
-err_t *mail_delivery_end(db_conn_t *conn, const char *device_id) {
+err_t *mail_delivery_end(devices_t *devices, db_conn_t *conn, const char *device_id) {
+    TRY(db_mail_consents_void(conn, device_id, devices_now(devices)));
     return db_mail_deliveries_remove(conn, device_id);
 }
 
@@ -136,7 +138,7 @@ static err_t *queue_due(db_conn_t *conn, void *arg) {
         TRY(db_devices_by_id(conn, arena, rows[i].device_id, &device, &found));
         if (!found || strcmp(device.state, "enrolled") != 0 ||
             strcmp(device.person_id, rows[i].person_id) != 0) {
-            TRY(mail_delivery_end(conn, rows[i].device_id));
+            TRY(mail_delivery_end(x->devices, conn, rows[i].device_id));
             continue;
         }
         TRY(db_mail_deliveries_get(conn, arena, rows[i].device_id, &row, &found));
@@ -164,22 +166,24 @@ bool mail_delivery_is(const db_command_t *command) {
     return strcmp(command->secret_kind, MAIL_DELIVERY_SECRET) == 0;
 }
 
-err_t *mail_delivery_pick(db_conn_t *conn, arena_t *arena, const char *device_id,
-                          mail_delivery_t *ret_delivery) {
+err_t *mail_delivery_pick(devices_t *devices, db_conn_t *conn, arena_t *arena,
+                          const char *device_id, mail_delivery_t *ret_delivery) {
     mail_delivery_t delivery = {0};
     TRY(db_mail_deliveries_get(conn, arena, device_id, &delivery.row, &delivery.picked));
+    TRY(mail_consent_find(devices, conn, arena, device_id, &delivery.consent));
     *ret_delivery = delivery;
     return NULL;
 }
 
-static err_t *seal(const devices_t *devices, const db_mail_delivery_t *row, const mail_keys_t *keys,
-                   bytes_t fingerprint, buf_t *sealed) {
+static err_t *seal(const devices_t *devices, const mail_delivery_t *delivery,
+                   const mail_keys_t *keys, bytes_t fingerprint, buf_t *sealed) {
+    const char *person = delivery->row.person_id;
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
     plist_t *array = NULL;
     TRY(plist_doc_new(&doc));
     TRY(plist_new_array(doc, &array));
-    TRY(mail_payload_add(devices, keys, row->person_id, array));
-    return mail_payload_seal(devices, keys, row->person_id, fingerprint, array, sealed);
+    TRY(mail_payload_add(devices, keys, person, array));
+    return mail_payload_seal(devices, keys, person, &delivery->consent, fingerprint, array, sealed);
 }
 
 /* The next one has the same identifier and UUID, and takes the place of this. */
@@ -202,19 +206,24 @@ static err_t *write_profile(const devices_t *devices, const char *person_id, byt
 
 typedef struct {
     devices_t *devices;
-    db_mail_delivery_t *row;
+    mail_delivery_t *delivery;
     const char *uuid;
 } sent_t;
 
 static err_t *note_sent(db_conn_t *conn, void *arg) {
     const sent_t *x = arg;
     char count[24], object[DEVICE_ACTOR];
-    db_mail_delivery_t *row = x->row;
+    db_mail_delivery_t *row = &x->delivery->row;
+    bool used = false;
+    if (x->delivery->consent.id)
+        TRY(db_mail_consents_decide(conn, x->delivery->consent.id, "given", "used",
+                                    devices_now(x->devices), &used));
     (void)snprintf(count, sizeof count, "%lld", (long long)row->sent_keys);
     TRY(move_on(x->devices, conn, row, "sent", "", 0));
     return audit_note(x->devices->o.audit, conn, "system", "key.deliver",
                       device_actor(row->device_id, object), "owner", row->person_id, "keys", count,
-                      "command", x->uuid, "outcome", "delivered", NULL);
+                      "command", x->uuid, "consent", used ? x->delivery->consent.id : NULL,
+                      "outcome", "delivered", NULL);
 }
 
 /* Ciphertext that was sent before serves again, unless there is a newer key. */
@@ -223,8 +232,9 @@ static bool serves_again(const db_mail_delivery_t *row, bytes_t fingerprint) {
            bytes_eq(row->certificate, fingerprint);
 }
 
-static err_t *make_profile(devices_t *devices, arena_t *arena, db_mail_delivery_t *row,
+static err_t *make_profile(devices_t *devices, arena_t *arena, mail_delivery_t *delivery,
                            bytes_t fingerprint, const char *uuid) {
+    db_mail_delivery_t *row = &delivery->row;
     mail_keys_t keys = {0};
     CLEANUP(buf_done) buf_t sealed;
     CLEANUP(device_answer_done) device_answer_t signed_profile;
@@ -232,13 +242,13 @@ static err_t *make_profile(devices_t *devices, arena_t *arena, db_mail_delivery_
     device_answer_init(&signed_profile);
     TRY(mail_keys_load(devices->o.pki, arena, row->person_id, &keys));
     if (keys.n == 0) return err_new(ERR_NOT_FOUND, "the person's mail keys are gone");
-    TRY(seal(devices, row, &keys, fingerprint, &sealed));
+    TRY(seal(devices, delivery, &keys, fingerprint, &sealed));
     TRY(write_profile(devices, row->person_id, buf_bytes(&sealed), &signed_profile));
     TRY(arena_copy(arena, buf_bytes(&signed_profile.body), &row->profile));
     row->certificate = fingerprint;
     row->sent_seq = keys.newest;
     row->sent_keys = (int64_t)keys.n;
-    sent_t sent = {devices, row, uuid};
+    sent_t sent = {devices, delivery, uuid};
     return db_write(devices->o.db, note_sent, &sent);
 }
 
@@ -257,21 +267,28 @@ static err_t *write_command(const db_mail_delivery_t *row, const char *uuid, buf
 err_t *mail_delivery_make(devices_t *devices, arena_t *arena, mail_delivery_t *delivery,
                           bytes_t fingerprint, const char *uuid, buf_t *out) {
     if (!delivery->picked) return err_new(ERR_NOT_FOUND, "nobody's mail keys go to this device");
+    if (!bytes_eq(delivery->consent.certificate, fingerprint)) /* it has another identity by now */
+        delivery->consent = (mail_consent_t){0};
     if (!serves_again(&delivery->row, fingerprint))
-        TRY(make_profile(devices, arena, &delivery->row, fingerprint, uuid));
+        TRY(make_profile(devices, arena, delivery, fingerprint, uuid));
     return write_command(&delivery->row, uuid, out);
 }
 
 /* ---- what came of it ---- */
 
-err_t *mail_delivery_refused(devices_t *devices, db_conn_t *conn, mail_delivery_t *delivery,
-                             err_code_t code, const char *why) {
+err_t *mail_delivery_refused(devices_t *devices, db_conn_t *conn, arena_t *arena,
+                             mail_delivery_t *delivery, bytes_t fingerprint, err_code_t code,
+                             const char *why) {
     db_mail_delivery_t *row = &delivery->row;
     char object[DEVICE_ACTOR];
+    int64_t again = 0;
     if (!delivery->picked) return NULL;
     bool consent = code == ERR_AUTH;
     row->profile = row->certificate = BYTES_NONE;
-    int64_t again = consent ? 0 : later(devices, row->tries++);
+    if (consent) /* due again when the question has expired: then it is asked anew */
+        TRY(mail_consent_ask(devices, conn, arena, row->device_id, row->person_id, fingerprint,
+                             &again));
+    if (!again) again = later(devices, row->tries++);
     TRY(move_on(devices, conn, row, consent ? "waiting" : "refused", why, again));
     return audit_note(devices->o.audit, conn, "system", "key.deliver",
                       device_actor(row->device_id, object), "owner", row->person_id, "outcome", why,

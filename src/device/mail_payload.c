@@ -86,7 +86,8 @@ static err_t *unquote(bytes_t xml, buf_t *out) {
 }
 
 err_t *mail_payload_seal(const devices_t *devices, const mail_keys_t *keys, const char *person_id,
-                         bytes_t fingerprint, const plist_t *array, buf_t *ret_sealed) {
+                         const mail_consent_t *consent, bytes_t fingerprint, const plist_t *array,
+                         buf_t *ret_sealed) {
     CLEANUP(buf_done) buf_t xml, payloads;
     const devices_options_t *o = &devices->o;
     buf_init_secret(&xml, LIMIT_PROFILE_BYTES);
@@ -98,6 +99,9 @@ err_t *mail_payload_seal(const devices_t *devices, const mail_keys_t *keys, cons
                                   .cipher = o->profile_cipher,
                                   .old_p12 = o->mail_key_old_p12,
                                   .payloads = buf_bytes(&payloads),
+                                  .expires = consent->expires,
+                                  .signatures = consent->signatures,
+                                  .signatures_n = consent->signatures_n,
                                   .keys = keys->list,
                                   .keys_n = keys->n};
     return keeper_escrow_deliver(o->keeper, &delivery, ret_sealed);

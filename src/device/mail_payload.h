@@ -6,7 +6,7 @@
 #ifndef COFFER_DEVICE_MAIL_PAYLOAD_H
 #define COFFER_DEVICE_MAIL_PAYLOAD_H
 
-#include "device/device_internal.h"
+#include "device/mail_consent.h"
 #include "pki/mail_key.h"
 
 /* Whether devices get mail keys here. */
@@ -18,10 +18,12 @@ err_t *mail_payload_first_key(devices_t *devices, arena_t *arena, const char *pe
 err_t *mail_payload_add(const devices_t *devices, const mail_keys_t *keys, const char *person_id,
                         plist_t *array) WARN_UNUSED;
 /*
- * Encrypts the payloads to the device through the keeper, with the keys filled in. ERR_AUTH: an
+ * Encrypts the payloads to the device through the keeper, with the keys filled in. `consent`: what
+ * officers gave, perhaps nothing. ERR_AUTH: an
  * officer must agree first.
  */
 err_t *mail_payload_seal(const devices_t *devices, const mail_keys_t *keys, const char *person_id,
-                         bytes_t fingerprint, const plist_t *array, buf_t *ret_sealed) WARN_UNUSED;
+                         const mail_consent_t *consent, bytes_t fingerprint, const plist_t *array,
+                         buf_t *ret_sealed) WARN_UNUSED;
 
 #endif

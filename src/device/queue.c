@@ -169,7 +169,7 @@ err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const 
                      const char *actor, int64_t *ret_cancelled) {
     TRY(db_devices_set_state(conn, device->id, "removed"));
     TRY(db_lease_ends_add(conn, device->id, "left management", devices_now(devices)));
-    TRY(mail_delivery_end(conn, device->id));
+    TRY(mail_delivery_end(devices, conn, device->id));
     TRY(device_retire(devices, conn, arena, device->identity, actor, "left management"));
     return db_commands_cancel_all(conn, device->id, devices_now(devices), ret_cancelled);
 }

@@ -34,7 +34,7 @@ static err_t *note(db_conn_t *conn, const device_session_t *x, const char *actio
 
 /* Its last word: what it held is gone, nobody else may use a copy, and it may have a new owner. */
 static err_t *let_erased_go(db_conn_t *conn, device_session_t *x) {
-    char actor[DEVICE_ACTOR];
+    char actor[DEVICE_ACTOR], count[24];
     size_t revoked = 0;
     int64_t cancelled = 0;
     TRY(revoke_device(x->devices->o.revoker, conn, x->arena, x->sender.device.identity,
@@ -43,7 +43,10 @@ static err_t *let_erased_go(db_conn_t *conn, device_session_t *x) {
     TRY(device_let_go(x->devices, conn, x->arena, &x->sender.device, actor, &cancelled));
     TRY(db_lease_ends_add(conn, x->sender.device.id, "erased", devices_now(x->devices)));
     x->queue.found = x->queue.not_now = false; /* cancelled all */
-    return NULL;
+    (void)snprintf(count, sizeof count, "%zu", revoked);
+    return audit_note(x->devices->o.audit, conn, actor, "device.erased", actor, "command",
+                      x->result.command_uuid, "revoked", count, "commands",
+                      cancelled ? "cancelled" : NULL, NULL);
 }
 
 /* The answer as it came, but for a secret that is in escrow now, or was refused there. */
@@ -146,7 +149,8 @@ err_t *device_session_pick(db_conn_t *conn, device_session_t *x) {
     if (x->queue.found) {
         TRY(db_commands_mark_sent(conn, next->seq, devices_now(x->devices)));
         if (!next->secret_kind[0]) return NULL;
-        if (mail_delivery_is(next)) return mail_delivery_pick(conn, x->arena, device, &x->mail);
+        if (mail_delivery_is(next))
+            return mail_delivery_pick(x->devices, conn, x->arena, device, &x->mail);
         return device_secret_find(conn, x->arena, device, next->secret_kind, next->secret_version,
                                   &x->secret);
     }

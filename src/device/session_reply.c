@@ -41,7 +41,8 @@ static err_t *refuse_and_step(db_conn_t *conn, void *arg) {
                    device_actor(x->result.key, actor), "command", x->queue.next.uuid, "type",
                    x->queue.next.request_type, "why", x->refusal, NULL));
     if (mail_delivery_is(&x->queue.next))
-        TRY(mail_delivery_refused(x->devices, conn, &x->mail, x->refusal_code, x->refusal));
+        TRY(mail_delivery_refused(x->devices, conn, x->arena, &x->mail, x->sender.row.fingerprint,
+                                  x->refusal_code, x->refusal));
     x->secret = (device_secret_t){0};
     x->mail = (mail_delivery_t){0};
     TRY(db_commands_look(conn, x->arena, x->sender.device.id, "", &x->queue));

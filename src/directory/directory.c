@@ -93,7 +93,7 @@ typedef struct {
     directory_t *directory;
     const char *actor;
     db_person_t row;
-    bool disabled;
+    bool disabled, left;
     bool found;
     arena_t *arena;
 } person_job_t;
@@ -176,15 +176,16 @@ static err_t *disable_write(db_conn_t *conn, void *arg) {
     if (!job->found)
         return err_new(ERR_NOT_FOUND, "nobody here has the address %s", job->row.email);
     return audit_note(job->directory->o.audit, conn, job->actor,
-                      job->disabled ? "person.disable" : "person.enable", job->row.email, NULL);
+                      job->disabled ? "person.disable" : "person.enable", job->row.email, "left",
+                      job->left ? "yes" : NULL, NULL);
 }
 
 err_t *directory_set_disabled(directory_t *directory, const char *actor, bytes_t email,
-                              bool disabled) {
+                              bool disabled, bool left) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(DIRECTORY_ARENA, &arena));
     person_job_t job = {
-        .directory = directory, .actor = actor, .disabled = disabled, .arena = arena};
+        .directory = directory, .actor = actor, .disabled = disabled, .left = left, .arena = arena};
     TRY(directory_check_email(arena, email, &job.row.email));
     return db_write(directory->o.db, disable_write, &job);
 }

@@ -46,9 +46,9 @@ err_t *directory_add_person(directory_t *directory, const char *actor, bytes_t e
 err_t *directory_set_password(directory_t *directory, const char *actor, bytes_t email,
                               bytes_t password, buf_t *ret_password) WARN_UNUSED;
 /* A disabled person can't log in; enrolled devices go on. ERR_NOT_FOUND. What is set here stands,
- * whatever a directory says of the person. */
+ * whatever a directory says of the person. `left`: for the audit, the person left for good. */
 err_t *directory_set_disabled(directory_t *directory, const char *actor, bytes_t email,
-                              bool disabled) WARN_UNUSED;
+                              bool disabled, bool left) WARN_UNUSED;
 err_t *directory_list(directory_t *directory, arena_t *arena, const char *after, size_t limit,
                       db_person_t **ret_people, size_t *ret_count) WARN_UNUSED;
 

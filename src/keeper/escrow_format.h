@@ -261,6 +261,8 @@ typedef struct {
     int64_t expires; /* seconds since 1970 UTC */
 } escrow_delivery_t;
 
+enum { ESCROW_DELIVERY_CONSENTS = 1 }; /* officers who must agree to a first device */
+
 err_t *escrow_delivery_put(const escrow_delivery_t *delivery, buf_t *out) WARN_UNUSED;
 err_t *escrow_delivery_parse(bytes_t record, escrow_delivery_t *ret_delivery) WARN_UNUSED;
 

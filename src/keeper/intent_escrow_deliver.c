@@ -18,7 +18,6 @@ enum {
     PASSWORD = 20,   /* random bytes of a file's password; hex in the payload */
     ITERATIONS = 16, /* such a password needs no stretching */
     FILLED_MAX = 1024 * 1024,
-    CONSENTS = 1, /* officers who must agree to a first device */
     CONSENT_MAX_S = 30 * 86400,
 };
 
@@ -156,7 +155,8 @@ static err_t *check_consent(const delivery_t *d) {
         if (officer && strcmp(officer->person, d->person) == 0)
             return err_new(ERR_DENIED, "officer %s may not agree to his own device", officer->id);
     }
-    return escrow_delivery_verify(&set, &consent, d->signatures, d->signatures_n, CONSENTS);
+    return escrow_delivery_verify(&set, &consent, d->signatures, d->signatures_n,
+                                  ESCROW_DELIVERY_CONSENTS);
 }
 
 /* ---- the payloads ---- */

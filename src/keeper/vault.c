@@ -242,20 +242,6 @@ void vault_free(vault_t *vault) {
     mem_free(vault);
 }
 
-err_t *vault_entry_hash(const vault_entry_t *entry, buf_t *scratch,
-                        uint8_t ret_hash[VAULT_HASH_SIZE]) {
-    buf_clear(scratch);
-    TRY(wire_put_str(scratch, VAULT_LOG_DOMAIN));
-    TRY(wire_put_u64(scratch, entry->seq));
-    TRY(wire_put_i64(scratch, entry->ms));
-    TRY(wire_put_bytes(scratch, entry->role));
-    TRY(wire_put_bytes(scratch, entry->intent));
-    TRY(wire_put_bytes(scratch, entry->object));
-    TRY(wire_put_bytes(scratch, entry->outcome));
-    TRY(buf_add(scratch, bytes_make(entry->previous, VAULT_HASH_SIZE)));
-    return digest_sha256(buf_bytes(scratch), ret_hash);
-}
-
 void vault_counts(const vault_t *vault, uint64_t *ret_certificates, uint64_t *ret_entries) {
     *ret_certificates = atomic_load(&vault->certificates);
     *ret_entries = atomic_load(&vault->entries);

@@ -22,7 +22,6 @@
 typedef struct vault vault_t;
 
 enum { VAULT_HASH_SIZE = 32 };
-#define VAULT_LOG_DOMAIN "coffer/v1/keeper-log" /* begins the hashed bytes of a log entry */
 
 typedef struct {
     const char *dir;        /* the vault directory, mode 0700; borrowed during the call */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "keeper/log_entry.h"
 #include "keeper/vault.h"
 #include "keeper/vault_sql.h"
 
@@ -28,14 +29,6 @@ typedef struct {
 } vault_tally_t;
 
 enum { VAULT_TALLIES = 8 };
-
-/* One log entry as it is hashed and stored. */
-typedef struct {
-    uint64_t seq;
-    int64_t ms;
-    bytes_t role, intent, object, outcome;
-    const uint8_t *previous; /* VAULT_HASH_SIZE bytes */
-} vault_entry_t;
 
 typedef struct vault_escrow_sql vault_escrow_sql_t; /* vault_escrow.c */
 typedef struct vault_lease_sql vault_lease_sql_t;   /* vault_lease.c */
@@ -83,9 +76,6 @@ struct vault {
     atomic_bool sweeping;       /* expired leases are being deleted */
 };
 
-/* SHA-256 over the entry's wire encoding (vault.c). `scratch` is cleared. */
-err_t *vault_entry_hash(const vault_entry_t *entry, buf_t *scratch,
-                        uint8_t ret_hash[VAULT_HASH_SIZE]) WARN_UNUSED;
 /* Prepares the writer's and the reader's statements. */
 err_t *vault_writer_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;

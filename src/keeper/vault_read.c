@@ -115,7 +115,7 @@ err_t *vault_log_read(vault_t *vault, uint64_t after, size_t max_bytes, buf_t *l
 
 static err_t *check_entry(sql_stmt_t *row, vault_tip_t *tip, buf_t *scratch) {
     bytes_t previous = sql_bytes(row, 6), kept = sql_bytes(row, 7);
-    vault_entry_t entry = {
+    log_entry_t entry = {
         .seq = (uint64_t)sql_i64(row, 0),
         .ms = sql_i64(row, 1),
         .role = sql_bytes(row, 2),
@@ -125,7 +125,7 @@ static err_t *check_entry(sql_stmt_t *row, vault_tip_t *tip, buf_t *scratch) {
         .previous = tip->hash,
     };
     uint8_t hash[VAULT_HASH_SIZE];
-    TRY(vault_entry_hash(&entry, scratch, hash));
+    TRY(log_entry_hash(&entry, scratch, hash));
     if (entry.seq != tip->seq + 1 || !bytes_eq(previous, BYTES_ARRAY(tip->hash)) ||
         !bytes_eq(kept, BYTES_ARRAY(hash)))
         return err_new(ERR_VERIFY, "the keeper's log does not hold at entry %llu",

@@ -170,7 +170,7 @@ static err_t *write_head(vault_t *vault, const vault_head_t *head, batch_t *batc
 
 static err_t *write_entry(vault_t *vault, const char *role, const char *intent, const char *object,
                           const char *outcome, batch_t *batch) {
-    vault_entry_t entry = {
+    log_entry_t entry = {
         .seq = batch->tip.seq + 1,
         .ms = batch->now_ms,
         .role = bytes_str(role),
@@ -180,7 +180,7 @@ static err_t *write_entry(vault_t *vault, const char *role, const char *intent, 
         .previous = batch->tip.hash,
     };
     uint8_t hash[VAULT_HASH_SIZE];
-    TRY(vault_entry_hash(&entry, &batch->scratch, hash));
+    TRY(log_entry_hash(&entry, &batch->scratch, hash));
     sql_stmt_t *stmt = vault->insert_log;
     sql_bind_i64(stmt, 1, (int64_t)entry.seq);
     sql_bind_i64(stmt, 2, entry.ms);

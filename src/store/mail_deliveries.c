@@ -99,6 +99,21 @@ err_t *db_mail_deliveries_again(db_conn_t *conn, const char *person_id, int64_t 
                       ret_changed, DB_STR(person_id), DB_I64(now_ms));
 }
 
+err_t *db_mail_deliveries_due_now(db_conn_t *conn, const char *device_id, int64_t now_ms) {
+    return db_exec(conn,
+                   "UPDATE mail_delivery SET state = 'due', why = '', tries = 0, due_ms = $2,"
+                   " changed_ms = $2 WHERE device_id = $1",
+                   DB_STR(device_id), DB_I64(now_ms));
+}
+
+err_t *db_mail_deliveries_denied(db_conn_t *conn, const char *device_id, const char *why,
+                                 int64_t now_ms) {
+    return db_exec(conn,
+                   "UPDATE mail_delivery SET state = 'refused', why = $2, due_ms = 0,"
+                   " changed_ms = $3 WHERE device_id = $1",
+                   DB_STR(device_id), DB_STR(why), DB_I64(now_ms));
+}
+
 err_t *db_mail_deliveries_remove(db_conn_t *conn, const char *device_id) {
     return db_exec(conn, "DELETE FROM mail_delivery WHERE device_id = $1", DB_STR(device_id));
 }

@@ -47,6 +47,11 @@ err_t *db_mail_deliveries_list(db_conn_t *conn, arena_t *arena, const char *pers
 /* Makes all of a person's devices due, whatever they have. *ret_changed: there is one. */
 err_t *db_mail_deliveries_again(db_conn_t *conn, const char *person_id, int64_t now_ms,
                                 bool *ret_changed) WARN_UNUSED;
+/* One device is due at once; and one that officers said no to, until there is a new key. */
+err_t *db_mail_deliveries_due_now(db_conn_t *conn, const char *device_id,
+                                  int64_t now_ms) WARN_UNUSED;
+err_t *db_mail_deliveries_denied(db_conn_t *conn, const char *device_id, const char *why,
+                                 int64_t now_ms) WARN_UNUSED;
 /* The device is not managed any more. */
 err_t *db_mail_deliveries_remove(db_conn_t *conn, const char *device_id) WARN_UNUSED;
 

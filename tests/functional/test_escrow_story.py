@@ -194,9 +194,10 @@ def test_nothing_is_lost_and_nobody_reveals_alone(world):
         ["1", "2", "3", "4", "4", "4"], ["4", "4", "4", "3", "2", "1"])
     assert seen(entries, "key.deliver", outcome="delivered") == 6
     assert seen(entries, "certificate.revoke", reason="keyCompromise") == 2
+    assert seen(entries, "device.lost", f"device:{first.device.udid}", revoked="1") == 1
     assert seen(entries, "certificate.revoke", profile="mail-encrypt-p256",
                 reason="affiliationChanged") == 4
-    assert seen(entries, "person.disable", email) == 1
+    assert seen(entries, "person.disable", email, left="yes") == 1
     assert seen(entries, "officers.activate", threshold="2") == 1
     report = world.auditor.coffer_json("escrow", "report")
     assert report["officers_needed"] == 2 and len(report["officers"]) == 3
@@ -211,8 +212,13 @@ def test_nothing_is_lost_and_nobody_reveals_alone(world):
     assert [e["seq"] for e in log] == list(range(1, len(log) + 1))
     delivered = [e for e in log if e["intent"] == "escrow-deliver"]
     assert len(delivered) == 6 and sum("(new)" in e["object"] for e in delivered) == 5
-    after = world.auditor.coffer("audit", "keeper-log", "--after", log[-2]["seq"]).stdout
-    assert json.loads(after.splitlines()[0])["seq"] == log[-1]["seq"]
+    told = world.auditor.coffer("audit", "keeper-log")
+    assert "The chain holds: entries 1 to" in told.stderr and "from the very first" in told.stderr
+    last = json.loads(told.stdout.splitlines()[-1])
+    assert last["hash"] in told.stderr
+    after = world.auditor.coffer("audit", "keeper-log", "--after", log[-2]["seq"])
+    assert json.loads(after.stdout.splitlines()[0])["seq"] == log[-1]["seq"]
+    assert "from the first one shown on" in after.stderr
     # One entry changed, and it is named.
     lines = export.read_text().splitlines(keepends=True)
     at = next(n for n, line in enumerate(lines) if '"recovery.approve"' in line)

@@ -307,6 +307,10 @@ def test_an_erased_device_is_revoked(instance, device):
                  expect=None)
     device.session()
     assert revoked(instance, device) == "cessationOfOperation"
+    entries = instance.coffer_json("audit", "list", "--limit", 1000)["entries"]
+    [erased] = [e for e in entries if e["action"] == "device.erased"
+                and e["object"] == f"device:{device.udid}"]
+    assert erased["detail"]["revoked"] == "1" and erased["detail"]["command"]
 
 
 def test_loss_and_leaving(instance, factory):

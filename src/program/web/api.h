@@ -28,6 +28,8 @@ err_t *api_jobs(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_add(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_disable(void *ctx, http_request_t *request, http_reply_t *reply);
+/* The part of api_people_left that is not about certificates. */
+err_t *api_people_gone(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_enable(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *reply);
 

@@ -1,7 +1,11 @@
 /*
  * /api/v1/certificates, and what of devices and people revokes them.
  */
+#include <stdio.h>
+
+#include "audit/note.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "http/query.h"
 #include "program/web/api.h"
@@ -177,11 +181,17 @@ static err_t *lose_device(db_conn_t *conn, void *arg) {
     certs_job_t *job = arg;
     db_device_t row;
     bool found = false;
+    char count[24];
     TRY(db_devices_find(conn, job->arena, job->name, &row, &found));
     if (!found) return err_new(ERR_NOT_FOUND, "there is no device %s", job->name);
     TRY(db_lease_ends_add(conn, row.id, "lost", clk_unix_ms(clk_real())));
-    return revoke_device(job->web->revoker, conn, job->arena, row.identity, REVOKE_ON_LOST,
-                         job->actor, &job->count);
+    TRY(revoke_device(job->web->revoker, conn, job->arena, row.identity, REVOKE_ON_LOST, job->actor,
+                      &job->count));
+    CLEANUP(mem_free) char *object = mem_printf("device:%s", row.enrolment_key);
+    if (!object) return err_nomem();
+    (void)snprintf(count, sizeof count, "%zu", job->count);
+    return audit_note(&job->web->audit, conn, job->actor, "device.lost", object, "id", row.id,
+                      "serial", row.serial_number, "person", row.person_id, "revoked", count, NULL);
 }
 
 err_t *api_devices_lost(void *ctx, http_request_t *request, http_reply_t *reply) {
@@ -205,7 +215,7 @@ static err_t *leave(db_conn_t *conn, void *arg) {
 err_t *api_people_left(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     certs_job_t job = {.web = web, .arena = request->arena, .actor = web_caller(request)->actor};
-    TRY(api_people_disable(ctx, request, reply));
+    TRY(api_people_gone(ctx, request, reply));
     http_reply_clear(reply);
     TRY(api_param(request, "email", &job.name));
     TRY(db_write(web->db, leave, &job));

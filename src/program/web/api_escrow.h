@@ -55,6 +55,10 @@ err_t *api_escrow_report(void *ctx, http_request_t *request, http_reply_t *reply
 /* How far mail keys came on a device. */
 err_t *api_mail_delivery_json(const db_mail_delivery_t *row, json_t *out) WARN_UNUSED;
 err_t *api_mail_deliveries_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_consents_list(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_consents_show(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_consents_approve(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_mail_consents_deny(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_keys_deliver(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_storage_key(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -96,6 +100,13 @@ err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply)
         WEB_API_ROUTE("GET", "/escrow/:object/history", 0, api_escrow_history, WEB_NEED_READ),     \
         WEB_API_ROUTE("POST", "/escrow/:object/verify", 0, api_escrow_verify, WEB_NEED_READ),      \
         WEB_API_ROUTE("GET", "/mail-deliveries", 0, api_mail_deliveries_list, WEB_NEED_RECOVERY),  \
+        WEB_API_ROUTE("GET", "/mail-consents", 0, api_mail_consents_list, WEB_NEED_RECOVERY),      \
+        WEB_API_ROUTE("GET", "/mail-consents/:consent", 0, api_mail_consents_show,                 \
+                      WEB_NEED_RECOVERY),                                                          \
+        WEB_API_ROUTE("POST", "/mail-consents/:consent/approvals", LIMIT_HTTP_BODY_FORM,           \
+                      api_mail_consents_approve, WEB_NEED_OFFICER),                                \
+        WEB_API_ROUTE("POST", "/mail-consents/:consent/deny", LIMIT_HTTP_BODY_FORM,                \
+                      api_mail_consents_deny, WEB_NEED_OFFICER),                                   \
         WEB_API_ROUTE("POST", "/people/:email/keys/deliver", 0, api_keys_deliver, WEB_NEED_ADMIN), \
         WEB_API_ROUTE("GET", "/keeper/storage-key", 0, api_storage_key, WEB_NEED_READ),            \
         WEB_API_ROUTE("POST", "/keeper/storage-key", 0, api_storage_rotate, WEB_NEED_ADMIN),       \

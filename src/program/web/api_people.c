@@ -73,22 +73,26 @@ static err_t *drop_sessions(web_t *web, http_request_t *request, const char *ema
     return NULL;
 }
 
-static err_t *set_disabled(web_t *web, http_request_t *request, bool disabled,
+static err_t *set_disabled(web_t *web, http_request_t *request, bool disabled, bool left,
                            http_reply_t *reply) {
     const char *email = NULL;
     TRY(api_param(request, "email", &email));
     TRY(directory_set_disabled(web->directory, web_caller(request)->actor, bytes_str(email),
-                               disabled));
+                               disabled, left));
     if (disabled) TRY(drop_sessions(web, request, email));
     return http_reply_empty(reply, 204);
 }
 
 err_t *api_people_disable(void *ctx, http_request_t *request, http_reply_t *reply) {
-    return set_disabled(ctx, request, true, reply);
+    return set_disabled(ctx, request, true, false, reply);
+}
+
+err_t *api_people_gone(void *ctx, http_request_t *request, http_reply_t *reply) {
+    return set_disabled(ctx, request, true, true, reply);
 }
 
 err_t *api_people_enable(void *ctx, http_request_t *request, http_reply_t *reply) {
-    return set_disabled(ctx, request, false, reply);
+    return set_disabled(ctx, request, false, false, reply);
 }
 
 err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *reply) {

@@ -216,6 +216,7 @@ static err_t *start_services(program_t *p) {
                                  .pki = web->pki,
                                  .revoker = web->revoker,
                                  .audit = &web->audit,
+                                 .notify = &p->notify.notify,
                                  .keep = objects_keep,
                                  .clk = clk,
                                  .rnd = rnd,

@@ -180,6 +180,19 @@ static void test_mail_delivery__without_the_right_nothing_is_queued(void **state
     assert_int_equal(deliver(f, ""), 0);
 }
 
+static void test_mail_delivery__what_needs_officers_waits_while_there_are_none(void **state) {
+    fx_t *f = *state;
+    fx_device_t *d = ready(f);
+    new_key(f, true);
+    assert_int_equal(deliver(f, ""), 1);
+    assert_string_equal(fx_result(f, d, "Idle", NULL, NULL), "empty");
+    assert_int_equal(strncmp(shown(f), "refused 0 there are no officers", 31), 0);
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM mail_consent"), 0);
+    /* it is tried again by itself */
+    fx_advance(f, HOUR);
+    assert_int_equal(deliver(f, ""), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -190,6 +203,7 @@ int main(void) {
         TEST(test_mail_delivery__a_key_made_meanwhile_follows),
         TEST(test_mail_delivery__a_failure_is_tried_again_later),
         TEST(test_mail_delivery__without_the_right_nothing_is_queued),
+        TEST(test_mail_delivery__what_needs_officers_waits_while_there_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

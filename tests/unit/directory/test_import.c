@@ -238,8 +238,8 @@ static void test_import__what_an_admin_disabled_stays(void **state) {
     db_person_t who;
     directory_sync_report_t report;
     assert_ok(run_sync(room, false, &report));
-    assert_ok(
-        directory_set_disabled(room->directory, "admin", BYTES_LIT("nurse@example.org"), true));
+    assert_ok(directory_set_disabled(room->directory, "admin", BYTES_LIT("nurse@example.org"), true,
+                                     false));
     assert_ok(run_sync(room, false, &report));
     assert_true(person(room, "nurse@example.org").disabled);
     assert_err(ERR_AUTH, log_in(room, "nurse@example.org", "good", &who));

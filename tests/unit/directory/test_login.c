@@ -91,8 +91,8 @@ static void test_login__failures_say_the_same(void **state) {
     assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("disabled@example.org"),
                                    BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
                                    NULL));
-    assert_ok(
-        directory_set_disabled(room->directory, "system", BYTES_LIT("disabled@example.org"), true));
+    assert_ok(directory_set_disabled(room->directory, "system", BYTES_LIT("disabled@example.org"),
+                                     true, false));
     char first[200] = "", text[200];
     for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
         err_t *e = log_in(room, attempts[i][0], attempts[i][1]);
@@ -186,7 +186,7 @@ static void test_directory__refuses_bad_people(void **state) {
     assert_err(ERR_EXISTS, directory_add_person(d, "system", BYTES_LIT("ADMIN@example.org"), name,
                                                 role, good, NULL));
     assert_err(ERR_NOT_FOUND,
-               directory_set_disabled(d, "system", BYTES_LIT("b@example.org"), true));
+               directory_set_disabled(d, "system", BYTES_LIT("b@example.org"), true, false));
 }
 
 static void test_directory__generates_passwords_that_work(void **state) {
@@ -245,7 +245,7 @@ static void test_tokens__of_a_person_end_with_the_person(void **state) {
     assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row, &person));
     assert_string_equal(row.role, "officer");
     assert_string_equal(person.email, "officer@example.org");
-    assert_ok(directory_set_disabled(d, "system", email, true));
+    assert_ok(directory_set_disabled(d, "system", email, true, false));
     assert_err(ERR_AUTH, directory_check_token(d, room->arena, buf_bytes(&token), &row, &person));
 }
 
