@@ -77,7 +77,7 @@ err_t *tlog_checkpoint_open(bytes_t note, const pkey_t *key, const char *origin,
 /* ---- names and bundles ---- */
 
 err_t *tlog_tile_path(int level, uint64_t index, unsigned width, char ret_path[TLOG_PATH_MAX]) {
-    char number[32], partial[16];
+    char number[40], partial[16]; /* seven groups, x and / with each but the last */
     size_t at = sizeof number - 1;
     if (level > 63 || width == 0 || width > TLOG_TILE)
         return err_new(ERR_USAGE, "no such tile: level %d, width %u", level, width);

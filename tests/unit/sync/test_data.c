@@ -140,6 +140,7 @@ static void test_data__no_byte_can_be_changed(void **state) {
         if (!e) fail_msg("byte %zu", at);
         err_free(e);
         assert_int_equal(out.n, 0);
+        buf_done(&out);
         /* And the service notices without keys. */
         assert_ok(sync_scan_new(blob.size, &scan));
         assert_ok(sync_scan_add(scan, buf_bytes(&blob.blob)));

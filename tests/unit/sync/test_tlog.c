@@ -13,10 +13,10 @@ enum { LEAVES = 300 };
 
 typedef struct {
     uint8_t leaves[LEAVES][MERKLE_HASH];
-} log_t_;
+} leaves_t;
 
 static int setup(void **state) {
-    log_t_ *log = mem_alloc(sizeof *log);
+    leaves_t *log = mem_alloc(sizeof *log);
     assert_ok(crypto_init());
     for (size_t i = 0; i < LEAVES; i++) {
         uint8_t data[2] = {(uint8_t)(i >> 8), (uint8_t)i};
@@ -32,7 +32,7 @@ static int teardown(void **state) {
 }
 
 /* MTH(D[from:to]) as RFC 6962 section 2.1 says it. */
-static void mth(const log_t_ *log, size_t from, size_t to, uint8_t out[MERKLE_HASH]) {
+static void mth(const leaves_t *log, size_t from, size_t to, uint8_t out[MERKLE_HASH]) {
     uint8_t left[MERKLE_HASH], right[MERKLE_HASH];
     if (to - from == 1) {
         memcpy(out, log->leaves[from], MERKLE_HASH);
@@ -47,7 +47,7 @@ static void mth(const log_t_ *log, size_t from, size_t to, uint8_t out[MERKLE_HA
 
 static err_t *read_tile(void *ctx, unsigned level, uint64_t index, unsigned width,
                         uint8_t (*ret_hashes)[MERKLE_HASH]) {
-    const log_t_ *log = ctx;
+    const leaves_t *log = ctx;
     size_t span = level ? 256 : 1;
     assert_true(level < 2);
     for (unsigned i = 0; i < width; i++) {
@@ -59,7 +59,7 @@ static err_t *read_tile(void *ctx, unsigned level, uint64_t index, unsigned widt
 }
 
 static void test_merkle__grows_to_the_roots_of_the_definition(void **state) {
-    const log_t_ *log = *state;
+    const leaves_t *log = *state;
     merkle_t merkle;
     uint8_t root[MERKLE_HASH], wanted[MERKLE_HASH];
     merkle_init(&merkle);
@@ -75,7 +75,7 @@ static void test_merkle__grows_to_the_roots_of_the_definition(void **state) {
 }
 
 static void test_tlog__roots_come_from_tiles(void **state) {
-    log_t_ *log = *state;
+    leaves_t *log = *state;
     tlog_tiles_t tiles = {.ctx = log, .read = read_tile};
     uint8_t root[MERKLE_HASH], wanted[MERKLE_HASH];
     for (size_t n = 1; n <= LEAVES; n += n < 20 ? 1 : 35) {
@@ -85,7 +85,7 @@ static void test_tlog__roots_come_from_tiles(void **state) {
     }
 }
 
-static void check_inclusion(const log_t_ *log, size_t size, size_t index) {
+static void check_inclusion(const leaves_t *log, size_t size, size_t index) {
     tlog_tiles_t tiles = {.ctx = (void *)(uintptr_t)log, .read = read_tile};
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH], root[MERKLE_HASH];
     const uint8_t(*p)[MERKLE_HASH] = (const uint8_t(*)[MERKLE_HASH])proof;
@@ -116,7 +116,7 @@ static void test_tlog__proves_that_a_leaf_is_in(void **state) {
     check_inclusion(*state, 300, 299);
 }
 
-static void check_consistency(const log_t_ *log, size_t old, size_t size) {
+static void check_consistency(const leaves_t *log, size_t old, size_t size) {
     tlog_tiles_t tiles = {.ctx = (void *)(uintptr_t)log, .read = read_tile};
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH], before[MERKLE_HASH], after[MERKLE_HASH];
     const uint8_t(*p)[MERKLE_HASH] = (const uint8_t(*)[MERKLE_HASH])proof;
@@ -187,7 +187,7 @@ static void test_tlog__bundles_hold_their_entries(void **state) {
 }
 
 static void test_tlog__checkpoints_are_signed_notes(void **state) {
-    log_t_ *log = *state;
+    leaves_t *log = *state;
     pkey_t *key = NULL, *other = NULL;
     buf_t note;
     tlog_checkpoint_t c = {.origin = BYTES_LIT("coffer.example.org/heads"), .size = 300}, again;
