@@ -292,6 +292,7 @@ enum {
 
     /* Mail */
     LIMIT_CMS_REST = 4 * 1024 * 1024,      /* bytes of a streamed CMS message that aren't content */
+    LIMIT_CMS_ATTRIBUTES = 64,             /* authenticated attributes of an AuthEnvelopedData */
     LIMIT_CMS_SEGMENTS = 64 * 1024 * 1024, /* pieces that content comes in */
     LIMIT_MAIL_SIGNERS = 16,               /* signers of one SignedData */
     LIMIT_MAIL_RECIPIENTS = 10000,         /* recipientInfos of one message */

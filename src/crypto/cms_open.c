@@ -1,12 +1,13 @@
 /*
  * Opening envelopes as they stream by: see cms_open.h. The splitter gives head and ciphertext; the
- * content cipher runs on what comes. With authenticated attributes the tag can't be checked before
- * they arrive behind the content: such messages are rare and refused. Any thread.
+ * content cipher runs on what comes. Authenticated attributes arrive behind the content that they
+ * are authenticated with: cms_gcm.h. Any thread.
  */
 #include "crypto/cms_open.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/ber_internal.h"
+#include "crypto/cms_gcm.h"
 #include "crypto/cms_recipient_internal.h"
 #include "crypto/cms_split.h"
 #include "crypto/der_internal.h"
@@ -25,7 +26,9 @@ struct cms_open {
     const EVP_CIPHER *cipher;
     uint8_t iv[16];
     size_t iv_n;
-    bool found, any;
+    uint8_t key[32];  /* of GCM, for attributes */
+    uint64_t content; /* bytes of ciphertext */
+    bool found;
     err_t *failure; /* of opening: kept back, to be the same at the same moment */
     uint8_t *out;   /* OUT + a block */
     size_t most;    /* bytes that ever were in it */
@@ -127,7 +130,7 @@ static err_t *unwrap(const cms_open_t *o, const cms_recipient_info_t *info, cons
 
 static err_t *start(cms_open_t *o, const cms_recipient_info_t *info, const cert_t *cert,
                     const pkey_t *key) {
-    uint8_t cek[32];
+    uint8_t *cek = o->key;
     size_t n = (size_t)EVP_CIPHER_get_key_length(o->cipher);
     err_t *e = rnd_fill(o->rnd, cek, n);
     if (!e) {
@@ -144,7 +147,7 @@ static err_t *start(cms_open_t *o, const cms_recipient_info_t *info, const cert_
         else if (EVP_DecryptInit_ex(o->ctx, o->cipher, NULL, cek, o->iv) != 1)
             e = err_openssl(ERR_INTERNAL, "content cipher");
     }
-    mem_wipe(cek, sizeof cek);
+    if (o->envelope.integrity != CMS_INTEGRITY_AEAD) mem_wipe(o->key, sizeof o->key);
     return e;
 }
 
@@ -181,17 +184,32 @@ static err_t *on_content(void *arg, bytes_t data) {
         if (part.n > o->most) o->most = part.n;
         if (EVP_DecryptUpdate(o->ctx, o->out, &n, part.p, (int)part.n) != 1)
             return err_openssl(ERR_INTERNAL, "content cipher");
-        o->any = true;
+        o->content += part.n;
         if (n > 0) TRY(o->handler->content(o->handler->arg, bytes_make(o->out, (size_t)n)));
         data = bytes_from(data, part.n);
     }
     return NULL;
 }
 
-/* mac OCTET STRING of AuthEnvelopedData, behind the content; no authAttrs [1]. */
+/* authAttrs [1] as they are authenticated: DER with SET OF's tag (RFC 5083 section 2.1). */
+static err_t *take_attributes(bytes_t content, buf_t *out) {
+    bytes_t rest = content, attribute;
+    uint8_t tag;
+    for (size_t n = 0; rest.n; n++) {
+        if (n == LIMIT_CMS_ATTRIBUTES) return err_new(ERR_LIMIT, "RFC 5083: too many attributes");
+        TRY(ber_next(&rest, &tag, &attribute));
+        if (tag != DER_SEQUENCE) return err_new(ERR_INVALID, "RFC 5083: authenticated attributes");
+    }
+    TRY(der_put(out, DER_SET, content));
+    return NULL;
+}
+
+/* Behind the content: authAttrs [1], then the mac OCTET STRING. */
 static err_t *set_tag(cms_open_t *o) {
     bytes_t rest = cms_split_rest(o->split), info, member, mac;
-    uint8_t tag;
+    CLEANUP(buf_done) buf_t attributes;
+    uint8_t tag, copy[TAG];
+    buf_init(&attributes, LIMIT_CMS_REST);
     TRY(ber_expect(&rest, DER_SEQUENCE, &info));
     TRY(ber_expect(&info, DER_OID, &member));
     TRY(ber_expect(&info, DER_CONTEXT_CONSTRUCTED | 0, &member));
@@ -199,12 +217,16 @@ static err_t *set_tag(cms_open_t *o) {
     do TRY(ber_next(&info, &tag, &member));
     while (tag != DER_SEQUENCE);
     TRY(ber_next(&info, &tag, &mac));
-    if (tag == (DER_CONTEXT_CONSTRUCTED | 1))
-        return err_new(ERR_INVALID, "AuthEnvelopedData with authenticated attributes");
+    if (tag == (DER_CONTEXT_CONSTRUCTED | 1)) {
+        TRY(take_attributes(mac, &attributes));
+        TRY(ber_next(&info, &tag, &mac));
+    }
     if (tag != DER_OCTET_STRING || mac.n < 12 || mac.n > TAG)
         return err_new(ERR_INVALID, "RFC 5083 section 2.1: mac");
-    uint8_t copy[TAG];
     memcpy(copy, mac.p, mac.n);
+    if (attributes.n)
+        TRY(cms_gcm_without_aad(o->cipher, o->key, o->iv, buf_bytes(&attributes), o->content, copy,
+                                mac.n));
     if (EVP_CIPHER_CTX_ctrl(o->ctx, EVP_CTRL_AEAD_SET_TAG, (int)mac.n, copy) != 1)
         return err_openssl(ERR_INTERNAL, "GCM tag");
     return NULL;

@@ -65,9 +65,13 @@ static err_t *judge_one(mail_signer_judgement_t *j, const cms_signer_info_t *sig
         return NULL;
     }
     bool revoked = false;
-    if (handler->revoked) TRY(handler->revoked(handler->arg, signer->cert, at, &revoked));
+    if (handler->revocation) {
+        TRY(handler->revocation(handler->arg, signer->cert, intermediates, at, &j->revocation));
+        revoked = j->revocation == MAIL_REVOCATION_REVOKED;
+    } else if (handler->revoked) TRY(handler->revoked(handler->arg, signer->cert, at, &revoked));
     j->trust = MAIL_TRUST_GOOD;
     if (revoked) {
+        j->revocation = MAIL_REVOCATION_REVOKED;
         j->trust = MAIL_TRUST_REVOKED;
         (void)snprintf(j->reason, sizeof j->reason, "the certificate was revoked");
     }

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "format/mime_date.h"
 #include "mail/headers.h"
 #include "mail/layer_internal.h"
 
@@ -65,6 +66,9 @@ static err_t *take_header(mail_reader_t *r, const mime_part_t *part) {
     TRY(take_addresses(v, &part->fields, "Sender", &v->sender));
     if (v->from.n > 1 || v->from.bad) v->problems[MAIL_SEVERAL_FROM] = true;
     if (!v->from.n) v->problems[MAIL_NO_FROM] = true;
+    size_t dates;
+    const mime_field_t *date = mime_field_find(&part->fields, "Date", &dates);
+    v->has_date = date && dates == 1 && mime_date_read(date->value, &v->date);
     const mime_field_t *subject = mime_field_find(&part->fields, "Subject", NULL);
     if (subject) {
         CLEANUP(buf_done) buf_t text;

@@ -3,10 +3,11 @@
  */
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "mail/headers.h"
 #include "mail/layer_internal.h"
 
-enum { ARENA = 64 * 1024 * 1024, DECODED = 192 * 1024 };
+enum { ARENA = 64 * 1024 * 1024, DECODED = 192 * 1024, DATE_APART_S = 3600 };
 
 err_t *mail_reader_new(const mail_reader_handler_t *handler, const mail_reader_options_t *options,
                        mail_reader_t **ret_reader) {
@@ -53,10 +54,28 @@ static void note_integrity(mail_verdict_t *v) {
     }
 }
 
+/* Somebody may send a signed message again, under another date, unless the date is signed too. */
+static void note_dates(mail_verdict_t *v) {
+    for (size_t i = 0; i < v->headers_n; i++) {
+        const mail_header_t *h = &v->headers[i];
+        if (h->protected && text_eq_fold(h->name, BYTES_LIT("date")) && !h->differs) return;
+    }
+    for (size_t i = 0; i < v->signatures_n && v->has_date; i++) {
+        const mail_signature_t *s = &v->signatures[i];
+        for (size_t k = 0; k < s->signers.n && s->root; k++) {
+            int64_t apart = s->signers.at[k].time - v->date;
+            bool far = apart > DATE_APART_S || apart < -DATE_APART_S;
+            if (s->signers.at[k].has_time && s->judged[k].match == MAIL_MATCH_FROM && far)
+                v->problems[MAIL_DATE_DIFFERS] = true;
+        }
+    }
+}
+
 err_t *mail_reader_finish(mail_reader_t *r, const mail_verdict_t **ret_verdict) {
     TRY(layer_finish(r->first));
     if (r->no_mime) return mail_undecryptable();
     note_integrity(&r->verdict);
+    note_dates(&r->verdict);
     r->finished = true;
     *ret_verdict = &r->verdict;
     return NULL;

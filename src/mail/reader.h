@@ -18,6 +18,10 @@ typedef struct {
                        const pkey_t **ret_key, bool *ret_found);
     /* Whether the certificate was revoked at that time. NULL: not asked. */
     err_t *(*revoked)(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked);
+    /* The same with more to tell; takes the place of `revoked`. `others`: certificates that came
+     * along, the issuer's perhaps among them. */
+    err_t *(*revocation)(void *arg, const cert_t *cert, const cert_list_t *others, int64_t at,
+                         mail_revocation_t *ret_revocation);
     /* A leaf of the innermost message and its decoded bytes. NOT to be believed, shown or kept
      * before finish has succeeded. May be NULL. */
     err_t *(*part_begin)(void *arg, const mail_part_t *part);

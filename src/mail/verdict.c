@@ -25,6 +25,7 @@ const char *mail_problem_name(mail_problem_t problem) {
     case MAIL_BAD_ENCODING: return "bad-encoding";
     case MAIL_MIME_ODD: return "mime-odd";
     case MAIL_HEADER_DIFFERS: return "header-differs";
+    case MAIL_DATE_DIFFERS: return "date-differs";
     case MAIL_FROM_DIFFERS: return "from-differs";
     case MAIL_PROBLEMS: break;
     }
@@ -92,7 +93,8 @@ mail_status_t mail_status(const mail_verdict_t *v) {
             partly = true;
         }
     }
-    if (root) return good && !v->problems[MAIL_FROM_DIFFERS] ? MAIL_GOOD : MAIL_UNTRUSTED;
+    if (v->problems[MAIL_FROM_DIFFERS] || v->problems[MAIL_DATE_DIFFERS]) good = false;
+    if (root) return good ? MAIL_GOOD : MAIL_UNTRUSTED;
     if (partly) return MAIL_PARTLY;
     return v->envelopes_n ? MAIL_GOOD : MAIL_PLAIN;
 }
@@ -144,6 +146,7 @@ static err_t *signer_json(json_t *array, const cms_signer_info_t *s,
     TRY(jso_set_str(one, "algorithm", s->algorithm));
     TRY(jso_set_str(one, "match", match_name(j->match)));
     TRY(jso_set_str(one, "trust", trust_name(j->trust)));
+    TRY(jso_set_str(one, "revocation", mail_revocation_name(j->revocation)));
     if (j->reason[0]) TRY(set_text(one, "reason", bytes_str(j->reason)));
     if (s->has_time) TRY(jso_set_time(one, "signing_time", s->time));
     if (!s->cert) return NULL;
@@ -269,6 +272,7 @@ err_t *mail_verdict_json(const mail_verdict_t *v, json_t **ret_json) {
     TRY(addresses_json(object, "from", &v->from));
     if (v->sender.n) TRY(addresses_json(object, "sender", &v->sender));
     TRY(set_text(object, "subject", v->subject));
+    if (v->has_date) TRY(jso_set_time(object, "date", v->date));
     TRY(headers_json(object, v));
     TRY(envelopes_json(object, v));
     TRY(signatures_json(object, v));

@@ -11,6 +11,7 @@
 #include "crypto/cms_signers.h"
 #include "format/json.h"
 #include "format/mime_address.h"
+#include "mail/recipients.h"
 
 /* What is wrong or odd, each with a stable name (mail_problem_name). */
 typedef enum {
@@ -31,6 +32,7 @@ typedef enum {
     MAIL_BAD_ENCODING,   /* a transfer encoding that is unknown or wasn't clean */
     MAIL_MIME_ODD,       /* duplicate fields, no boundary, not closed, no header field */
     MAIL_HEADER_DIFFERS, /* a field outside isn't what the sender put there (RFC 9788) */
+    MAIL_DATE_DIFFERS,   /* Date is far from the signing time: an old message sent anew? */
     MAIL_FROM_DIFFERS,   /* From inside and From outside are two */
     MAIL_PROBLEMS,
 } mail_problem_t;
@@ -54,7 +56,8 @@ typedef enum {
 typedef struct {
     mail_match_t match;
     mail_trust_t trust;
-    char reason[200]; /* of the trust, for people; empty if good */
+    mail_revocation_t revocation; /* at the signing time */
+    char reason[200];             /* of the trust, for people; empty if good */
 } mail_signer_judgement_t;
 
 typedef struct {
@@ -109,6 +112,8 @@ typedef struct {
     arena_t *arena;
     mime_addresses_t from, sender;
     bytes_t subject; /* of the outer header */
+    bool has_date;
+    int64_t date; /* of the outer header; seconds since 1970 UTC */
     mail_protection_t protection;
     mail_header_t *headers; /* the arena's; none without protection */
     size_t headers_n;

@@ -1,6 +1,7 @@
 """coffer mail: verdicts on foreign messages, interoperation with OpenSSL, GnuPG and NSS, attacks."""
 
 import base64
+import email.utils
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import resource
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -94,6 +96,8 @@ def expected(name):
         return "broken", envelopes  # altered on the way; OpenSSL says so too
     if ".sig." not in name and ".dsig." not in name:
         return "good", envelopes
+    if ".future." in name:
+        return "untrusted", envelopes  # its Date is six hours behind the signing time: sent anew?
     if "SHA1" in name:
         return "untrusted", envelopes  # SHA-1 doesn't count as a signature any more
     return "good", envelopes
@@ -123,6 +127,7 @@ def test_mail__verdict_on_thunderbirds_messages(bob_tb, name):
         status, OK if signed else NOT_SIGNED)
     if "mismatch-econtent" in name:
         assert "econtent-differs" in verdict["problems"]
+    assert ("date-differs" in verdict["problems"]) == (".future." in name)
     if ".dave." in name:  # two signers, one inside the other: only Alice is the sender
         matches = sorted(s["match"] for g in verdict["signatures"] for s in g["signers"])
         assert matches == ["from", "none"]
@@ -495,3 +500,117 @@ def test_mail__memory_stays_bounded(people, tmp_path):
         bounded("mail", "decrypt", "--root", people.root, "--key", people.dir / "bob.pem",
                 stdin=i, stdout=o)
     assert (tmp_path / "plain.eml").stat().st_size > big.stat().st_size
+
+
+# ---- Revocation, dates ---------------------------------------------------------------------------------
+
+
+def make_crl(people, path, entries, days=5):
+    """A list of (serial hex, seconds since 1970, reason), signed by the root, by OpenSSL's ca."""
+    index = path.with_suffix(".index")
+    stamp = [time.strftime("%y%m%d%H%M%SZ", time.gmtime(t)) for _, t, _ in entries]
+    index.write_text("".join(f"R\t491231235959Z\t{when},{reason}\t{serial}\tunknown\t/CN=x\n"
+                             for (serial, _, reason), when in zip(entries, stamp)))
+    conf = path.with_suffix(".cnf")
+    conf.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={index}\ndefault_md=sha256\n"
+                    f"default_crl_days={days}\n")
+    openssl("ca", "-gencrl", "-config", conf, "-cert", people.root, "-keyfile", people.dir / "root.key",
+            "-out", path)
+    return path
+
+
+def serial_of(people, who):
+    return openssl("x509", "-in", people.crt(who), "-noout", "-serial").decode().strip().split("=")[1]
+
+
+@pytest.mark.parametrize("before,reason,expected", [
+    (+3600, "unspecified", "revoked"),       # an hour before it was signed
+    (-3600, "superseded", "good"),           # after: what was signed until then is good
+    (-3600, "keyCompromise", "revoked"),     # after, but somebody else may have had the key
+    (None, "", "good"),
+])
+def test_mail__revocation_is_judged_at_the_signing_time(people, tmp_path, before, reason, expected):
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    serial = serial_of(people, "alice") if before is not None else "01"
+    crl = make_crl(people, tmp_path / "root.crl", [(serial, time.time() - (before or 0), reason or "superseded")])
+    verdict = verify(people, signed, "--crl", crl, status=OK if expected == "good" else UNTRUSTED)
+    signer = verdict["signatures"][0]["signers"][0]
+    assert signer["revocation"] == expected
+    assert signer["trust"] == ("good" if expected == "good" else "revoked")
+
+
+def test_mail__a_list_that_is_not_its_issuers_says_nothing(people, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = People(tmp_path / "other")
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    forged = make_crl(other, tmp_path / "forged.crl", [(serial_of(people, "alice"), time.time() - 99, "keyCompromise")])
+    verdict = verify(people, signed, "--crl", forged, status=OK)  # same name, another key
+    assert verdict["signatures"][0]["signers"][0]["revocation"] == "unknown"
+
+
+@pytest.mark.parametrize("date,status", [
+    ("now", OK), ("hours", UNTRUSTED), ("Mon, 1 Jan 2001 00:00:00 +0000", UNTRUSTED), ("rubbish", OK)])
+def test_mail__an_old_message_under_a_new_date_is_not_trusted(people, date, status):
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=MESSAGE)
+    if date in ("now", "hours"):
+        date = email.utils.formatdate(time.time() + (7200 if date == "hours" else 600))
+    verdict = verify(people, b"Date: " + date.encode() + b"\r\n" + signed, status=status)
+    assert ("date-differs" in verdict["problems"]) == (status == UNTRUSTED)
+
+
+def test_mail__a_protected_date_may_be_any(people):
+    dated = b"Date: Mon, 1 Jan 2001 00:00:00 +0000\r\n" + MESSAGE
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", "--protect-headers", "open", stdin=dated)
+    assert "date-differs" not in verify(people, signed, status=OK)["problems"]
+
+
+# ---- AuthEnvelopedData with authenticated attributes -----------------------------------------------------
+
+
+def der(tag, *parts):
+    body = b"".join(parts)
+    n = len(body)
+    size = bytes([n]) if n < 128 else bytes([0x80 | (n.bit_length() + 7) // 8]) + n.to_bytes(
+        (n.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + size + body
+
+
+OID_AUTH_ENVELOPED = bytes.fromhex("060b2a864886f70d0109100117")
+OID_DATA = bytes.fromhex("06092a864886f70d010701")
+OID_RSA = bytes.fromhex("06092a864886f70d010101")
+OID_GCM = bytes.fromhex("060960864801650304012e")
+OID_CONTENT_TYPE = bytes.fromhex("06092a864886f70d010903")
+
+
+def auth_enveloped(people, who, content, attributes, change=lambda a: a):
+    """RFC 5083 by hand, with attributes as its authenticated ones."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import padding
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    cert = x509.load_pem_x509_certificate(people.crt(who).read_bytes())
+    key, nonce = os.urandom(32), os.urandom(12)
+    sealed = AESGCM(key).encrypt(nonce, content, der(0x31, *attributes))
+    serial = cert.serial_number.to_bytes(cert.serial_number.bit_length() // 8 + 1, "big")
+    recipient = der(0x30, b"\x02\x01\x00", der(0x30, cert.issuer.public_bytes(), der(2, serial)),
+                    der(0x30, OID_RSA, b"\x05\x00"),
+                    der(4, cert.public_key().encrypt(key, padding.PKCS1v15())))
+    info = der(0x30, b"\x02\x01\x00", der(0x31, recipient),
+               der(0x30, OID_DATA, der(0x30, OID_GCM, der(0x30, der(4, nonce), b"\x02\x01\x10")),
+                   der(0x80, sealed[:-16])),
+               der(0xa1, *change(attributes)), der(4, sealed[-16:]))
+    return (b"From: alice@example.org\r\nContent-Type: application/pkcs7-mime\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n"
+            + base64.encodebytes(der(0x30, OID_AUTH_ENVELOPED, der(0xa0, info))))
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 4096, 200001])
+@pytest.mark.parametrize("padding", [0, 7, 100])
+def test_mail__authenticated_attributes_are_authenticated(people, size, padding):
+    content = b"Content-Type: text/plain\r\n\r\n" + b"x" * size
+    attributes = [der(0x30, OID_CONTENT_TYPE, der(0x31, OID_DATA)),
+                  der(0x30, bytes.fromhex("06032a0304"), der(0x31, der(4, b"a" * padding)))]
+    key = people.dir / "bob.pem"
+    message = auth_enveloped(people, "bob", content, attributes)
+    assert coffer("mail", "decrypt", "--key", key, stdin=message).endswith(content)
+    altered = auth_enveloped(people, "bob", content, attributes, lambda a: [a[0]])
+    coffer("mail", "decrypt", "--key", key, stdin=altered, status=VERIFY)

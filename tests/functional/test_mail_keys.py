@@ -236,3 +236,19 @@ def test_mail_keys__a_row_given_to_another_person_opens_for_nobody(world):
     assert not certificates(phone)
     refused = [e for e in audit_of(world, "key.deliver") if "not what the keeper archived" in str(e)]
     assert refused
+
+
+def test_mail_keys__verify_asks_the_instance_named(world, tmp_path):
+    """A stranger's certificate isn't in its store: unknown, said so, and no error."""
+    key, crt = tmp_path / "k.pem", tmp_path / "c.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", crt,
+                    "-subj", "/CN=x", "-days", "3", "-addext", "subjectAltName=email:x@example.org"],
+                   check=True, capture_output=True)
+    (tmp_path / "both.pem").write_bytes(key.read_bytes() + crt.read_bytes())
+    (tmp_path / "m").write_text("From: x@example.org\nSubject: s\n\nhello\n")
+    with open(tmp_path / "s", "wb") as out:
+        subprocess.run([instances.program("coffer"), "mail", "sign", "--key", tmp_path / "both.pem",
+                        tmp_path / "m"], stdout=out, check=True)
+    verdict = world.coffer_json("mail", "verify", "--root", crt, tmp_path / "s")
+    assert verdict["status"] == "good"
+    assert verdict["signatures"][0]["signers"][0]["revocation"] == "unknown"

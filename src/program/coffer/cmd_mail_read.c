@@ -14,6 +14,7 @@
 #include "format/mime_header.h"
 #include "mail/reader.h"
 #include "mail/spool.h"
+#include "program/coffer/mail_anchors.h"
 #include "program/coffer/mail_io.h"
 #include "program/coffer/mail_keys.h"
 #include "program/coffer/output.h"
@@ -25,7 +26,7 @@ enum { STATUS_UNTRUSTED = 6, STATUS_PARTLY = 7, STATUS_NOT_SIGNED = 8 };
 
 typedef struct {
     mail_keys_t keys;
-    cert_list_t roots, intermediates;
+    mail_anchors_t trust;
     mail_reader_handler_t handler;
     mail_reader_options_t options;
     mail_reader_t *reader;
@@ -38,25 +39,34 @@ typedef struct {
 static void read_done(read_t *r) {
     mail_reader_free(r->reader);
     mail_keys_done(&r->keys);
-    cert_list_done(&r->roots);
-    cert_list_done(&r->intermediates);
+    mail_anchors_done(&r->trust);
     buf_done(&r->text);
 }
 DEFINE_CLEANUP_VALUE(read_t, read_done)
 
 static err_t *feed(void *arg, bytes_t data) { return mail_reader_feed(arg, data); }
 
+static err_t *find(void *arg, const cms_recipient_t *recipient, const cert_t **ret_cert,
+                   const pkey_t **ret_key, bool *ret_found) {
+    return mail_keys_find(&((read_t *)arg)->keys, recipient, ret_cert, ret_key, ret_found);
+}
+
+static err_t *revocation(void *arg, const cert_t *cert, const cert_list_t *others, int64_t at,
+                         mail_revocation_t *ret_revocation) {
+    return mail_anchors_revocation(&((read_t *)arg)->trust, cert, others, at, ret_revocation);
+}
+
 /* Reads the whole message. r must not move afterwards. */
 static err_t *read_message(cli_t *cli, const args_t *args, mail_keep_t keep, read_t *r) {
     TRY(mail_keys_read(args, &r->keys));
-    TRY(mail_certs_read(args, "root", &r->roots));
-    TRY(mail_certs_read(args, "chain", &r->intermediates));
-    if (r->keys.n) r->handler.find_key = mail_keys_find;
-    if (!r->handler.arg) r->handler.arg = &r->keys;
+    TRY(mail_anchors_read(cli, args, true, &r->trust));
+    if (r->keys.n) r->handler.find_key = find;
+    r->handler.revocation = revocation;
+    r->handler.arg = r;
     r->options = (mail_reader_options_t){.rnd = cli->rnd,
                                          .now = clk_unix(cli->clk),
-                                         .roots = &r->roots,
-                                         .intermediates = &r->intermediates,
+                                         .roots = &r->trust.roots,
+                                         .intermediates = &r->trust.intermediates,
                                          .keep = keep,
                                          .look = r->options.look,
                                          .max = MAIL_IO_MAX};
@@ -221,11 +231,6 @@ static err_t *on_data(void *arg, const mail_part_t *part, bytes_t data) {
     return buf_add(&r->text, data);
 }
 
-static err_t *find(void *arg, const cms_recipient_t *recipient, const cert_t **ret_cert,
-                   const pkey_t **ret_key, bool *ret_found) {
-    return mail_keys_find(&((read_t *)arg)->keys, recipient, ret_cert, ret_key, ret_found);
-}
-
 /* Text without the fields that it begins with for older mail programs (RFC 9788 section 4.5.3). */
 static bytes_t without_display(bytes_t text) {
     for (bytes_t rest = text; rest.n;) {
@@ -254,7 +259,7 @@ static err_t *say_parts(cli_t *cli, const mail_verdict_t *v) {
 static err_t *run_show(cli_t *cli, const args_t *args) {
     read_t r CLEANUP(read_done) = {0};
     buf_init_secret(&r.text, TEXT_MAX);
-    r.handler = (mail_reader_handler_t){.find_key = find, .part_data = on_data, .arg = &r};
+    r.handler.part_data = on_data;
     TRY(read_message(cli, args, MAIL_KEEP_NOTHING, &r));
     TRY(write_verdict(args, r.verdict));
     if (cli->json) return show_verdict(cli, r.verdict);
@@ -282,7 +287,8 @@ static err_t *run_show(cli_t *cli, const args_t *args) {
     }
 #define TRUST_OPTIONS                                                                              \
     {"root", "FILE", "certificates trusted for signing mail (PEM); repeatable"},                   \
-        {"chain", "FILE", "further certificates to build chains with; repeatable"}, {              \
+        {"chain", "FILE", "further certificates to build chains with; repeatable"},                \
+        {"crl", "FILE", "a revocation list of a signer's issuer (DER or PEM); repeatable"}, {      \
         "verdict", "FILE", "write the verdict as JSON there, or to fd:N"                           \
     }
 
@@ -315,9 +321,12 @@ const command_t CMD_MAIL_VERIFY = {
     .summary = "Check who signed a message",
     .notes = "Exit status: 0 signed as a whole by the From address with a trusted certificate; 5 a "
              "signature\ndoes not hold; 6 it holds, but signer or address is not trusted; 7 only "
-             "parts are signed;\n8 not signed. No server is needed.",
+             "parts are signed;\n8 not signed. No server is needed; with --dir or --server the "
+             "instance is asked whether the\nsigner's certificate was revoked, and with --dir its "
+             "root is trusted.",
     .examples = "  coffer mail verify --root ca.pem < signed.eml\n"
-                "  coffer mail verify --root ca.pem --json --out content.eml signed.eml",
+                "  coffer mail verify --root ca.pem --json --out content.eml signed.eml\n"
+                "  coffer mail verify --root ca.pem --crl ca.crl signed.eml",
     .max = 1,
     .options = verify_options,
     .run = run_verify,
