@@ -322,6 +322,22 @@ enum {
     LIMIT_MAIL_TRUST = 1000,                  /* CAs and certificates that admins trust */
     LIMIT_MAIL_LISTS = 256,                   /* revocation lists of foreign CAs */
     LIMIT_MAIL_ASKED = 1000,                  /* addresses of one request to the API */
+
+    /* SMTP; RFC 5321 section 4.5.3.1 has the least that must be taken */
+    LIMIT_SMTP_COMMAND = 2048,          /* bytes of a command line with its CR LF */
+    LIMIT_SMTP_PARAMETERS = 16,         /* parameters of MAIL or RCPT */
+    LIMIT_SMTP_ADDRESS = 320,           /* bytes of an address */
+    LIMIT_SMTP_XTEXT = 500,             /* bytes of ORCPT (RFC 3461 section 4.2) */
+    LIMIT_SMTP_ENVID = 100,             /* bytes of ENVID (RFC 3461 section 4.4) */
+    LIMIT_SMTP_FORWARD = 255,           /* bytes of a value of XFORWARD */
+    LIMIT_SMTP_RECIPIENTS = 10000,      /* that a configuration may allow for one message */
+    LIMIT_SMTP_LINE = 64 * 1024,        /* bytes of a line of a message */
+    LIMIT_SMTP_ENVELOPE = 8192 * 1024,  /* bytes of all addresses and parameters of one message */
+    LIMIT_SMTP_ERRORS = 20,             /* bad commands of one connection */
+    LIMIT_SMTP_REPLY_LINE = 2048,       /* bytes of one line of a next hop's reply */
+    LIMIT_SMTP_REPLY = 16 * 1024,       /* bytes of one reply, all lines */
+    LIMIT_SMTP_OUT = 256 * 1024,        /* bytes of replies that a client hasn't read */
+    LIMIT_MAILGATE_LEDGER = 200 * 1000, /* recipients remembered as done, for senders' retries */
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "crypto/name_internal.h"
 #include "crypto/openssl_internal.h"
 #include "crypto/pkey.h"
+#include "crypto/tls_internal.h"
 
 enum { ALPN_MAX = 32, CHUNK_MAX = 1 << 20 };
 
@@ -41,40 +42,13 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* An X509 of its own for each use: cert_t may have none inside. */
-static err_t *x509_of(const cert_t *cert, X509 **ret_x509) {
-    bytes_t der = cert_der(cert);
-    const unsigned char *p = der.p;
-    X509 *x509 = d2i_X509(NULL, &p, (long)der.n);
-    if (!x509) return err_openssl(ERR_INVALID, "certificate");
-    *ret_x509 = x509;
-    return NULL;
-}
-
-static err_t *use_identity(SSL_CTX *ctx, const tls_server_config_t *config) {
-    CLEANUP(cert_list_done) cert_list_t chain = {0};
-    CLEANUP(pkey_free) pkey_t *key = NULL;
-    TRY_WRAP(cert_parse_pem_list(config->cert_pem, &chain), "TLS certificate");
-    TRY_WRAP(pkey_parse_private_pem(config->key_pem, &key), "TLS key");
-    for (size_t i = 0; i < chain.n; i++) {
-        CLEANUP(X509_free) X509 *x509 = NULL;
-        TRY(x509_of(chain.certs[i], &x509));
-        long used =
-            i == 0 ? SSL_CTX_use_certificate(ctx, x509) : SSL_CTX_add1_chain_cert(ctx, x509);
-        if (used != 1) return err_openssl(ERR_USAGE, "TLS certificate");
-    }
-    if (SSL_CTX_use_PrivateKey(ctx, pkey_evp(key)) != 1)
-        return err_openssl(ERR_USAGE, "TLS certificate and key don't fit");
-    return NULL;
-}
-
 static err_t *trust_clients(SSL_CTX *ctx, bytes_t pem) {
     CLEANUP(cert_list_done) cert_list_t cas = {0};
     TRY_WRAP(cert_parse_pem_list(pem, &cas), "client CA");
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     for (size_t i = 0; i < cas.n; i++) {
         CLEANUP(X509_free) X509 *x509 = NULL;
-        TRY(x509_of(cas.certs[i], &x509));
+        TRY(tls_x509_of(cas.certs[i], &x509));
         if (X509_STORE_add_cert(store, x509) != 1 || SSL_CTX_add_client_CA(ctx, x509) != 1)
             return err_openssl(ERR_INTERNAL, "client CA");
     }
@@ -100,7 +74,7 @@ err_t *tls_server_new(const tls_server_config_t *config, tls_server_t **ret_serv
     (void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(server->ctx, 0);
     SSL_CTX_set_alpn_select_cb(server->ctx, choose_alpn, server);
-    TRY(use_identity(server->ctx, config));
+    TRY(tls_use_identity(server->ctx, config->cert_pem, config->key_pem));
     TRY(trust_clients(server->ctx, config->client_ca_pem));
     *ret_server = STEAL(server);
     return NULL;

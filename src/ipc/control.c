@@ -64,6 +64,11 @@ err_t *control_ready(control_t *control) {
     return NULL;
 }
 
+err_t *control_off(control_t *control) {
+    TRY_WRAP(channel_send(control->fd, BYTES_LIT("off")), "cannot report to cofferd");
+    return NULL;
+}
+
 int control_fd(const control_t *control) { return control->fd; }
 
 static err_t *parse_wire(bytes_t message, role_t *ret_role) {

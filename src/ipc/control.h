@@ -1,7 +1,7 @@
 /*
  * The child's side of its bond with cofferd: a control channel at descriptor 3. By it cofferd
  * hands over wires (channels to peers) and the child says that it is ready. Messages:
- *   child to cofferd: "ready"
+ *   child to cofferd: "ready"; or "off": coffer.conf does not want it, and it ends
  *   cofferd to child: u8 length, the peer's role name, and one descriptor
  * Used by every program that cofferd starts; spawn.h is the other side.
  */
@@ -34,6 +34,8 @@ void control_free(control_t *control);
 
 /* Tells cofferd that this process serves. */
 err_t *control_ready(control_t *control) WARN_UNUSED;
+/* Or that it is not wanted: it ends then and is started again by SIGHUP alone. */
+err_t *control_off(control_t *control) WARN_UNUSED;
 
 /* Either: a thread of its own waits for messages and calls back (after the sandbox). */
 err_t *control_start(control_t *control, const control_callbacks_t *callbacks) WARN_UNUSED;

@@ -69,6 +69,7 @@ static ruleset_t ruleset_of(sandbox_profile_t profile, int abi) {
         if (abi >= 6) set.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL;
         break;
     case SANDBOX_COURIER:
+    case SANDBOX_MAILGATE:
         if (abi >= 4) set.net = NET_BIND_TCP;
         if (abi >= 6) set.scoped = SCOPE_SIGNAL;
         break;

@@ -13,9 +13,10 @@
 #include "base/err.h"
 
 typedef enum {
-    SANDBOX_KEEPER,  /* a list of allowed calls; no network, no exec, no fork, no new code */
-    SANDBOX_WEB,     /* network; no exec, no fork, no tracing, no kernel interfaces */
-    SANDBOX_COURIER, /* the same as web, and no listening socket */
+    SANDBOX_KEEPER,   /* a list of allowed calls; no network, no exec, no fork, no new code */
+    SANDBOX_WEB,      /* network; no exec, no fork, no tracing, no kernel interfaces */
+    SANDBOX_COURIER,  /* the same as web, and no listening socket */
+    SANDBOX_MAILGATE, /* the same as web, and no new listening socket */
 } sandbox_profile_t;
 
 /* What may be done beneath a path; combined with |. */

@@ -1,7 +1,7 @@
 /*
  * The system calls of each sandbox profile (seccomp, see seccomp(2) and libseccomp).
- * The keeper has a list of what is allowed; web and courier, which use many libraries, a list of
- * what is not. A call that only an intruder makes kills the process, which the kernel logs.
+ * The keeper has a list of what is allowed; web, courier and mailgate, which use many libraries, a
+ * list of what is not. A call that only an intruder makes kills the process, which the kernel logs.
  */
 #include "ipc/sandbox_internal.h"
 
@@ -217,6 +217,9 @@ static const int keeper_deadly[] = {
     CALL(kill),   CALL(tkill),   CALL(link), CALL(linkat), CALL(symlink), CALL(symlinkat),
 };
 
+/* Its listeners are there already. */
+static const int mailgate_refused[] = {CALL(listen), CALL(bind)};
+
 static const int courier_refused[] = {CALL(listen), CALL(accept), CALL(accept4)};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -287,6 +290,8 @@ static err_t *add_network_rules(scmp_filter_ctx filter) {
 static err_t *add_open_rules(scmp_filter_ctx filter, sandbox_profile_t profile) {
     static const int tracing[] = {CALL(ptrace)};
     TRY(add_network_rules(filter));
+    if (profile == SANDBOX_MAILGATE)
+        TRY(add_all(filter, SCMP_ACT_ERRNO(EPERM), mailgate_refused, COUNT(mailgate_refused)));
     if (profile == SANDBOX_COURIER)
         TRY(add_all(filter, SCMP_ACT_ERRNO(EPERM), courier_refused, COUNT(courier_refused)));
     if (SANDBOX_RELAXED) return NULL;

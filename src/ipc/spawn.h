@@ -51,7 +51,8 @@ typedef struct {
 /*
  * Blocks SIGTERM, SIGINT, SIGHUP, SIGCHLD in this process and runs until SIGTERM or SIGINT has
  * stopped everything (NULL), or a program fails SPAWN_START_ATTEMPTS times before it was ever
- * ready (ERR_UNAVAILABLE, after everything else was stopped). SIGHUP is passed on to all.
+ * ready (ERR_UNAVAILABLE, after everything else was stopped). SIGHUP is passed on to all. A program
+ * that reports "off" counts as ready and may end; SIGHUP starts it again.
  */
 err_t *supervisor_run(const supervisor_t *config) WARN_UNUSED;
 

@@ -27,6 +27,7 @@ typedef struct {
     bool started; /* was ever tried */
     bool ready;   /* since its last start */
     bool ever_ready;
+    bool off;           /* not wanted: it may end */
     unsigned failures;  /* before it was ever ready */
     int64_t since_ms;   /* of its last start */
     int64_t restart_ms; /* when to start it again; NEVER */
@@ -100,7 +101,7 @@ static void begin_stop(run_t *run) {
 static void plan_restart(run_t *run, size_t i) {
     child_t *child = &run->children[i];
     int64_t now = now_ms(run);
-    if (run->stopping) return;
+    if (run->stopping || child->off) return;
     if (!child->ever_ready && ++child->failures >= SPAWN_START_ATTEMPTS) {
         run->failure = err_new(ERR_UNAVAILABLE, "%s failed %u times before it was ready",
                                name_of(run, i), child->failures);
@@ -129,7 +130,7 @@ static err_t *launch(run_t *run, size_t i) {
 static void start_child(run_t *run, size_t i) {
     child_t *child = &run->children[i];
     child->started = true;
-    child->ready = false;
+    child->ready = child->off = false;
     child->restart_ms = NEVER;
     child->since_ms = now_ms(run);
     err_t *e = launch(run, i);
@@ -178,7 +179,8 @@ static void kill_stuck(run_t *run) {
 
 static void report_end(const run_t *run, size_t i, int status) {
     long pid = (long)run->children[i].pid;
-    bool expected = run->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool expected =
+        (run->stopping || run->children[i].off) && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (WIFEXITED(status))
         report(run, expected ? LOG_INFO : LOG_ERROR, "%s pid=%ld ended with status %d",
                name_of(run, i), pid, WEXITSTATUS(status));
@@ -216,26 +218,30 @@ static void take_message(run_t *run, size_t i) {
         return;
     }
     if (!got) return;
-    if (!bytes_eq_str(bytes_make(message, n), "ready")) {
+    child->off = bytes_eq_str(bytes_make(message, n), "off");
+    if (!child->off && !bytes_eq_str(bytes_make(message, n), "ready")) {
         report(run, LOG_WARNING, "%s sent an unknown message", name_of(run, i));
         return;
     }
     child->ready = true;
     child->ever_ready = true;
-    report(run, LOG_INFO, "%s is ready", name_of(run, i));
+    report(run, LOG_INFO, "%s is %s", name_of(run, i), child->off ? "off" : "ready");
     start_next(run);
 }
 
-static void forward(const run_t *run, int number) {
-    for (size_t i = 0; i < run->config->program_count; i++)
-        if (run->children[i].pid) (void)kill(run->children[i].pid, number);
+static void reload(run_t *run) {
+    for (size_t i = 0; i < run->config->program_count; i++) {
+        const child_t *child = &run->children[i];
+        if (child->pid) (void)kill(child->pid, SIGHUP);
+        else if (child->off && !run->stopping) start_child(run, i);
+    }
 }
 
 static void take_signals(run_t *run) {
     struct signalfd_siginfo info;
     while (read(run->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD) reap(run);
-        else if (info.ssi_signo == SIGHUP) forward(run, SIGHUP);
+        else if (info.ssi_signo == SIGHUP) reload(run);
         else begin_stop(run);
     }
 }

@@ -21,7 +21,8 @@ def pytest_configure(config):
 
 
 def pytest_sessionstart(session):
-    missing = [p for p in ("cofferd", "coffer-keeper", "coffer-web", "coffer-courier", "coffer")
+    missing = [p for p in ("cofferd", "coffer-keeper", "coffer-web", "coffer-courier", "coffer-mailgate",
+                           "coffer")
                if not os.access(instances.program(p), os.X_OK)]
     if missing and not session.config.option.collectonly:
         pytest.exit(f"not built: {', '.join(missing)} in {instances.BIN}", 3)

@@ -24,13 +24,17 @@ static const spawn_program_t programs[] = {
     {ROLE_WEB, "coffer-web"},
     /* Work that goes out, from a durable job table: pushes, notices. Holds the push certificate. */
     {ROLE_COURIER, "coffer-courier"},
+    /* Mail on its way through: signed, encrypted, verified, decrypted. Off unless configured. */
+    {ROLE_MAILGATE, "coffer-mailgate"},
 };
 
 /* Who asks whom. */
 static const spawn_wire_t wires[] = {
-    {ROLE_WEB, ROLE_KEEPER},     /* certificates, sealed secrets, log heads */
-    {ROLE_COURIER, ROLE_KEEPER}, /* secrets to be filled into what goes out */
-    {ROLE_WEB, ROLE_COURIER},    /* "there is a job": a wake-up, nothing depends on it */
+    {ROLE_WEB, ROLE_KEEPER},      /* certificates, sealed secrets, log heads */
+    {ROLE_COURIER, ROLE_KEEPER},  /* secrets to be filled into what goes out */
+    {ROLE_MAILGATE, ROLE_KEEPER}, /* signatures and content keys by policy */
+    {ROLE_WEB, ROLE_MAILGATE},    /* its counters, for /metrics */
+    {ROLE_WEB, ROLE_COURIER},     /* "there is a job": a wake-up, nothing depends on it */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

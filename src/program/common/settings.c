@@ -55,6 +55,36 @@ static const char *const mail_policy_keys[] = {MAIL_POLICY_RULES,
                                                "tag_plain",
                                                "organisation_certificate",
                                                NULL};
+static const char *const mailgate_keys[] = {"listen_out",
+                                            "listen_in",
+                                            "listen_out_tls",
+                                            "listen_in_tls",
+                                            "clients_out",
+                                            "clients_in",
+                                            "xforward_clients",
+                                            "next_out",
+                                            "next_in",
+                                            "next_out_tls",
+                                            "next_in_tls",
+                                            "next_out_ca",
+                                            "next_in_ca",
+                                            "next_out_name",
+                                            "next_in_name",
+                                            "hostname",
+                                            "domains",
+                                            "certificate",
+                                            "key",
+                                            "spool",
+                                            "spool_max",
+                                            "max_message",
+                                            "max_recipients",
+                                            "connections",
+                                            "per_client",
+                                            "workers",
+                                            "timeout",
+                                            "next_timeout",
+                                            "delivery_timeout",
+                                            NULL};
 
 static const conf_known_t known[] = {
     {"instance", instance_keys},
@@ -77,6 +107,7 @@ static const conf_known_t known[] = {
     {"expiry", expiry_keys},
     {"watch *", watch_keys},
     {"action *", action_keys},
+    {"mailgate", mailgate_keys}, /* read by coffer-mailgate alone */
 };
 
 err_t *settings_parse_listen(const char *text, settings_listen_t *ret_listen) {

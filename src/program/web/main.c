@@ -59,8 +59,11 @@ static void on_wire(void *ctx, role_t peer, int fd) {
     switch (peer) {
     case ROLE_KEEPER: rpc_client_replace(web->keeper_rpc, fd); return;
     case ROLE_COURIER: rpc_client_replace(web->courier_rpc, fd); return;
-    case ROLE_WEB:
     case ROLE_MAILGATE:
+        if (web->mailgate_rpc) rpc_client_replace(web->mailgate_rpc, fd);
+        else fd_close(fd);
+        return;
+    case ROLE_WEB:
     case ROLE_COMMAND: fd_close(fd); return;
     }
 }
@@ -174,6 +177,7 @@ static err_t *start_services(program_t *p) {
     TRY(migrate_run(web->db, &applied));
     TRY(rpc_client_new(-1, &web->keeper_rpc));
     TRY(rpc_client_new(-1, &web->courier_rpc));
+    TRY(mailgate_metrics_init(web));
     TRY(keeper_new(web->keeper_rpc, &web->keeper));
     TRY(control_start(p->control, &(control_callbacks_t){web, on_wire, on_gone}));
     if (settings_has_ldap(&s->ldap))
@@ -323,6 +327,7 @@ static void stop(program_t *p) {
     keeper_free(web->keeper);
     rpc_client_free(web->keeper_rpc);
     rpc_client_free(web->courier_rpc);
+    rpc_client_free(web->mailgate_rpc);
     cert_list_done(&web->factory_cas);
     mail_policy_conf_done(&web->mail_policy);
     settings_done(&web->settings);

@@ -4,8 +4,8 @@
 #include "base/limits.h"
 #include "program/web/api.h"
 #include "program/web/api_escrow.h"
-#include "program/web/api_mail_policy.h"
 #include "program/web/api_leases.h"
+#include "program/web/api_mail_policy.h"
 #include "program/web/api_recoverable.h"
 #include "program/web/web.h"
 

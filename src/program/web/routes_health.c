@@ -58,6 +58,7 @@ err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply) {
                    (unsigned long long)stats.overloaded, stats.in_flight,
                    (long long)counts.enrolled, (long long)counts.certificates,
                    (long long)counts.jobs, (long long)counts.jobs_dead));
+    TRY(mailgate_metrics(web, &out));
     return http_reply_body(reply, 200, "text/plain; version=0.0.4", &out);
 }
 

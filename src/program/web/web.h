@@ -21,8 +21,8 @@
 #include "pki/pki.h"
 #include "pki/revoke.h"
 #include "program/common/expiry_conf.h"
-#include "program/common/mailbook.h"
 #include "program/common/mail_policy.h"
+#include "program/common/mailbook.h"
 #include "program/common/settings.h"
 #include "program/web/background.h"
 
@@ -51,6 +51,7 @@ struct web {
     db_t *db;
     rpc_client_t *keeper_rpc;
     rpc_client_t *courier_rpc;
+    rpc_client_t *mailgate_rpc; /* NULL: the gateway is off */
     keeper_t *keeper;
     directory_remote_t *remote; /* the organisation's directory, or NULL */
     directory_t *directory;
@@ -106,6 +107,9 @@ err_t *escrow_work_start(web_t *web, background_t **ret_work) WARN_UNUSED;
 /* Handlers, one file a family: routes_*.c */
 err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply);
+/* Appends the gateway's counters, if it is on. */
+err_t *mailgate_metrics(web_t *web, buf_t *out) WARN_UNUSED;
+err_t *mailgate_metrics_init(web_t *web) WARN_UNUSED;
 err_t *route_ca_root(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_ca_mail(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *route_ca_device(void *ctx, http_request_t *request, http_reply_t *reply);

@@ -144,7 +144,8 @@ def processes_of(directory):
             continue
         if str(directory).encode() in line:
             name = os.path.basename(line[0]).decode()
-            if name in ("cofferd", "coffer-keeper", "coffer-web", "coffer-courier"):
+            if name in ("cofferd", "coffer-keeper", "coffer-web", "coffer-courier",
+                        "coffer-mailgate"):
                 found[int(entry)] = name
     return found
 
