@@ -280,6 +280,7 @@ err_t *officers_propose(escrow_t *escrow, const escrow_caller_t *caller, arena_t
                          .threshold = threshold,
                          .ids = ids,
                          .ids_n = ids_n};
+    TRY(officers_adopt(escrow));
     TRY(db_read(escrow->o.db, build_next, &job));
     if (job.has_active) {
         TRY(db_write(escrow->o.db, propose_write, &job));
@@ -421,5 +422,6 @@ static err_t *withdraw_write(db_conn_t *conn, void *arg) {
 
 err_t *officers_withdraw(escrow_t *escrow, const escrow_caller_t *caller, int64_t epoch) {
     withdraw_job_t job = {escrow, caller, epoch};
+    TRY(officers_adopt(escrow));
     return db_write(escrow->o.db, withdraw_write, &job);
 }

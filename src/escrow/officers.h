@@ -36,6 +36,13 @@ err_t *officers_sign(escrow_t *escrow, const escrow_caller_t *caller, arena_t *a
 err_t *officers_withdraw(escrow_t *escrow, const escrow_caller_t *caller,
                          int64_t epoch) WARN_UNUSED;
 
+/*
+ * Makes the keeper's set the active one here, if the server ended after the keeper took it and
+ * before it was noted. Proposing and withdrawing begin with it; call it at the start, too.
+ * ERR_VERIFY if the keeper is more than one set ahead.
+ */
+err_t *officers_adopt(escrow_t *escrow) WARN_UNUSED;
+
 /* For listings: a key with whose it is and where it stands. */
 typedef struct {
     db_officer_t row;

@@ -10,6 +10,7 @@
 #include "escrow/drill.h"
 #include "escrow/leases.h"
 #include "escrow/objects.h"
+#include "escrow/officers.h"
 #include "escrow/rewrap.h"
 #include "program/web/web.h"
 
@@ -87,6 +88,7 @@ static void run(background_t *work) {
     web_t *web = background_web(work);
     const _Atomic bool *stop = background_stopping(work);
     log_error(&web->log, LOG_ERROR, rewrap_adopt(web->escrow), "storage key");
+    log_error(&web->log, LOG_ERROR, officers_adopt(web->escrow), "officers' set");
     for (unsigned round = 0; !*stop; round++) {
         end_leases(web, stop);
         deliver_mail_keys(web);
