@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -27,7 +27,7 @@ _coffer() {
         " ca") words="show rollover" ;;
         " scep") words="challenge trace" ;;
         " watch") words="list add remove check release runs" ;;
-        " officer") words="keygen fingerprint add list remove activate sign withdraw redeal" ;;
+        " officer") words="keygen fingerprint add list remove activate sign withdraw redeal drill" ;;
         " recover") words="request list show approve deny open" ;;
         " escrow") words="list show history put verify drill report" ;;
         " disk") words="protect status rotate" ;;
@@ -109,6 +109,7 @@ _coffer() {
         " officer sign"*) words="--key --passphrase-file --yes --dir --server --token-file --ca --json --help --version" ;;
         " officer withdraw"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " officer redeal"*) words="--key --passphrase-file --yes --batches --dealers --dir --server --token-file --ca --json --help --version" ;;
+        " officer drill"*) words="--key --passphrase-file --sample --yes --dir --server --token-file --ca --json --help --version" ;;
         " recover request"*) words="--for --reason --ticket --revision --expires --out --dir --server --token-file --ca --json --help --version" ;;
         " recover list"*) words="--all --dir --server --token-file --ca --json --help --version" ;;
         " recover show"*) words="--dir --server --token-file --ca --json --help --version" ;;

@@ -189,6 +189,8 @@ static err_t *open_database(vault_t *vault, const char *dir, bool create) {
     TRY(one_number(vault->writer, "SELECT coalesce(max(id), 0) FROM issued", &issued));
     atomic_store(&vault->certificates, (uint64_t)issued);
     TRY(vault_writer_prepare(vault));
+    vault_janitor_watch(vault);
+    TRY(sql_open(path, false, &vault->janitor));
     TRY(sql_open(path, false, &vault->reader));
     TRY(vault_reader_prepare(vault));
     TRY(vault_escrow_prepare(vault));
@@ -228,6 +230,7 @@ void vault_free(vault_t *vault) {
     vault_stop(vault);
     sql_close(vault->reader);
     sql_close(vault->writer);
+    sql_close(vault->janitor);
     mem_free(vault->escrow);
     mem_free(vault->lease);
     mem_free(vault->mail);

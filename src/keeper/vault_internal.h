@@ -74,6 +74,17 @@ struct vault {
     vault_lease_sql_t *lease;   /* the same */
     vault_mail_sql_t *mail;     /* the same */
     atomic_bool sweeping;       /* expired leases are being deleted */
+
+    sql_t *janitor; /* vault_janitor.c's */
+    pthread_t janitor_thread;
+    bool janitor_started;
+    pthread_mutex_t janitor_lock;
+    pthread_cond_t janitor_wake;
+    bool janitor_stop;    /* guarded by janitor_lock */
+    atomic_int wal_pages; /* in the journal, after the last commit */
+    bool crowded;         /* the writer's: the transaction is of several operations */
+    bool scrub_next;      /* the writer's: this transaction deletes or replaces a key */
+    atomic_bool scrub;    /* copies of such keys are in the journal */
 };
 
 /* Prepares the writer's and the reader's statements. */
@@ -82,5 +93,9 @@ err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_lease_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_mail_prepare(vault_t *vault) WARN_UNUSED;
+/* Before the first commit; then the thread, started and stopped with the writer's. */
+void vault_janitor_watch(vault_t *vault);
+err_t *vault_janitor_start(vault_t *vault) WARN_UNUSED;
+void vault_janitor_stop(vault_t *vault);
 
 #endif

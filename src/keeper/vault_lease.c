@@ -12,7 +12,8 @@
 
 enum {
     HOUR_MS = 3600 * 1000,
-    SWEEP = 200, /* leases deleted in one transaction: releases wait for no more than that */
+    SWEEP = 200,     /* leases deleted in one transaction */
+    SWEEP_BUSY = 20, /* the same when others wait or are at work: that is what they wait for */
     LIST_MAX = 256 * 1024, /* bytes of their names, digested */
 };
 
@@ -141,6 +142,7 @@ static err_t *write_put(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_
     if (!standing.has_push_key) TRY(find_others(vault, lease, now_ms / 1000, &standing));
     *ret_refused = check_put(lease, &standing);
     if (*ret_refused) return NULL;
+    if (standing.found) vault->scrub_next = true; /* the former key */
     sql_stmt_t *stmt = vault->lease->put;
     sql_bind_str(stmt, 1, lease->device);
     sql_bind_str(stmt, 2, lease->account);
@@ -209,6 +211,7 @@ static err_t *write_revoke(vault_t *vault, void *rows, int64_t now_ms, err_t **r
     sql_stmt_t *stmt = all ? vault->lease->revoke_all : vault->lease->revoke;
     sql_bind_str(stmt, 1, lease->device);
     if (!all) sql_bind_str(stmt, 2, lease->account);
+    vault->scrub_next = true;
     return sql_run(stmt);
 }
 
@@ -311,6 +314,7 @@ typedef struct {
     vault_op_t op; /* first */
     vault_t *vault;
     size_t n; /* deleted by the last transaction */
+    size_t want;
     expired_t list[SWEEP];
 } sweep_t;
 
@@ -324,7 +328,7 @@ static err_t *find_expired(vault_t *vault, int64_t now, sweep_t *sweep) {
     CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->expired;
     bool row = false;
     sql_bind_i64(stmt, 1, now);
-    sql_bind_i64(stmt, 2, SWEEP);
+    sql_bind_i64(stmt, 2, (int64_t)sweep->want);
     sweep->n = 0;
     for (;;) {
         TRY(sql_step(stmt, &row));
@@ -357,11 +361,13 @@ static err_t *say(sweep_t *sweep) {
 
 static err_t *write_sweep(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
     sweep_t *sweep = rows;
+    sweep->want = vault->crowded || atomic_load(&vault->expected) ? SWEEP_BUSY : SWEEP;
     TRY(find_expired(vault, now_ms / 1000, sweep));
     if (sweep->n == 0) {
         *ret_refused = err_new(ERR_NOT_FOUND, "no lease has expired");
         return NULL;
     }
+    vault->scrub_next = true;
     for (size_t i = 0; i < sweep->n; i++) {
         sql_stmt_t *stmt = vault->lease->forget;
         sql_bind_str(stmt, 1, sweep->list[i].device);
@@ -384,7 +390,7 @@ static void begin(sweep_t *sweep) {
 static void swept(vault_op_t *op, err_t *e) {
     sweep_t *sweep = (sweep_t *)(void *)op;
     vault_t *vault = sweep->vault;
-    bool more = !e && sweep->n == SWEEP;
+    bool more = !e && sweep->n == sweep->want;
     err_free(e);
     vault_op_done(op);
     if (more) {

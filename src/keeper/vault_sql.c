@@ -18,6 +18,8 @@ struct sql {
     sqlite3 *db;
     sql_stmt_t *statements[STATEMENTS];
     size_t count;
+    bool (*watch)(void *arg, int pages);
+    void *watch_arg;
 };
 
 struct sql_stmt {
@@ -151,6 +153,31 @@ void sql_end(sql_stmt_t *stmt) {
     (void)sqlite3_reset(stmt->stmt);
     (void)sqlite3_clear_bindings(stmt->stmt);
     stmt->bind_failed = false;
+}
+
+/* ---- the journal ---- */
+
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
+    sql_t *sql = arg;
+    if (sql->watch(sql->watch_arg, pages))
+        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return SQLITE_OK;
+}
+
+void sql_watch(sql_t *sql, bool (*done)(void *arg, int pages), void *arg) {
+    sql->watch = done;
+    sql->watch_arg = arg;
+    (void)sqlite3_wal_hook(sql->db, on_wal, sql);
+}
+
+err_t *sql_checkpoint(sql_t *sql, bool empty, int *ret_pages) {
+    int log = 0, carried = 0;
+    int rc = sqlite3_wal_checkpoint_v2(
+        sql->db, NULL, empty ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &log,
+        &carried);
+    if (rc != SQLITE_OK) return sql_error(sql, rc, "carry the journal over");
+    *ret_pages = carried > 0 ? carried : 0;
+    return NULL;
 }
 
 /* ---- copies ---- */

@@ -16,6 +16,18 @@ err_t *sql_open(const char *path, bool create, sql_t **ret_sql) WARN_UNUSED;
 /* Finalizes its statements too. */
 void sql_close(sql_t *sql);
 
+/*
+ * Has `done` told of each commit, on the thread that makes it, with the number of pages in the
+ * journal; if it answers true, they are carried over to the database at once. Nothing else does it
+ * then.
+ */
+void sql_watch(sql_t *sql, bool (*done)(void *arg, int pages), void *arg);
+/*
+ * Carries the journal's pages over to the database; *ret_pages: so many are there. `empty`: all,
+ * and empties it; ERR_BUSY if somebody still reads old ones.
+ */
+err_t *sql_checkpoint(sql_t *sql, bool empty, int *ret_pages) WARN_UNUSED;
+
 /* Statements without parameters and rows. */
 err_t *sql_exec(sql_t *sql, const char *text) WARN_UNUSED;
 /* Prepared once, owned by sql. */

@@ -263,6 +263,8 @@ static err_t *write_batch(vault_t *vault, vault_op_t *ops, bool last) {
     batch_t batch = {.tip = vault->tip, .now_ms = clk_unix_ms(vault->clk)};
     memcpy(batch.tallies, vault->tallies, sizeof batch.tallies);
     buf_init(&batch.scratch, ENTRY_MAX);
+    vault->scrub_next = false;
+    vault->crowded = ops && ops->next;
     err_t *e = sql_run(vault->begin);
     if (e) return e;
     e = write_tallies(vault, last, &batch);
@@ -273,6 +275,7 @@ static err_t *write_batch(vault_t *vault, vault_op_t *ops, bool last) {
         err_ignore(sql_run(vault->rollback));
         return err_wrap(e, "the keeper could not record it");
     }
+    if (vault->scrub_next) atomic_store(&vault->scrub, true);
     vault->tip = batch.tip;
     memcpy(vault->tallies, batch.tallies, sizeof batch.tallies);
     atomic_fetch_add(&vault->certificates, batch.certificates);
@@ -410,8 +413,12 @@ static void *writer_main(void *arg) {
 }
 
 err_t *vault_start(vault_t *vault) {
+    TRY(vault_janitor_start(vault)); /* first: the writer looks whether there is one */
     int rc = pthread_create(&vault->thread, NULL, writer_main, vault);
-    if (rc != 0) return err_errno(rc, "cannot start the vault's writer");
+    if (rc != 0) {
+        vault_janitor_stop(vault);
+        return err_errno(rc, "cannot start the vault's writer");
+    }
     vault->started = true;
     return NULL;
 }
@@ -424,6 +431,7 @@ void vault_stop(vault_t *vault) {
     (void)pthread_mutex_unlock(&vault->queue_lock);
     (void)pthread_join(vault->thread, NULL);
     vault->started = false;
+    vault_janitor_stop(vault);
 }
 
 err_t *vault_submit(vault_t *vault, vault_op_t *op) {

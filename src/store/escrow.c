@@ -278,5 +278,8 @@ err_t *db_escrow_drills_list(db_conn_t *conn, arena_t *arena, size_t limit,
 }
 
 err_t *db_escrow_drills_last(db_conn_t *conn, int64_t *ret_ms) {
-    return row_number(conn, "SELECT COALESCE(MAX(created_ms), 0) FROM escrow_drill", ret_ms);
+    return row_number(conn,
+                      "SELECT COALESCE(MAX(created_ms), 0) FROM escrow_drill"
+                      " WHERE kind NOT LIKE 'officer:%'",
+                      ret_ms);
 }

@@ -128,7 +128,7 @@ err_t *db_escrow_drills_add(db_conn_t *conn, const db_escrow_drill_t *row) WARN_
 /* Newest first. */
 err_t *db_escrow_drills_list(db_conn_t *conn, arena_t *arena, size_t limit,
                              db_escrow_drill_t **ret_rows, size_t *ret_count) WARN_UNUSED;
-/* When the last drill of any kind was; 0: never. */
+/* When the last drill of any kind of object was; 0: never. Officers' own don't count. */
 err_t *db_escrow_drills_last(db_conn_t *conn, int64_t *ret_ms) WARN_UNUSED;
 
 #endif

@@ -2,8 +2,11 @@
 
 import json
 import re
+import select
 import shutil
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -133,6 +136,71 @@ def test_without_the_server_no_slot_is_added(world):
                           capture_output=True, text=True, timeout=instances.PATIENCE)
     assert done.returncode != 0 and "nothing was changed on the disk" in done.stderr
     assert volume.read_bytes() == before
+
+
+def slots(volume):
+    """What a volume opens with: its key slots and tokens, and the bytes of the first slot."""
+    dump = json.loads(cryptsetup("luksDump", "--dump-json-metadata", volume).stdout)
+    return sorted(dump["keyslots"]), dump["tokens"], dump["keyslots"]["0"]
+
+
+def test_a_volume_without_a_free_slot_stays_as_it_was(world):
+    volume = world.volume("full")
+    more, key = private(world.files / "more", b"more"), private(world.files / "key", PASSPHRASE)
+    while cryptsetup("luksAddKey", "-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000",
+                     "--key-file", key, volume, more, expect=None).returncode == 0:
+        pass
+    before = volume.read_bytes()
+    done = world.admin.coffer("disk", "protect", volume, "--passphrase-file", world.passphrase,
+                              expect=None)
+    assert done.returncode != 0 and "slot" in done.stderr
+    assert volume.read_bytes() == before
+
+
+class Proxy:
+    """Carries connections to the server until `cut` says that it is enough."""
+
+    def __init__(self, port, cut):
+        self.port, self.cut, self.done = port, cut, False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://localhost:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client):
+        with client, socket.create_connection(("127.0.0.1", self.port)) as server:
+            while True:
+                for ready in select.select([client, server], [], [])[0]:
+                    if ready is client and self.cut():
+                        self.done = True
+                        self.listener.close()
+                        return
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    (server if ready is client else client).sendall(data)
+
+
+def test_a_network_lost_before_the_proof_takes_the_slot_back(world):
+    volume = world.volume("cut")
+    before = slots(volume)
+    assert before[0] == ["0"] and before[1] == {}
+    proxy = Proxy(world.instance.port, lambda: slots(volume)[0] != ["0"])
+    done = subprocess.run([instances.program("coffer"), "--server", proxy.url, "--token-file",
+                           world.admin.token, "--ca", world.instance.root, "disk", "protect", volume,
+                           "--passphrase-file", world.passphrase],
+                          capture_output=True, text=True, timeout=instances.PATIENCE)
+    assert proxy.done, "the slot was there when the network went"
+    assert done.returncode != 0, done.stdout
+    assert slots(volume) == before and opens(volume, PASSPHRASE)
+    world.protect(volume)  # and it goes on from there
 
 
 def test_what_is_no_luks2_volume(world):

@@ -667,3 +667,90 @@ def test_recovered_mail_key_is_a_pkcs12(world):
     key, certificate, _ = pkcs12.load_key_and_certificates(out.read_bytes(), PASSPHRASE.encode())
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert key.public_key().public_bytes(*spki) == certificate.public_key().public_bytes(*spki)
+
+
+# ---- officers' own drills ----
+
+def test_an_officer_drills_his_own_share(own_world, tmp_path):
+    world = own_world
+    anna, ben, cleo = world.officers
+    for i in range(3):
+        world.put(data=b"%d" % i)
+        world.put("--officers-only", data=b"alone %d" % i)
+    instances.wait_for(lambda: world.instance.coffer_json("escrow", "report")["kinds"],
+                       lambda kinds: all(k["undealt"] == 0 for k in kinds), "dealt")
+    done = anna.coffer_json("officer", "drill", *anna.unlock, "--sample", 50)
+    assert (done["officer"], done["set"], done["failed"]) == (anna.id, 1, 0)
+    assert 1 <= done["sampled"] <= 6
+
+    def reported():
+        report = world.instance.coffer_json("escrow", "report")
+        return {o["id"]: (o["last_drill"], o["last_drill_sampled"], o["last_drill_failed"])
+                for o in report["officers"]}
+    lines = reported()
+    assert lines[anna.id][0] and lines[anna.id][1:] == (done["sampled"], 0)
+    assert lines[ben.id] == (None, 0, 0)
+    # the same machine, another officer's shares under his name: named, counted, exit status 5
+    with world.database() as db:
+        for rowid, record in db.execute("SELECT rowid, record FROM escrow_share WHERE"
+                                        " instr(record, ?) > 0", (ben.id.encode(),)).fetchall():
+            changed = bytearray(record)
+            changed[-5] ^= 1
+            db.execute("UPDATE escrow_share SET record = ? WHERE rowid = ?", (bytes(changed), rowid))
+    failed = ben.coffer("officer", "drill", *ben.unlock, "--sample", 50, expect=VERIFY)
+    assert "your share does not open" in failed.stderr
+    assert reported()[ben.id][2] == reported()[ben.id][1] > 0
+    # the signed record is in the audit; nobody hands in another's, or an old one
+    entry = [e for e in world.audit("officer.drill") if e["object"] == anna.id][0]
+    record = base64.b64decode(entry["detail"]["record"])
+    assert record.startswith(b"cofferPD\x01")
+    body = {"record": base64.b64encode(record).decode()}
+    assert "not yours" in cleo.api("POST", "/officers/drill", body, expect=403).text()
+    changed = bytearray(record)
+    changed[-70] ^= 1
+    anna.api("POST", "/officers/drill", {"record": base64.b64encode(changed).decode()}, expect=403)
+    world.admin.api("GET", "/officers/drill", expect=403)
+    # an officer's drill is none of the monthly ones
+    assert world.instance.coffer_json("escrow", "report")["last_drill"] is None
+    page = tmp_path / "report.html"
+    world.instance.coffer("escrow", "report", "--html", page)
+    assert "Proved last that it opens" in page.read_text()
+
+
+def test_time_alone_starts_the_monthly_drill(own_world):
+    """A month after the last one, by the server itself, with an alarm."""
+    world = own_world
+    instance = world.instance
+    kept = world.put(kind="pin", data=b"123456")
+    assert instance.coffer_json("escrow", "drill")["failed"] == 0
+
+    def by_itself():
+        with world.database() as db:
+            return db.execute("SELECT sampled, failed, failures FROM escrow_drill WHERE actor ="
+                              " 'system'").fetchall()
+    assert not by_itself()
+    instance.stop()
+    instance.configure({"smtp": {"url": "smtp://127.0.0.1:9", "from": "coffer@example.org",
+                                 "tls": "none"}})
+    month = 30 * 86400 * 1000
+    for age, due in ((month - 600 * 1000, False), (month, True)):
+        with world.database() as db:
+            db.execute("UPDATE escrow_drill SET created_ms = unixepoch() * 1000 - ?", (age,))
+            db.execute("UPDATE escrow_object SET wrap = zeroblob(length(wrap))")
+        instance.start()
+        if due:
+            instances.wait_for(by_itself, bool, "the drill")
+        else:
+            instance.coffer("escrow", "put", private(world.files / "more", b"more"))
+            instances.wait_for(lambda: instance.coffer_json("escrow", "list")["objects"],
+                               lambda objects: len(objects) == 2, "a round of the background")
+            assert not by_itself()
+        instance.stop()
+    (sampled, failed), = [(r[0], r[1]) for r in by_itself() if kept["id"] in r[2]]
+    assert sampled == failed == 1
+    with world.database() as db:
+        mails = [row[0] for row in db.execute("SELECT payload FROM job WHERE kind = 'mail'")]
+    assert [m for m in mails if instances.ADMIN in m and kept["id"] in m and "drill" in m]
+    log = "".join(p.read_text() for p in world.files.glob("cofferd-*.log"))
+    assert "escrow drill kind=pin sampled=1 failed=1" in log
+    instance.start()

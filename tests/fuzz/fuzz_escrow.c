@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "keeper/escrow_drill.h"
 #include "keeper/escrow_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -50,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     TRY_RECORD(escrow_request_t, escrow_request_parse, escrow_request_put);
     TRY_RECORD(escrow_approval_t, escrow_approval_parse, escrow_approval_put);
     TRY_RECORD(escrow_signature_t, escrow_signature_parse, escrow_signature_put);
+    TRY_RECORD(escrow_drill_t, escrow_drill_parse, escrow_drill_put);
     TRY_RECORD(escrow_delivery_t, escrow_delivery_parse, escrow_delivery_put);
     redeal(record, &again);
     buf_done(&again);

@@ -92,6 +92,9 @@ static const field_t officer_fields[] = {
     {"id", "Officer"},
     {"person", "Person"},
     {"fingerprint", "Key's fingerprint"},
+    {"last_drill", "Proved last that it opens"},
+    {"last_drill_sampled", "shares tried"},
+    {"last_drill_failed", "failed"},
 };
 
 static err_t *html_facts(buf_t *out, const json_t *json) {
@@ -143,8 +146,12 @@ static err_t *text_report(cli_t *cli, const json_t *json) {
         {"last_reveal", "LAST REVEAL"},
         {NULL, NULL},
     };
-    static const column_t officers[] = {
-        {"id", "OFFICER"}, {"person", "PERSON"}, {"fingerprint", "FINGERPRINT"}, {NULL, NULL}};
+    static const column_t officers[] = {{"id", "OFFICER"},
+                                        {"person", "PERSON"},
+                                        {"fingerprint", "FINGERPRINT"},
+                                        {"last_drill", "OWN DRILL"},
+                                        {"last_drill_failed", "FAILED"},
+                                        {NULL, NULL}};
     CLEANUP(jso_free) json_t *facts = json_copy((json_t *)(uintptr_t)json);
     if (!facts) return err_nomem();
     (void)json_object_del(facts, "kinds");

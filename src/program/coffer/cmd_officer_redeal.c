@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "keeper/escrow_seal.h"
+#include "program/coffer/officer_items.h"
 #include "program/coffer/officer_local.h"
 #include "program/coffer/output.h"
 #include "program/coffer/remote.h"
@@ -128,58 +129,15 @@ static err_t *fresh_sealers(dealing_t *d) {
     return NULL;
 }
 
-static err_t *get_text(const json_t *item, const char *name, char *text, size_t size) {
-    bytes_t value;
-    TRY(jso_get_string(item, name, size - 1, true, &value));
-    memcpy(text, value.p, value.n);
-    text[value.n] = '\0';
-    return NULL;
-}
-
-static err_t *read_object(const json_t *item, escrow_object_t *object) {
-    CLEANUP(buf_done) buf_t spki;
-    bytes_t id;
-    int64_t version = 0;
-    buf_init(&spki, 2 * ESCROW_HASH);
-    *object = (escrow_object_t){0};
-    TRY(jso_get_string(item, "id", ESCROW_ID_TEXT, true, &id));
-    TRY(escrow_id_parse(id, object->id));
-    TRY(get_text(item, "kind", object->kind, sizeof object->kind));
-    TRY(get_text(item, "owner", object->owner, sizeof object->owner));
-    TRY(get_text(item, "device", object->device, sizeof object->device));
-    TRY(jso_get_int(item, "version", 1, INT64_MAX, true, &version));
-    object->version = (uint64_t)version;
-    TRY(jso_get_base64(item, "spki", true, &spki));
-    object->has_spki = spki.n == ESCROW_HASH;
-    if (object->has_spki) memcpy(object->spki, spki.p, ESCROW_HASH);
-    return NULL;
-}
-
-static err_t *read_parts(const json_t *item, escrow_share_t *parts, size_t *ret_count) {
-    json_t *list = NULL;
-    TRY(jso_get_array(item, "shares", PARTS_MAX, true, &list));
-    size_t n = json_array_size(list);
-    for (size_t i = 0; i < n; i++) {
-        CLEANUP(buf_done) buf_t record;
-        bytes_t text;
-        buf_init(&record, LIMIT_ESCROW_RECORD);
-        TRY(jso_at_string(list, i, ANSWER_MAX, &text));
-        TRY(text_unbase64(text, &record));
-        TRY(escrow_share_parse(buf_bytes(&record), &parts[i]));
-    }
-    *ret_count = n;
-    return NULL;
-}
-
 static err_t *deal_one(dealing_t *d, const json_t *item, buf_t *items) {
     CLEANUP(secret_free) secret_t *y = NULL;
     escrow_object_t object;
     escrow_share_t parts[PARTS_MAX];
     uint8_t hash[ESCROW_HASH];
     size_t n = 0;
-    TRY(read_object(item, &object));
+    TRY(officer_read_object(item, &object));
     TRY(escrow_object_hash(&object, hash));
-    TRY(read_parts(item, parts, &n));
+    TRY(officer_read_parts(item, parts, &n));
     TRY(escrow_shares_open(d->opener, hash, parts, n, &y));
     return escrow_redeal_add(&d->head, &object, &d->to, d->sealers, d->cli->rnd, secret_bytes(y),
                              items);

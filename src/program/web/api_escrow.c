@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "escrow/drill.h"
 #include "escrow/objects.h"
+#include "escrow/officer_drill.h"
 #include "escrow/officers.h"
 #include "escrow/recovery.h"
 #include "http/query.h"
@@ -447,6 +448,20 @@ static err_t *report_kinds(const report_job_t *job, json_t *out) {
     return NULL;
 }
 
+/* Whether the officer's own key still opens, as he proved it last. */
+static err_t *report_own_drill(const report_job_t *job, const char *id, json_t *out) {
+    const size_t n = sizeof OFFICER_DRILL_KIND - 1;
+    const db_escrow_drill_t *own = NULL;
+    for (size_t i = 0; !own && i < job->drills.count; i++) {
+        const char *kind = job->drills.rows[i].kind;
+        if (strncmp(kind, OFFICER_DRILL_KIND, n) == 0 && strcmp(kind + n, id) == 0)
+            own = &job->drills.rows[i];
+    }
+    TRY(api_set_ms(out, "last_drill", own ? own->created_ms : 0));
+    TRY(jso_set_int(out, "last_drill_sampled", own ? own->sampled : 0));
+    return jso_set_int(out, "last_drill_failed", own ? own->failed : 0);
+}
+
 static err_t *report_officers(const report_job_t *job, json_t *out) {
     json_t *list = NULL, *item = NULL;
     bool active = job->officers.has_active;
@@ -460,6 +475,7 @@ static err_t *report_officers(const report_job_t *job, json_t *out) {
         TRY(jso_set_str(item, "id", line->row.id));
         TRY(jso_set_str(item, "person", line->email));
         TRY(api_set_hex(item, "fingerprint", line->row.fingerprint));
+        TRY(report_own_drill(job, line->row.id, item));
     }
     return NULL;
 }

@@ -41,6 +41,8 @@ err_t *api_sets_withdraw(void *ctx, http_request_t *request, http_reply_t *reply
 err_t *api_redeal_show(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_redeal_batch(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_redeal_put(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_officers_sample(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_officers_drill(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_redeal_replan(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_escrow_list(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -83,6 +85,9 @@ err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply)
         WEB_API_ROUTE("DELETE", "/officers/sets/:epoch", 0, api_sets_withdraw, WEB_NEED_ADMIN),    \
         WEB_API_ROUTE("POST", "/officers/sets/:epoch/signatures", LIMIT_HTTP_BODY_FORM,            \
                       api_sets_sign, WEB_NEED_OFFICER),                                            \
+        WEB_API_ROUTE("GET", "/officers/drill", 0, api_officers_sample, WEB_NEED_OFFICER),         \
+        WEB_API_ROUTE("POST", "/officers/drill", LIMIT_HTTP_BODY_FORM, api_officers_drill,         \
+                      WEB_NEED_OFFICER),                                                           \
         WEB_API_ROUTE("GET", "/officers/redeal", 0, api_redeal_show, WEB_NEED_RECOVERY),           \
         WEB_API_ROUTE("POST", "/officers/redeal", LIMIT_HTTP_BODY_API, api_redeal_put,             \
                       WEB_NEED_OFFICER),                                                           \

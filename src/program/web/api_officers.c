@@ -3,6 +3,7 @@
  */
 #include "base/limits.h"
 #include "base/text.h"
+#include "escrow/officer_drill.h"
 #include "escrow/officers.h"
 #include "escrow/redeal.h"
 #include "http/query.h"
@@ -297,5 +298,39 @@ err_t *api_redeal_replan(void *ctx, http_request_t *request, http_reply_t *reply
     TRY(jso_only(body, "officers", NULL));
     TRY(api_texts(request, body, "officers", LIMIT_ESCROW_OFFICERS, &ids, &ids_n));
     TRY(redeal_replan(web->escrow, &caller, request->arena, ids, ids_n));
+    return http_reply_empty(reply, 204);
+}
+
+/* ---- officers' own drills ---- */
+
+err_t *api_officers_sample(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    escrow_caller_t caller = api_escrow_caller(request);
+    CLEANUP(jso_free) json_t *out = NULL;
+    json_t *list = NULL, *object = NULL;
+    officer_sample_t sample;
+    uint64_t wanted = LIMIT_ESCROW_REDEAL_BATCH;
+    TRY(http_query_u64(request->raw_query, "sample", LIMIT_ESCROW_REDEAL_BATCH,
+                       LIMIT_ESCROW_REDEAL_BATCH, &wanted));
+    TRY(officer_drill_sample(web->escrow, &caller, request->arena, (size_t)wanted, &sample));
+    TRY(jso_object(&out));
+    TRY(jso_set_base64(out, "set", sample.set.record));
+    TRY(jso_set_array(out, "objects", &list));
+    for (size_t i = 0; i < sample.count; i++) {
+        TRY(jso_add_object(list, &object));
+        TRY(item_json(&sample.items[i], object));
+    }
+    return api_send(reply, 200, out);
+}
+
+err_t *api_officers_drill(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    escrow_caller_t caller = api_escrow_caller(request);
+    CLEANUP(jso_free) json_t *body = NULL;
+    bytes_t record;
+    TRY(api_body(request, &body));
+    TRY(jso_only(body, "record", NULL));
+    TRY(api_record(request, body, "record", LIMIT_HTTP_BODY_FORM, &record));
+    TRY(officer_drill_keep(web->escrow, &caller, request->arena, record));
     return http_reply_empty(reply, 204);
 }
