@@ -221,13 +221,6 @@ static err_t *may_not(const sync_chain_entry_t *entry) {
     return err_new(ERR_DENIED, "the author may not \"%s\"", sync_chain_kind_name(entry->kind));
 }
 
-/* A region that nobody manages any more could never be opened to a new device. */
-static err_t *check_somebody_remains(const sync_chain_t *chain, size_t without) {
-    for (size_t i = 0; i < chain->devices_n; i++)
-        if (i != without && active(&chain->devices[i], SYNC_MANAGE | SYNC_RECOVER)) return NULL;
-    return err_new(ERR_DENIED, "nobody would remain who may manage the region");
-}
-
 static err_t *check_subject(const sync_chain_t *chain, step_t *step) {
     const sync_device_t *subject = find(chain, step->entry.subject);
     if (!subject) return err_new(ERR_VERIFY, "the entry is about a device the chain never had");
@@ -243,13 +236,14 @@ static err_t *check_approve(const sync_chain_t *chain, step_t *step, const sync_
     return NULL;
 }
 
+/* Nobody revokes himself: he would know the key that is to shut him out. */
 static err_t *check_revoke(const sync_chain_t *chain, step_t *step, const sync_device_t *author) {
     TRY(check_subject(chain, step));
     const sync_device_t *subject = &chain->devices[step->subject];
-    if (!active(author, SYNC_MANAGE) && subject != author) return may_not(&step->entry);
+    if (!active(author, SYNC_MANAGE) || subject == author) return may_not(&step->entry);
     if (subject->state == SYNC_DEVICE_ENDED)
         return err_new(ERR_VERIFY, "the device was revoked before");
-    return check_somebody_remains(chain, step->subject);
+    return NULL;
 }
 
 static err_t *check_kind(const sync_chain_t *chain, step_t *step) {
@@ -261,8 +255,8 @@ static err_t *check_kind(const sync_chain_t *chain, step_t *step) {
     case SYNC_CHAIN_APPROVE: return check_approve(chain, step, author);
     case SYNC_CHAIN_REVOKE: return check_revoke(chain, step, author);
     case SYNC_CHAIN_ROTATE:
-        if (step->entry.card.n) return take_card(chain, step);
-        return active(author, SYNC_MANAGE) ? NULL : may_not(&step->entry);
+        if (!active(author, SYNC_MANAGE)) return may_not(&step->entry);
+        return step->entry.card.n ? take_card(chain, step) : NULL;
     case SYNC_CHAIN_RECOVER:
         if (!active(author, SYNC_RECOVER)) return may_not(&step->entry);
         return take_card(chain, step);

@@ -9,13 +9,16 @@
  *            author and subject are the same device, which gets SYNC_ALL; epoch 1.
  *   approve  author MANAGE; subject added, not approved; roles of READ WRITE MANAGE, or RECOVER
  *            alone.
- *   revoke   author MANAGE, or the subject itself; somebody with MANAGE or RECOVER must remain.
- *   rotate   no card: author MANAGE, a new epoch. With one: the author goes, the card's device
+ *   revoke   author MANAGE, and not the subject: who leaves must not make the key that shuts him
+ *            out. Somebody with MANAGE therefore always remains.
+ *   rotate   author MANAGE. No card: a new epoch. With one: the author goes, the card's device
  *            takes its roles.
  *   recover  author RECOVER; the card's device gets SYNC_ALL, all others but recovery keys go.
- * The last three make a new epoch, whose key is committed to in the entry: a device adopts a key
- * only if it is the one that the chain commits to (R6), and seals one only to a device that it
- * finds active here (R5). What was signed is judged at its place: who was active then (R16).
+ * Only who manages or recovers makes epochs: with a key that nobody was given, or a wrong former
+ * one beside it, others could be shut out. The last three make a new epoch, whose key is committed
+ * to in the entry: a device adopts a key only if it is the one that the chain commits to (R6), and
+ * seals one only to a device that it finds active here (R5). What was signed is judged at its
+ * place: who was active then (R16).
  *
  * Pure. One thread at a time; reading from several is fine while nobody appends.
  */

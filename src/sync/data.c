@@ -83,6 +83,24 @@ err_t *sync_package_content(uint64_t size, uint64_t *ret_padded, uint32_t *ret_c
     return NULL;
 }
 
+uint32_t sync_parts(uint64_t package_size) {
+    uint64_t padded = 0;
+    uint32_t chunks = 0;
+    err_t *e = sync_package_content(package_size, &padded, &chunks);
+    err_free(e);
+    return e ? 0 : (chunks + SYNC_PART_CHUNKS - 1) / SYNC_PART_CHUNKS;
+}
+
+bool sync_part(uint64_t package_size, uint32_t index, uint64_t *ret_offset, uint64_t *ret_size) {
+    static const uint64_t whole = (uint64_t)SYNC_PART_CHUNKS * SYNC_SEALED_CHUNK;
+    if (index >= sync_parts(package_size)) return false;
+    uint64_t from = index ? SYNC_HEADER + index * whole : 0;
+    uint64_t to = SYNC_HEADER + (index + 1) * whole;
+    *ret_offset = from;
+    *ret_size = (to < package_size ? to : package_size) - from;
+    return true;
+}
+
 /* ---- keys ---- */
 
 void sync_file_keys_done(sync_file_keys_t *keys) {

@@ -63,6 +63,17 @@ uint64_t sync_padded(uint64_t size);
 err_t *sync_package_size(uint64_t padded, uint64_t *ret_size) WARN_UNUSED;
 err_t *sync_package_content(uint64_t size, uint64_t *ret_padded, uint32_t *ret_chunks) WARN_UNUSED;
 
+/*
+ * Parts: how a package travels and is stored, since stores take blobs of at most 16 MiB. The first
+ * has the header too. Part by part the leaves' hashes are known when it arrives, so the root is
+ * found at the end without reading anything again (merkle_add). Not a part of the frozen format.
+ */
+enum { SYNC_PART_CHUNKS = 8 };
+
+uint32_t sync_parts(uint64_t package_size); /* 0 for a size that can't be */
+/* Where the index-th lies in the package; false: there is none. */
+bool sync_part(uint64_t package_size, uint32_t index, uint64_t *ret_offset, uint64_t *ret_size);
+
 /* ---- file keys ---- */
 
 /* The file key in the header, under a folder's key; ERR_VERIFY. Checks the commitment. */

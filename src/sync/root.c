@@ -180,3 +180,11 @@ err_t *sync_change_parse(bytes_t record, sync_change_t *ret_change) {
     *ret_change = change;
     return NULL;
 }
+
+err_t *sync_change_open(const sync_root_t *root, bytes_t record, sync_change_t *ret_change) {
+    uint8_t hash[SYNC_HASH];
+    TRY(digest_sha256(record, hash));
+    if (memcmp(hash, root->change, SYNC_HASH) != 0)
+        return err_new(ERR_VERIFY, "another change than the root's");
+    return sync_change_parse(record, ret_change);
+}

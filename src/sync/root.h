@@ -65,5 +65,8 @@ typedef struct {
 err_t *sync_change_put(const sync_change_t *change, buf_t *out) WARN_UNUSED;
 /* Ascending, each once, none in both; LIMIT_SYNC_CHANGES of either. */
 err_t *sync_change_parse(bytes_t record, sync_change_t *ret_change) WARN_UNUSED;
+/* The same of the very change that the root signs; else ERR_VERIFY. */
+err_t *sync_change_open(const sync_root_t *root, bytes_t record,
+                        sync_change_t *ret_change) WARN_UNUSED;
 
 #endif

@@ -323,10 +323,9 @@ class Chain:
             ADD: made and (first or may & MANAGE) and roles == (ALL if first else 0),
             APPROVE: may & MANAGE and not made and roles and (roles == RECOVER or not roles & ~ALL) and
             subject in self.devices and self.devices[subject]["from"] == self.devices[subject]["to"],
-            REVOKE: (may & MANAGE or author == subject) and not made and roles == 0 and
-            subject in self.devices and self.devices[subject]["to"] == float("inf") and
-            any(self.roles_at(d, position - 1) & (MANAGE | RECOVER) for d in self.devices if d != subject),
-            ROTATE: roles == 0 and (made or (may & MANAGE and subject == ZERO)),
+            REVOKE: may & MANAGE and author != subject and not made and roles == 0 and
+            subject in self.devices and self.devices[subject]["to"] == float("inf"),
+            ROTATE: may & MANAGE and roles == 0 and (made or subject == ZERO),
             RECOVERY: made and may & RECOVER and roles == ALL,
         }.get(kind)
         if not right:
@@ -783,7 +782,7 @@ def vectors():
     random = Random(b"coffer sync vectors")
     laptop, phone, recovery = (Device(random(96), n) for n in (b"laptop", b"phone", b"recovery"))
     made = Maker(random, laptop)
-    made.admit(phone, READ | WRITE)
+    made.admit(phone, ALL)
     made.admit(recovery, RECOVER)
     v = {"key.1": made.key}
     node, folder = random(16), random(16)

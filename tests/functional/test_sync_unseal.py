@@ -191,6 +191,19 @@ def test_sync_unseal__a_changed_chain_root_or_delivery_is_named(dumps, tmp_path)
         tampered(dumps, place, change)
 
 
+@pytest.mark.parametrize("at", [20, 60, -400, -1])
+def test_sync_unseal__a_changed_package_is_named_without_a_key(dumps, tmp_path, at):
+    dump, _ = dumps["coffer"]
+    shutil.copytree(dump, tmp_path / "dump")
+    packages = sorted(p for p in (tmp_path / "dump/packages").rglob("*") if p.is_file())
+    flip(packages[0], at)
+    flip(packages[-1], at)
+    flip(tmp_path / "dump/deliveries", -1)
+    told = run(UNSEAL, "--check", tmp_path / "dump", status=5)
+    assert packages[0].name in told and packages[-1].name in told
+    assert "a delivered key" in told and "3 PROBLEMS" in told
+
+
 def test_sync_unseal__an_older_root_alone_is_whole_and_a_missing_one_is_noticed(dumps, tree, tmp_path):
     dump, key = dumps["coffer"]
     shutil.copytree(dump, tmp_path / "dump")

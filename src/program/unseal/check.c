@@ -13,8 +13,10 @@
 
 static err_t *take_delivery(unseal_t *u, bytes_t record) {
     sync_delivery_t d;
-    TRY(sync_delivery_parse(record, &d));
-    return sync_delivery_check(u->chain, &d);
+    err_t *e = sync_delivery_parse(record, &d);
+    if (!e) e = sync_delivery_check(u->chain, &d);
+    if (e) unseal_problem(u, err_wrap(e, "a delivered key"));
+    return NULL;
 }
 
 static err_t *check_package(unseal_t *u, const char *name) {

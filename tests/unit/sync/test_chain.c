@@ -130,34 +130,48 @@ static void test_chain__a_revoked_device_is_out_and_the_epoch_moves(void **state
     buf_done(&out);
 }
 
-static void test_chain__somebody_must_remain(void **state) {
+/* Who leaves would know the key that is to shut him out. */
+static void test_chain__nobody_revokes_himself(void **state) {
     fixture_t *f = *state;
     buf_t out;
-    secret_t *key = NULL, *next = NULL;
-    buf_init(&out, (size_t)4 * LIMIT_SYNC_ENTRY);
-    sync_chain_writer_t laptop = fixture_writer(&f->laptop);
+    secret_t *key = NULL;
+    buf_init(&out, LIMIT_SYNC_ENTRY);
+    sync_chain_writer_t laptop = fixture_writer(&f->laptop), phone = fixture_writer(&f->phone);
+    assert_err(ERR_DENIED, sync_chain_revoke(&laptop, f->chain, f->laptop.id, f->key, &out, &key));
+    assert_err(ERR_DENIED, sync_chain_revoke(&phone, f->chain, f->phone.id, f->key, &out, &key));
+    /* One that was added and never approved can be taken off; so can a recovery key. */
     assert_ok(sync_chain_revoke(&laptop, f->chain, f->recovery.id, f->key, &out, &key));
-    assert_err(ERR_DENIED, sync_chain_revoke(&laptop, f->chain, f->laptop.id, key, &out, &next));
-    /* A device without MANAGE may leave by itself. */
-    sync_chain_writer_t phone = fixture_writer(&f->phone);
-    assert_ok(sync_chain_revoke(&phone, f->chain, f->phone.id, key, &out, &next));
     secret_free(key);
-    secret_free(next);
+    buf_done(&out);
+}
+
+/* With a key that nobody was given others could be shut out. */
+static void test_chain__only_who_manages_makes_epochs(void **state) {
+    fixture_t *f = *state;
+    buf_t out;
+    secret_t *key = NULL;
+    buf_init(&out, LIMIT_SYNC_ENTRY);
+    const sync_device_key_t *const others[] = {&f->phone, &f->recovery, &f->tablet};
+    for (size_t i = 0; i < 3; i++) {
+        sync_chain_writer_t writer = fixture_writer(others[i]);
+        assert_err(ERR_DENIED, sync_chain_rotate(&writer, f->chain, NULL, f->key, &out, &key));
+        assert_err(ERR_DENIED,
+                   sync_chain_rotate(&writer, f->chain, &f->tablet.card, f->key, &out, &key));
+        assert_err(ERR_DENIED,
+                   sync_chain_revoke(&writer, f->chain, f->laptop.id, f->key, &out, &key));
+    }
     buf_done(&out);
 }
 
 static void test_chain__rotates_keys_of_devices_and_regions(void **state) {
     fixture_t *f = *state;
     secret_t *key = NULL, *next = NULL, *old = NULL;
-    sync_chain_writer_t phone = fixture_writer(&f->phone), laptop = fixture_writer(&f->laptop);
-    assert_err(ERR_DENIED,
-               sync_chain_rotate(&phone, f->chain, NULL, f->key, fixture_entry(f), &key));
-    drop_entry(f);
+    sync_chain_writer_t laptop = fixture_writer(&f->laptop);
     assert_ok(sync_chain_rotate(&laptop, f->chain, NULL, f->key, fixture_entry(f), &key));
-    assert_ok(sync_chain_rotate(&phone, f->chain, &f->tablet.card, key, fixture_entry(f), &next));
+    assert_ok(sync_chain_rotate(&laptop, f->chain, &f->tablet.card, key, fixture_entry(f), &next));
     const sync_device_t *tablet = sync_chain_device(f->chain, f->tablet.id);
-    assert_int_equal(tablet->roles, SYNC_READ | SYNC_WRITE);
-    assert_int_equal(sync_chain_device(f->chain, f->phone.id)->state, SYNC_DEVICE_ENDED);
+    assert_int_equal(tablet->roles, SYNC_ALL);
+    assert_int_equal(sync_chain_device(f->chain, f->laptop.id)->state, SYNC_DEVICE_ENDED);
     /* The newest key leads to all older ones. */
     assert_ok(sync_epoch_walk(f->chain, next, 3, 1, &old));
     assert_true(secret_eq(old, secret_bytes(f->key)));
@@ -269,7 +283,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_chain__a_revoked_device_is_out_and_the_epoch_moves,
                                         setup, teardown),
-        cmocka_unit_test_setup_teardown(test_chain__somebody_must_remain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_chain__nobody_revokes_himself, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_chain__only_who_manages_makes_epochs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chain__rotates_keys_of_devices_and_regions, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_chain__recovers_with_the_recovery_key_alone, setup,

@@ -117,6 +117,27 @@ static void test_data__sizes_of_packages_are_one_to_one(void **state) {
     assert_err(ERR_LIMIT, sync_package_size(SYNC_DATA_MAX + 1, &padded));
 }
 
+static void test_data__parts_cover_a_package_and_fit_a_blob(void **state) {
+    (void)state;
+    static const uint64_t contents[] = {1, SYNC_CHUNK, 8 * (uint64_t)SYNC_CHUNK,
+                                        8 * (uint64_t)SYNC_CHUNK + 1, 100 * (uint64_t)SYNC_CHUNK};
+    uint64_t size = 0, offset = 0, n = 0;
+    for (size_t i = 0; i < sizeof contents / sizeof *contents; i++) {
+        uint64_t at = 0;
+        assert_ok(sync_package_size(contents[i], &size));
+        for (uint32_t part = 0; part < sync_parts(size); part++) {
+            assert_true(sync_part(size, part, &offset, &n));
+            assert_int_equal(offset, at);
+            assert_true(n > 0 && n <= LIMIT_BLOB);
+            at += n;
+        }
+        assert_int_equal(at, size);
+        assert_false(sync_part(size, sync_parts(size), &offset, &n));
+    }
+    assert_int_equal(sync_parts(3), 0);
+    assert_int_equal(sync_parts(size), 13);
+}
+
 static void test_data__no_byte_can_be_changed(void **state) {
     fixture_blob_t blob;
     uint8_t *content = content_of(1500);
@@ -327,6 +348,7 @@ int main(void) {
                                         teardown),
         cmocka_unit_test(test_data__sizes_are_padded_and_few),
         cmocka_unit_test(test_data__sizes_of_packages_are_one_to_one),
+        cmocka_unit_test(test_data__parts_cover_a_package_and_fit_a_blob),
         cmocka_unit_test_setup_teardown(test_data__no_byte_can_be_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_data__chunks_open_in_their_place_alone, setup,
                                         teardown),

@@ -154,6 +154,8 @@ static void test_vectors__roots_follow(void **state) {
     sync_change_t change;
     assert_ok(sync_root_parse(get(v, "root.1"), &root));
     assert_ok(sync_root_follow(&root, v->chain, &seen));
+    assert_ok(sync_change_open(&root, get(v, "change"), &change));
+    assert_err(ERR_VERIFY, sync_change_open(&root, get(v, "leaf"), &change));
     assert_ok(sync_root_parse(get(v, "root.2"), &root));
     assert_ok(sync_root_follow(&root, v->chain, &seen));
     assert_int_equal(seen.counter, 2);
