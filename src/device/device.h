@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/rnd.h"
 #include "crypto/cert.h"
+#include "device/mail_account.h"
 #include "keeper/client.h"
 #include "keeper/client_escrow.h"
 #include "notify/notify.h"
@@ -48,6 +49,7 @@ typedef struct {
     const char *mail_key_profile; /* of keys that mail is encrypted to; "" or NULL: none */
     bool mail_key_approved;       /* an officer agrees before they go to a person's first device */
     bool mail_key_old_p12;        /* files for old systems: 3DES, SHA-1 */
+    mail_account_t mail_account;  /* that comes with the keys, if there is one */
     const char *topic;            /* com.apple.mgmt.*; from the push certificate */
     int64_t access_rights;        /* 1..8191 */
     bool sign_message;            /* Mdm-Signature; false: mutual TLS by mtls_url */

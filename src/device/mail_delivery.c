@@ -7,6 +7,7 @@
 #include "audit/note.h"
 #include "base/mem.h"
 #include "device/command_schema.h"
+#include "device/mail_account_payload.h"
 #include "device/mail_payload.h"
 #include "device/payload.h"
 #include "store/mail_consents.h"
@@ -171,6 +172,9 @@ err_t *mail_delivery_pick(devices_t *devices, db_conn_t *conn, arena_t *arena,
     mail_delivery_t delivery = {0};
     TRY(db_mail_deliveries_get(conn, arena, device_id, &delivery.row, &delivery.picked));
     TRY(mail_consent_find(devices, conn, arena, device_id, &delivery.consent));
+    if (delivery.picked)
+        TRY(db_people_by_id(conn, arena, delivery.row.person_id, &delivery.person,
+                            &delivery.picked));
     *ret_delivery = delivery;
     return NULL;
 }
@@ -178,11 +182,17 @@ err_t *mail_delivery_pick(devices_t *devices, db_conn_t *conn, arena_t *arena,
 static err_t *seal(const devices_t *devices, const mail_delivery_t *delivery,
                    const mail_keys_t *keys, bytes_t fingerprint, buf_t *sealed) {
     const char *person = delivery->row.person_id;
+    char current[TEXT_UUID_SIZE] = "";
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
     plist_t *array = NULL;
     TRY(plist_doc_new(&doc));
     TRY(plist_new_array(doc, &array));
-    TRY(mail_payload_add(devices, keys, person, array));
+    TRY(mail_payload_add(devices, keys, person, array, current));
+    const mail_account_owner_t owner = {.person_id = person,
+                                        .mailbox = delivery->person.email,
+                                        .name = delivery->person.name,
+                                        .key_uuid = current};
+    TRY(mail_account_add(devices, &owner, array));
     return mail_payload_seal(devices, keys, person, &delivery->consent, fingerprint, array, sealed);
 }
 

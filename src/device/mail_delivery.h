@@ -18,6 +18,7 @@ typedef struct {
     bool picked;
     db_mail_delivery_t row;
     mail_consent_t consent; /* of officers, if they gave one */
+    db_person_t person;     /* whose keys they are */
 } mail_delivery_t;
 
 /* In the transaction in which a device becomes enrolled: queues the first command, if there are

@@ -39,8 +39,8 @@ static err_t *set_hole(plist_t *dict, const char *key, const char *what, const c
 }
 
 static err_t *add_key(const devices_t *devices, const keeper_delivered_t *key, bool current,
-                      const char *person_id, plist_t *array) {
-    char id[ESCROW_ID_TEXT], suffix[SUFFIX_MAX], uuid[TEXT_UUID_SIZE];
+                      const char *person_id, plist_t *array, char uuid[TEXT_UUID_SIZE]) {
+    char id[ESCROW_ID_TEXT], suffix[SUFFIX_MAX];
     plist_t *dict = NULL;
     escrow_id_text(key->object.id, id);
     (void)snprintf(suffix, sizeof suffix, "coffer.mail.key.%s", id);
@@ -54,9 +54,12 @@ static err_t *add_key(const devices_t *devices, const keeper_delivered_t *key, b
 }
 
 err_t *mail_payload_add(const devices_t *devices, const mail_keys_t *keys, const char *person_id,
-                        plist_t *array) {
-    for (size_t i = 0; i < keys->n; i++)
-        TRY(add_key(devices, &keys->list[i], i == 0, person_id, array));
+                        plist_t *array, char ret_current[TEXT_UUID_SIZE]) {
+    for (size_t i = 0; i < keys->n; i++) {
+        char uuid[TEXT_UUID_SIZE];
+        TRY(add_key(devices, &keys->list[i], i == 0, person_id, array, uuid));
+        if (i == 0) memcpy(ret_current, uuid, sizeof uuid);
+    }
     return NULL;
 }
 

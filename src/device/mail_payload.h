@@ -14,9 +14,12 @@ bool mail_payload_wanted(const devices_t *devices);
 /* Makes the person's first key if he has none, and devices get mail keys here. */
 err_t *mail_payload_first_key(devices_t *devices, arena_t *arena, const char *person_id,
                               const char *mailbox, const char *actor) WARN_UNUSED;
-/* Appends the payloads. Their UUIDs stay the same for the same person's key. */
+/*
+ * Appends the payloads. Their UUIDs stay the same for the same person's key; ret_current: that of
+ * the current one.
+ */
 err_t *mail_payload_add(const devices_t *devices, const mail_keys_t *keys, const char *person_id,
-                        plist_t *array) WARN_UNUSED;
+                        plist_t *array, char ret_current[TEXT_UUID_SIZE]) WARN_UNUSED;
 /*
  * Encrypts the payloads to the device through the keeper, with the keys filled in. `consent`: what
  * officers gave, perhaps nothing. ERR_AUTH: an

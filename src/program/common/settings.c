@@ -99,6 +99,7 @@ static const conf_known_t known[] = {
     {"ldap", SETTINGS_LDAP_KEYS},
     {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},
     {"mail", SETTINGS_MAIL_KEYS},
+    {"mail_account", SETTINGS_MAIL_ACCOUNT_KEYS},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
     {"notify", notify_keys}, /* these: notify_conf.c, expiry_conf.c */
@@ -233,6 +234,10 @@ static err_t *load_enrol(settings_t *s) {
     s->mail_key_old_p12 = file == 1;
     TRY(conf_get_list(c, "enrol", "factory_ca", NULL, &s->factory_cas));
     TRY(conf_get_choice(c, "enrol", "profile_cipher", ciphers, 0, &cipher));
+    TRY(settings_load_mail_account(c, &s->mail_account));
+    if (mail_account_is_set(&s->mail_account) && !s->mail_key_profile[0])
+        return err_new(ERR_USAGE, "[mail_account] comes with mail keys: set [enrol] "
+                                  "mail_key_profile");
     s->profile_cipher = values[cipher];
     return load_scep(s);
 }

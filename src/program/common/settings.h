@@ -11,6 +11,7 @@
 #include "format/conf.h"
 #include "program/common/settings_ldap.h"
 #include "program/common/settings_mail.h"
+#include "program/common/settings_mail_account.h"
 
 /* Where to listen; address "" means: not at all. */
 typedef struct {
@@ -47,7 +48,8 @@ typedef struct {
     const char *signing_profile;  /* of a certificate for mail as well; "": none */
     const char *mail_key_profile; /* of keys that mail is encrypted to; "": none */
     bool mail_key_approved, mail_key_old_p12;
-    bytes_t factory_cas; /* list of PEM files, see conf_list_next */
+    mail_account_t mail_account; /* [mail_account] */
+    bytes_t factory_cas;         /* list of PEM files, see conf_list_next */
     cms_cipher_t profile_cipher;
 
     /* [scep] */

@@ -233,6 +233,7 @@ static err_t *start_services(program_t *p) {
                                  .mail_key_profile = s->mail_key_profile,
                                  .mail_key_approved = s->mail_key_approved,
                                  .mail_key_old_p12 = s->mail_key_old_p12,
+                                 .mail_account = s->mail_account,
                                  .topic = p->topic,
                                  .access_rights = s->access_rights,
                                  .sign_message = s->sign_message,

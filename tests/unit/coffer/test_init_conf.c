@@ -52,6 +52,44 @@ static void test_init_conf__is_what_programs_read(void **state) {
     assert_string_equal(settings.push_certificate, "");
 }
 
+/* What a text of coffer.conf is refused with; the settings if it is not. */
+static err_t *load_text(const char *text, settings_t *ret_settings) {
+    char dir[] = "/tmp/coffer-test-XXXXXX";
+    CLEANUP(mem_free) char *path = NULL;
+    assert_non_null(mkdtemp(dir));
+    assert_ok(file_path(dir, "coffer.conf", &path));
+    assert_ok(file_write(path, bytes_str(text), 0600));
+    err_t *e = settings_load(dir, ret_settings);
+    (void)unlink(path);
+    (void)rmdir(dir);
+    return e;
+}
+
+#define BASE "[instance]\norganisation = x\nurl = https://x:1\n"
+#define KEYS "[enrol]\nmail_key_profile = mail-encrypt\n"
+
+static void test_init_conf__a_mail_account_is_whole_and_comes_with_keys(void **state) {
+    (void)state;
+    CLEANUP(settings_done) settings_t settings = {0};
+    CLEANUP(settings_done) settings_t none = {0};
+    static const char *const bad[] = {
+        BASE KEYS "[mail_account]\nimap_host = imap.example.org\n",
+        BASE KEYS "[mail_account]\nsmtp_host = smtp.example.org\n",
+        BASE "[mail_account]\nimap_host = imap.example.org\nsmtp_host = smtp.example.org\n",
+        BASE KEYS "[mail_account]\nimap_host = a{{b\nsmtp_host = smtp.example.org\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_err(ERR_USAGE, load_text(bad[i], &none));
+    assert_ok(load_text(BASE KEYS "[mail_account]\nimap_host = imap.example.org\n"
+                                  "smtp_host = smtp.example.org\nencrypt = always\n",
+                        &settings));
+    assert_true(mail_account_is_set(&settings.mail_account));
+    assert_int_equal(settings.mail_account.imap_port, 993);
+    assert_int_equal(settings.mail_account.smtp_port, 587);
+    assert_true(settings.mail_account.tls && !settings.mail_account.local_part);
+    assert_int_equal(settings.mail_account.encrypt, MAIL_ENCRYPT_ALWAYS);
+}
+
 /* Every default and example is a value the programs accept: uncomment them all. */
 static void test_init_conf__comments_are_valid(void **state) {
     (void)state;
@@ -97,6 +135,7 @@ static void test_init_conf__refuses_unknown_keys_and_bad_values(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_conf__is_what_programs_read),
+        cmocka_unit_test(test_init_conf__a_mail_account_is_whole_and_comes_with_keys),
         cmocka_unit_test(test_init_conf__comments_are_valid),
         cmocka_unit_test(test_init_conf__refuses_unknown_keys_and_bad_values),
     };
