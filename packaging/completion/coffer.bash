@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -33,7 +33,7 @@ _coffer() {
         " disk") words="protect status rotate" ;;
         " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
-        " mail") words="sign encrypt decrypt verify show extract recipients harvest certificates trust group policy" ;;
+        " mail") words="sign encrypt decrypt verify show extract reencrypt recipients harvest certificates trust group policy" ;;
         " backup") words="make list verify prune" ;;
         " restore") words="request approve open" ;;
         " audit") words="list export verify keeper-log" ;;
@@ -137,6 +137,7 @@ _coffer() {
         " mail verify"*) words="--key --passphrase-file --root --chain --crl --verdict --out --dir --server --token-file --ca --json --help --version" ;;
         " mail show"*) words="--key --passphrase-file --root --chain --crl --verdict --dir --server --token-file --ca --json --help --version" ;;
         " mail extract"*) words="--key --passphrase-file --root --dir --server --token-file --ca --json --help --version" ;;
+        " mail reencrypt"*) words="--to --key --passphrase-file --cipher --oaep --dry-run --dir --server --token-file --ca --json --help --version" ;;
         " mail recipients"*) words="--message --sender --at --dir --server --token-file --ca --json --help --version" ;;
         " mail harvest"*) words="--key --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " mail certificates"*) words="--forget --dir --server --token-file --ca --json --help --version" ;;

@@ -321,6 +321,7 @@ enum {
     LIMIT_MAIL_UNTRUSTED_EACH = 4,            /* and of one address */
     LIMIT_MAIL_TRUST = 1000,                  /* CAs and certificates that admins trust */
     LIMIT_MAIL_LISTS = 256,                   /* revocation lists of foreign CAs */
+    LIMIT_MBOX_LINE = 1000,                   /* bytes of a From line of a mailbox file */
     LIMIT_MAIL_ASKED = 1000,                  /* addresses of one request to the API */
 
     /* SMTP; RFC 5321 section 4.5.3.1 has the least that must be taken */

@@ -104,6 +104,7 @@ static const command_t *const commands[] = {
     &CMD_MAIL_VERIFY,
     &CMD_MAIL_SHOW,
     &CMD_MAIL_EXTRACT,
+    &CMD_MAIL_REENCRYPT,
     &CMD_MAIL_RECIPIENTS,
     &CMD_MAIL_HARVEST,
     &CMD_MAIL_CERTIFICATES,
