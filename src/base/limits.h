@@ -296,6 +296,10 @@ enum {
     LIMIT_CMS_SEGMENTS = 64 * 1024 * 1024, /* pieces that content comes in */
     LIMIT_MAIL_SIGNERS = 16,               /* signers of one SignedData */
     LIMIT_MAIL_RECIPIENTS = 10000,         /* recipientInfos of one message */
+    LIMIT_TNEF_ATTACHMENTS = 1000,         /* in one winmail.dat */
+    LIMIT_TNEF_ATTRIBUTE = 256 * 1024,     /* bytes of an attribute that names things */
+    LIMIT_TNEF_PROPERTIES = 4096,          /* MAPI properties of an attachment */
+    LIMIT_TNEF_NAME = 1024,                /* bytes of a file name as it is encoded */
     LIMIT_MIME_DEPTH = 20,                 /* parts within parts */
     LIMIT_MIME_PARTS = 10000,              /* parts of one message, all levels */
     LIMIT_MIME_HEADER = 256 * 1024,        /* bytes of one part's header block */

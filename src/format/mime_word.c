@@ -17,6 +17,7 @@ static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 static const struct {
     const char *name, *iconv;
 } charsets[] = {
+    {"utf-16le", "UTF-16LE"},
     {"iso-8859-1", "WINDOWS-1252"}, /* as browsers do: C1 controls mean nothing in mail */
     {"latin1", "WINDOWS-1252"},
     {"us-ascii", "WINDOWS-1252"},

@@ -99,6 +99,12 @@ mail_status_t mail_status(const mail_verdict_t *v) {
     return v->envelopes_n ? MAIL_GOOD : MAIL_PLAIN;
 }
 
+bool mail_part_is_tnef(const mail_part_t *part) {
+    return bytes_eq_str(part->type, "application/ms-tnef") ||
+           bytes_eq_str(part->type, "application/vnd.ms-tnef") ||
+           text_eq_fold(part->name, BYTES_LIT("winmail.dat"));
+}
+
 bytes_t mail_verdict_subject(const mail_verdict_t *v) {
     for (size_t i = 0; i < v->headers_n; i++)
         if (v->headers[i].protected && text_eq_fold(v->headers[i].name, BYTES_LIT("subject")))

@@ -87,6 +87,8 @@ typedef struct {
     uint8_t sha256[32];
     unsigned odd; /* of mime_odd_t */
 } mail_part_t;
+/* Outlook's winmail.dat, by type or name: format/tnef.h reads it. */
+bool mail_part_is_tnef(const mail_part_t *part);
 
 /* Header protection: RFC 9788. */
 typedef enum {

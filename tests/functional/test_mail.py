@@ -228,26 +228,69 @@ def test_mail__gpgsm_reads_and_is_read(people, tmp_path):
         subprocess.run(["gpgconf", "--kill", "all"], env=env, capture_output=True)
 
 
-@pytest.mark.skipif(not shutil.which("cmsutil"), reason="no NSS tools")
-def test_mail__nss_reads_what_we_write(people, tmp_path):
-    db = f"sql:{tmp_path}"
-    openssl("pkcs12", "-export", "-in", people.dir / "bob.pem", "-certfile", people.root, "-out",
-            tmp_path / "bob.p12", "-passout", "pass:x", "-name", "bob")
+@pytest.fixture(scope="module")
+def nss(people, tmp_path_factory):
+    """A database of NSS with Alice's, Bob's and Carol's keys; runs cmsutil."""
+    path = tmp_path_factory.mktemp("nss")
+    db = f"sql:{path}"
     subprocess.run(["certutil", "-N", "-d", db, "--empty-password"], check=True, capture_output=True)
     subprocess.run(["certutil", "-A", "-d", db, "-n", "root", "-t", "TC,TC,TC", "-i", str(people.root)],
                    check=True, capture_output=True)
-    subprocess.run(["pk12util", "-i", str(tmp_path / "bob.p12"), "-d", db, "-W", "x", "-K", ""],
-                   check=True, capture_output=True)
-    sealed = coffer("mail", "encrypt", "--to", people.crt("bob"), stdin=MESSAGE)
-    (tmp_path / "e.der").write_bytes(base64.b64decode(sealed.split(b"\r\n\r\n", 1)[1]))
-    done = subprocess.run(["cmsutil", "-D", "-d", db, "-i", str(tmp_path / "e.der")],
-                          capture_output=True)
-    assert done.returncode == 0 and b"multipart/mixed" in done.stdout, done.stderr
-    signed = coffer("mail", "sign", "--opaque", "--key", people.dir / "alice.pem", stdin=MESSAGE)
-    (tmp_path / "s.der").write_bytes(base64.b64decode(signed.split(b"\r\n\r\n", 1)[1]))
-    done = subprocess.run(["cmsutil", "-D", "-d", db, "-i", str(tmp_path / "s.der")],
-                          capture_output=True)
-    assert done.returncode == 0 and b"multipart/mixed" in done.stdout, done.stderr
+    for who in ("alice", "bob", "carol", "dave"):
+        openssl("pkcs12", "-export", "-in", people.dir / f"{who}.pem", "-out", path / f"{who}.p12",
+                "-passout", "pass:x", "-name", who)
+        subprocess.run(["pk12util", "-i", str(path / f"{who}.p12"), "-d", db, "-W", "x", "-K", ""],
+                       check=True, capture_output=True)
+
+    def run(*args, stdin):
+        (path / "in").write_bytes(stdin)
+        done = subprocess.run(["cmsutil", *args, "-d", db, "-i", str(path / "in")], capture_output=True,
+                              timeout=60)
+        assert done.returncode == 0, (args, done.stderr)
+        return done.stdout
+    return run
+
+
+def cms_of(message):
+    return base64.b64decode(message.split(b"\r\n\r\n", 1)[1])
+
+
+needs_nss = pytest.mark.skipif(not shutil.which("cmsutil"), reason="no NSS tools")
+
+
+@needs_nss
+@pytest.mark.parametrize("cipher", ["aes256-cbc", "aes128-cbc", "des3"])
+def test_mail__nss_opens_what_we_encrypt(people, nss, cipher):
+    """To RSA keys: Debian's NSS has no ECDH recipients, no GCM and no OAEP in CMS."""
+    sealed = coffer("mail", "encrypt", "--cipher", cipher, "--to", people.crt("bob"), stdin=MESSAGE)
+    assert b"multipart/mixed" in nss("-D", stdin=cms_of(sealed))
+
+
+@needs_nss
+@pytest.mark.parametrize("who", ["alice", "carol", "dave"])
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+def test_mail__nss_verifies_what_we_sign(people, nss, who, digest):
+    signed = coffer("mail", "sign", "--opaque", "--digest", digest, "--key", people.dir / f"{who}.pem",
+                    stdin=MESSAGE)
+    assert b"multipart/mixed" in nss("-D", stdin=cms_of(signed))
+
+
+@needs_nss
+@pytest.mark.parametrize("who", ["alice", "carol", "dave"])
+@pytest.mark.parametrize("digest", ["SHA256", "SHA384", "SHA512"])
+def test_mail__we_verify_what_nss_signs(people, nss, who, digest):
+    signed = nss("-S", "-N", who, "-H", digest, stdin=b"Content-Type: text/plain\r\n\r\nfrom NSS\r\n")
+    message = (f"From: {who}@example.org\r\nContent-Type: application/pkcs7-mime; name=smime.p7m\r\n"
+               "Content-Transfer-Encoding: base64\r\n\r\n").encode() + base64.encodebytes(signed)
+    assert verify(people, message, status=OK)["status"] == "good"
+
+
+@needs_nss
+def test_mail__we_open_what_nss_encrypts(people, nss):
+    sealed = nss("-E", "-r", "bob@example.org", stdin=b"Content-Type: text/plain\r\n\r\nfrom NSS\r\n")
+    message = (b"From: a@example.org\r\nContent-Type: application/pkcs7-mime\r\n"
+               b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(sealed))
+    assert b"from NSS" in coffer("mail", "decrypt", "--key", people.dir / "bob.pem", stdin=message)
 
 
 # ---- Header protection -------------------------------------------------------------------------------
@@ -614,3 +657,135 @@ def test_mail__authenticated_attributes_are_authenticated(people, size, padding)
     assert coffer("mail", "decrypt", "--key", key, stdin=message).endswith(content)
     altered = auth_enveloped(people, "bob", content, attributes, lambda a: [a[0]])
     coffer("mail", "decrypt", "--key", key, stdin=altered, status=VERIFY)
+
+
+# ---- winmail.dat ----------------------------------------------------------------------------------------
+
+
+def winmail(*attachments):
+    """TNEF (MS-OXTNEF) as Outlook writes it: (short name, long name or None, content)."""
+    def attribute(level, number, data):
+        return (bytes([level]) + number.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data
+                + (sum(data) & 0xffff).to_bytes(2, "little"))
+    out = bytes.fromhex("789f3e220100") + attribute(1, 0x00089006, b"\0\0\1\0")
+    for short, long_name, content in attachments:
+        out += attribute(2, 0x00069002, bytes(14)) + attribute(2, 0x00018010, short.encode() + b"\0")
+        out += attribute(2, 0x0006800f, content)
+        if long_name:
+            text = (long_name + "\0").encode("utf-16le")
+            out += attribute(2, 0x00069005, b"".join(n.to_bytes(4, "little") for n in (
+                1, 0x3707001f, 1, len(text))) + text + bytes(-len(text) % 4))
+    return out
+
+
+def with_winmail(data):
+    return (b"From: alice@example.org\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n"
+            b"--b\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(data) + b"--b--\r\n")
+
+
+def test_mail__winmail_dat_is_unpacked_and_kept(people, tmp_path):
+    big = os.urandom(300000)
+    data = winmail(("REPORT~1.PDF", "../Jahresbericht für alle.pdf", b"%PDF"), ("B.BIN", None, big))
+    signed = coffer("mail", "sign", "--key", people.dir / "alice.pem", stdin=with_winmail(data))
+    out = json.loads(coffer("mail", "extract", "--json", "--dir", tmp_path / "x", stdin=signed))
+    found = {f["path"]: (tmp_path / "x" / f["file"]).read_bytes() for f in out["files"]}
+    assert sorted(p.rsplit("/", 1)[-1] for p in found) == ["1.1", "1.2", "tnef.1", "tnef.2"]
+    assert {"winmail": data, "pdf": b"%PDF", "bin": big} == {
+        "winmail": found["1/1.2"], "pdf": found["1/1.2/tnef.1"], "bin": found["1/1.2/tnef.2"]}
+    names = sorted(os.listdir(tmp_path / "x"))
+    assert len(names) == 4 and any("Jahresbericht" in n and n.endswith(".pdf") for n in names)
+    shown = coffer("mail", "show", stdin=signed).decode()
+    assert "1/1.2/tnef.2\t300000\tapplication/octet-stream\tB.BIN" in shown
+
+
+@pytest.mark.parametrize("cut", [0, 3, 20, 60, -1])
+def test_mail__a_broken_winmail_dat_is_kept_and_said(tmp_path, cut):
+    data = winmail(("A.TXT", None, b"content of a"))[:cut]
+    done = subprocess.run([COFFER, "mail", "extract", "--json", "--dir", str(tmp_path / "x")],
+                          input=with_winmail(data), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert data in [(tmp_path / "x" / f).read_bytes() for f in os.listdir(tmp_path / "x")]
+    assert not any(f.startswith(".coffer-") for f in os.listdir(tmp_path / "x"))
+    assert b"can't be read to its end" in done.stderr or not data
+    coffer("mail", "show", stdin=with_winmail(data))
+
+
+# ---- Signers, none and many; bombs ------------------------------------------------------------------------
+
+
+def smime(der_bytes, what=b"signed-data"):
+    return (b"From: alice@example.org\r\nContent-Type: application/pkcs7-mime; smime-type=" + what + b"\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(der_bytes))
+
+
+OID_SIGNED = bytes.fromhex("06092a864886f70d010702")
+
+
+def test_mail__signed_by_nobody_is_no_signature(people):
+    content = b"Content-Type: text/plain\r\n\r\nhello\r\n"
+    info = der(0x30, b"\x02\x01\x01", der(0x31), der(0x30, OID_DATA, der(0xa0, der(4, content))), der(0x31))
+    verdict = verify(people, smime(der(0x30, OID_SIGNED, der(0xa0, info))), status=VERIFY)
+    assert "no-signer" in verdict["problems"] and verdict["signatures"][0]["signers"] == []
+
+
+def test_mail__many_signers_are_all_judged(people, tmp_path):
+    (tmp_path / "in").write_bytes(b"Content-Type: text/plain\r\n\r\nhello\r\n")
+    args = []
+    for who in ("alice", "bob", "carol", "dave"):
+        args += ["-signer", people.dir / f"{who}.pem"]
+    signed = openssl("cms", "-sign", "-crlfeol", *args, "-in", tmp_path / "in")
+    verdict = verify(people, b"From: alice@example.org\r\n" + signed, status=OK)
+    assert "several-signers" in verdict["problems"]
+    signers = verdict["signatures"][0]["signers"]
+    assert [s["state"] for s in signers] == ["good"] * 4
+    assert sorted(s["match"] for s in signers) == ["from", "none", "none", "none"]
+    args = []
+    for i in range(17):
+        args += ["-signer", people.add(f"signer{i}", kind=EC)]
+    too_many = openssl("cms", "-sign", "-crlfeol", *args, "-in", tmp_path / "in")
+    done = subprocess.run([COFFER, "mail", "verify", "--root", str(people.root)],
+                          input=b"From: alice@example.org\r\n" + too_many, capture_output=True, timeout=60)
+    assert done.returncode != OK
+
+
+def limited(*args, stdin, megabytes=64, seconds=20):
+    """Runs with so much for data and so much processor time."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    sanitized = b"__asan_init" in pathlib.Path(COFFER).read_bytes()
+    return subprocess.run([COFFER, *map(str, args)], input=stdin, capture_output=True, timeout=120,
+                          preexec_fn=None if sanitized else limit)
+
+
+def bombs():
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i)
+                    for i in range(3000))
+    rfc822 = b"Content-Type: message/rfc822\r\n\r\n" * 3000
+    parameters = b"Content-Type: text/plain" + b"; a*0=x" * 200000 + b"\r\n\r\nx"
+    words = b"Subject: " + b"=?utf-8?q?a?= " * 200000 + b"\r\n\r\nx"
+    fields = b"X: y\r\n" * 500000 + b"\r\nx"
+    addresses = b"From: " + b"a@example.org, " * 100000 + b"\r\n\r\nx"
+    comments = b"From: " + b"(" * 100000 + b"\r\n\r\nx"
+    parts = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 500000
+    compressed = smime(der(0x30, bytes.fromhex("060b2a864886f70d0109100109"), der(0xa0, b"x" * 100)))
+    nested = b"Content-Type: text/plain\r\n\r\nx"
+    for _ in range(12):
+        info = der(0x30, b"\x02\x01\x01", der(0x31), der(0x30, OID_DATA, der(0xa0, der(4, nested))), der(0x31))
+        nested = smime(der(0x30, OID_SIGNED, der(0xa0, info)))
+    ber = smime(b"\x30\x80" * 500000)
+    segments = smime(bytes.fromhex("30800609") + OID_SIGNED[2:] + bytes.fromhex("a0803080020101310030800609")
+                     + OID_DATA[2:] + b"\xa0\x80\x24\x80" + b"\x04\x01x" * 1000000)
+    return {"deep": deep, "rfc822": rfc822, "parameters": parameters, "words": words, "fields": fields,
+            "addresses": addresses, "comments": comments, "parts": parts, "compressed": compressed,
+            "nested": nested, "ber": ber, "segments": segments, "line": b"A: b\r\n\r\n" + b"x" * (8 << 20),
+            "nul": b"\0" * (8 << 20), "lf": b"A: b\n\n" + b"\n" * (8 << 20)}
+
+
+@pytest.mark.parametrize("name", ["deep", "rfc822", "parameters", "words", "fields", "addresses", "comments",
+                                  "parts", "compressed", "nested", "ber", "segments", "line", "nul", "lf"])
+def test_mail__bombs_end_within_64_mb_and_seconds(people, name):
+    for command in ("verify", "show"):
+        done = limited("mail", command, "--key", people.dir / "bob.pem", stdin=bombs()[name])
+        assert done.returncode in (0, 1, 2, 3, 5, 6, 7, 8), (command, done.returncode, done.stderr[-300:])

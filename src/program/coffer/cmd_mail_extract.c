@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "crypto/digest.h"
+#include "format/tnef.h"
 #include "mail/reader.h"
 #include "mail/safe_name.h"
 #include "program/coffer/mail_io.h"
@@ -118,13 +120,85 @@ static err_t *publish(extract_t *x, file_t *f, const mail_part_t *part, json_t *
     return NULL;
 }
 
+/* ---- winmail.dat: what is packed in it, beside it ---- */
+
+typedef struct {
+    extract_t *x;
+    const mail_part_t *outer;
+    json_t *list;
+    mail_part_t part; /* the attachment in the making */
+    digest_t *digest;
+    size_t n;
+} packed_t;
+
+static err_t *packed_begin(void *arg) {
+    packed_t *p = arg;
+    digest_free(STEAL(p->digest));
+    p->part = (mail_part_t){.type = BYTES_LIT("application/octet-stream")};
+    int n = snprintf(p->part.path, sizeof p->part.path, "%s/tnef.%zu", p->outer->path, ++p->n);
+    if (n < 0 || (size_t)n >= sizeof p->part.path) return err_new(ERR_LIMIT, "part path too long");
+    TRY(digest_new(&p->digest));
+    return on_begin(p->x, NULL);
+}
+
+static err_t *packed_data(void *arg, bytes_t data) {
+    packed_t *p = arg;
+    p->part.size += data.n;
+    TRY(digest_update(p->digest, data));
+    return on_data(p->x, NULL, data);
+}
+
+static err_t *packed_end(void *arg, bytes_t name) {
+    packed_t *p = arg;
+    p->part.name = name;
+    TRY(on_end(p->x, NULL));
+    TRY(digest_final(p->digest, p->part.sha256));
+    return publish(p->x, &p->x->files[p->x->n - 1], &p->part, p->list);
+}
+
+static err_t *feed_file(int fd, tnef_reader_t *reader) {
+    uint8_t chunk[64 * 1024];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return err_errno(errno, "winmail.dat");
+        if (n == 0) return tnef_finish(reader);
+        TRY(tnef_feed(reader, bytes_make(chunk, (size_t)n)));
+    }
+}
+
+/* From the file that it was written to. What can't be unpacked stays packed. */
+static err_t *unpack(extract_t *x, const char *temp, const mail_part_t *part, json_t *list) {
+    packed_t p = {.x = x, .outer = part, .list = list};
+    const tnef_handler_t handler = {packed_begin, packed_data, packed_end, &p};
+    CLEANUP(tnef_reader_free) tnef_reader_t *reader = NULL;
+    CLEANUP(fd_close) int fd = openat(x->dir, temp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return err_errno(errno, "winmail.dat");
+    TRY(tnef_reader_new(&handler, &reader));
+    err_t *e = feed_file(fd, reader);
+    digest_free(p.digest);
+    if (e && (err_code(e) == ERR_INVALID || err_code(e) == ERR_LIMIT)) {
+        (void)fprintf(x->cli->err, "coffer: what is packed in %s can't be read to its end\n",
+                      part->path);
+        err_free(e);
+        e = NULL;
+    }
+    return e;
+}
+
 static err_t *publish_all(extract_t *x, const mail_verdict_t *v, json_t *object) {
     json_t *list;
     size_t file = 0;
     TRY(jso_set_str(object, "status", mail_status_name(mail_status(v))));
     TRY(jso_set_array(object, "files", &list));
-    for (size_t i = 0; i < v->parts_n && file < x->n; i++)
-        if (v->parts[i].extracted) TRY(publish(x, &x->files[file++], &v->parts[i], list));
+    const size_t files = x->n; /* those of parts; unpacking adds */
+    for (size_t i = 0; i < v->parts_n && file < files; i++)
+        if (v->parts[i].extracted) {
+            char temp[TEMP_NAME];
+            memcpy(temp, x->files[file].temp, sizeof temp);
+            if (mail_part_is_tnef(&v->parts[i])) TRY(unpack(x, temp, &v->parts[i], list));
+            TRY(publish(x, &x->files[file++], &v->parts[i], list));
+        }
     if (fsync(x->dir) != 0) return err_errno(errno, "the directory");
     return NULL;
 }
@@ -174,7 +248,8 @@ const command_t CMD_MAIL_EXTRACT = {
     .notes = "DIR is where the files go, made if it is missing. Every part becomes a file named "
              "after its content's digest, its place in the message "
              "and its\nname made harmless: attachments of one name never mix. Nothing is written "
-             "if a signature\ndoes not hold. No server is needed.",
+             "if a signature\ndoes not hold. What Outlook packed into winmail.dat is unpacked "
+             "beside it. No server is\nneeded.",
     .examples = "  coffer mail extract --dir parts --key bob.p12 --passphrase-file p secret.eml",
     .max = 1,
     .options = options,

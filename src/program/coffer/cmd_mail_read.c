@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "format/mime_header.h"
+#include "format/tnef.h"
 #include "mail/reader.h"
 #include "mail/spool.h"
 #include "program/coffer/mail_anchors.h"
@@ -34,6 +35,12 @@ typedef struct {
     buf_t text;          /* of `show`: the parts people read */
     bool legacy_display; /* it begins with fields shown again */
     bool overfull;
+    buf_t packed; /* a line for each attachment in a winmail.dat */
+    tnef_reader_t *tnef;
+    tnef_handler_t tnef_handler;
+    const mail_part_t *tnef_part; /* while it comes */
+    size_t packed_n;
+    uint64_t packed_size;
 } read_t;
 
 static void read_done(read_t *r) {
@@ -41,6 +48,8 @@ static void read_done(read_t *r) {
     mail_keys_done(&r->keys);
     mail_anchors_done(&r->trust);
     buf_done(&r->text);
+    buf_done(&r->packed);
+    tnef_reader_free(r->tnef);
 }
 DEFINE_CLEANUP_VALUE(read_t, read_done)
 
@@ -220,8 +229,55 @@ static bool is_text(const mail_part_t *part) {
     return bytes_eq_str(part->type, "text/plain") && !bytes_eq_str(part->disposition, "attachment");
 }
 
+static err_t *packed_begin(void *arg) {
+    read_t *r = arg;
+    r->packed_n++;
+    r->packed_size = 0;
+    return NULL;
+}
+
+static err_t *packed_data(void *arg, bytes_t data) {
+    ((read_t *)arg)->packed_size += data.n;
+    return NULL;
+}
+
+static err_t *packed_end(void *arg, bytes_t name) {
+    read_t *r = arg;
+    return buf_printf(&r->packed, "%s/tnef.%zu\t%llu\tapplication/octet-stream\t%.*s\n",
+                      r->tnef_part->path, r->packed_n, (unsigned long long)r->packed_size,
+                      (int)name.n, (const char *)name.p);
+}
+
+/* What Outlook packed is listed as far as it can be read. */
+static err_t *feed_packed(read_t *r, const mail_part_t *part, bytes_t data) {
+    err_t *e = NULL;
+    if (r->tnef_part != part) {
+        tnef_reader_free(STEAL(r->tnef));
+        r->tnef_handler = (tnef_handler_t){packed_begin, packed_data, packed_end, r};
+        r->packed_n = 0;
+        r->tnef_part = part;
+        TRY(tnef_reader_new(&r->tnef_handler, &r->tnef));
+    }
+    if (r->tnef) e = tnef_feed(r->tnef, data);
+    if (!e || (err_code(e) != ERR_INVALID && err_code(e) != ERR_LIMIT)) return e;
+    err_free(e);
+    tnef_reader_free(STEAL(r->tnef));
+    return NULL;
+}
+
+static err_t *on_part_end(void *arg, const mail_part_t *part) {
+    read_t *r = arg;
+    if (r->tnef_part != part || !r->tnef) return NULL;
+    err_t *e = tnef_finish(r->tnef);
+    tnef_reader_free(STEAL(r->tnef));
+    if (e && err_code(e) != ERR_INVALID) return e;
+    err_free(e);
+    return NULL;
+}
+
 static err_t *on_data(void *arg, const mail_part_t *part, bytes_t data) {
     read_t *r = arg;
+    if (mail_part_is_tnef(part)) return feed_packed(r, part, data);
     if (!is_text(part)) return NULL;
     if (!r->text.n) r->legacy_display = part->legacy_display;
     if (r->text.n + data.n > TEXT_MAX) {
@@ -259,7 +315,9 @@ static err_t *say_parts(cli_t *cli, const mail_verdict_t *v) {
 static err_t *run_show(cli_t *cli, const args_t *args) {
     read_t r CLEANUP(read_done) = {0};
     buf_init_secret(&r.text, TEXT_MAX);
+    buf_init(&r.packed, TEXT_MAX);
     r.handler.part_data = on_data;
+    r.handler.part_end = on_part_end;
     TRY(read_message(cli, args, MAIL_KEEP_NOTHING, &r));
     TRY(write_verdict(args, r.verdict));
     if (cli->json) return show_verdict(cli, r.verdict);
@@ -271,6 +329,7 @@ static err_t *run_show(cli_t *cli, const args_t *args) {
     TRY(say_text(cli, mail_verdict_subject(r.verdict)));
     TRY(cli_say(cli, "\n"));
     TRY(say_parts(cli, r.verdict));
+    TRY(say_text(cli, buf_bytes(&r.packed)));
     cli->status = status_of(r.verdict) == CLI_VERIFY ? CLI_VERIFY : CLI_DONE;
     if (cli->status == CLI_VERIFY) return NULL; /* an altered text isn't shown */
     TRY(cli_say(cli, "\n"));
