@@ -38,9 +38,9 @@ err_t *mail_consent_find(devices_t *devices, db_conn_t *conn, arena_t *arena, co
 typedef struct {
     devices_t *devices;
     arena_t *arena;
-    const char *id;
+    char id[ESCROW_ID_TEXT];
     const char *person; /* address */
-    const db_device_t *device;
+    db_device_t device;
 } asking_t;
 
 static err_t *tell_officers(db_conn_t *conn, const asking_t *x, bytes_t record) {
@@ -56,7 +56,7 @@ static err_t *tell_officers(db_conn_t *conn, const asking_t *x, bytes_t record) 
         "A device enrolled for %.300s and is to get the keys of that mailbox's encrypted "
         "mail.\n\nDevice: %.100s, serial number %.100s\n\nAsk whether it is his, then "
         "agree on your own machine: coffer key approve %s --key FILE\n",
-        x->person, x->device->product, x->device->serial_number, x->id));
+        x->person, x->device.product, x->device.serial_number, x->id));
     TRY(buf_cstr(&text, &body));
     const notice_t notice = {.event = "key.consent-asked",
                              .key = x->id,
@@ -71,25 +71,24 @@ static err_t *tell_officers(db_conn_t *conn, const asking_t *x, bytes_t record) 
     return NULL;
 }
 
-static err_t *ask(db_conn_t *conn, asking_t *x, db_mail_consent_t *row, bytes_t set_record) {
+static err_t *ask(db_conn_t *conn, asking_t *x, const db_mail_consent_t *row, bytes_t set_record) {
     uint8_t raw[ESCROW_ID];
-    char id[ESCROW_ID_TEXT], object[DEVICE_ACTOR];
+    char object[DEVICE_ACTOR];
+    db_mail_consent_t asked = *row;
     db_person_t person;
-    db_device_t device;
     bool found = false;
-    TRY(db_devices_by_id(conn, x->arena, row->device_id, &device, &found));
+    TRY(db_devices_by_id(conn, x->arena, row->device_id, &x->device, &found));
     if (!found) return err_new(ERR_NOT_FOUND, "the device is gone");
     TRY(db_people_by_id(conn, x->arena, row->person_id, &person, &found));
     TRY(rnd_fill(x->devices->o.rnd, raw, sizeof raw));
-    escrow_id_text(raw, id);
-    row->id = x->id = id;
+    escrow_id_text(raw, x->id);
+    asked.id = x->id;
     x->person = found ? person.email : row->person_id;
-    x->device = &device;
     TRY(db_mail_consents_void(conn, row->device_id, row->created_ms));
-    TRY(db_mail_consents_add(conn, row));
+    TRY(db_mail_consents_add(conn, &asked));
     TRY(tell_officers(conn, x, set_record));
     return audit_note(x->devices->o.audit, conn, "system", "key.ask-consent",
-                      device_actor(device.enrolment_key, object), "request", id, "owner",
+                      device_actor(x->device.enrolment_key, object), "request", x->id, "owner",
                       row->person_id, "person", x->person, NULL);
 }
 
