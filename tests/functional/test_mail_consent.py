@@ -1,11 +1,13 @@
 """With mail_key_delivery = approved a person's new device gets his mail keys when an officer agreed on
 a machine of his own, and not before: whatever the server's tables say."""
 import base64
+import email
 import pathlib
 import sqlite3
 
 import pytest
 
+from helpers import notices
 from helpers.device import Device
 from helpers.instance import Instance
 from helpers.officers import Officer, Person
@@ -17,11 +19,14 @@ REFUSED, VERIFY = 4, 5
 def world(tmp_path_factory, factory):
     files = tmp_path_factory.mktemp("mail-consent")
     instance = Instance(files)
+    mails = notices.Mails()
     instance.init({"enrol": {"factory_ca": str(factory.write(files / "factory-ca.pem")),
                              "mail_key_profile": "mail-encrypt-p256",
-                             "mail_key_delivery": "approved"}})
+                             "mail_key_delivery": "approved"},
+                   "smtp": {"url": f"smtp://127.0.0.1:{mails.port}", "from": "coffer@example.org",
+                            "tls": "none"}})
     instance.start()
-    instance.files, instance.factory = files, factory
+    instance.files, instance.factory, instance.mails = files, factory, mails
     try:
         instance.anna, instance.ben = (Officer(instance, files, name) for name in ("anna", "ben"))
         instance.coffer("officer", "activate", "--threshold", "2")
@@ -30,6 +35,7 @@ def world(tmp_path_factory, factory):
         instance.stop()
     finally:
         instance.abandon()
+        mails.stop()
 
 
 def enrolled(world, person):
@@ -68,6 +74,11 @@ def test_mail_consent__an_officer_agrees_to_each_new_device(world):
     assert not first.mail_keys() and state(world, first) == "waiting"
     request = pending(world, first)
     assert request["person"] == person[0] and (request["consents"], request["needed"]) == (0, 1)
+    told = world.mails.wait(2)  # the officers, at once
+    assert {to for _, [to], _ in told} == {world.anna.email, world.ben.email}
+    for _, _, mail in told:
+        text = email.message_from_bytes(mail).get_payload(decode=True).decode()
+        assert request["id"] in text and first.serial in text and person[0] in text
     first.session()
     assert not first.mail_keys(), "asking again changes nothing"
     assert pending(world, first)["id"] == request["id"]
