@@ -3,12 +3,15 @@
  * stands in the database, so it survives a restart. People made here have a hash here; everybody
  * else is asked of the directory. Runs in coffer-web, any worker thread.
  */
+#include <stdio.h>
+
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
 #include "directory/directory_internal.h"
 #include "directory/import.h"
+#include "store/tokens.h"
 
 typedef struct {
     directory_t *directory;
@@ -76,6 +79,17 @@ static err_t *take_over(db_conn_t *conn, login_t *login, const char *actor) {
     return NULL;
 }
 
+/*
+ * Something of a known person's failure is always written, and waiting for the disk takes longer
+ * than much else here: an address that nobody has must not be told by that. One row, so it fills
+ * nothing.
+ */
+static err_t *write_stranger(db_conn_t *conn, const login_t *login) {
+    char now[24];
+    (void)snprintf(now, sizeof now, "%lld", (long long)login->now_ms);
+    return db_meta_set(conn, "login.stranger", now);
+}
+
 /* Counts anew from the row as it is now: several attempts may run at once. */
 static err_t *record(db_conn_t *conn, void *arg) {
     login_t *login = arg;
@@ -84,7 +98,7 @@ static err_t *record(db_conn_t *conn, void *arg) {
     if (!actor) return err_nomem();
     TRY(db_people_by_email(conn, login->arena, login->email, &login->person, &login->found));
     if (login->asked) TRY(take_over(conn, login, actor));
-    if (!login->found) return NULL;
+    if (!login->found) return write_stranger(conn, login);
     const char *id = login->person.id;
     if (login->good) {
         if (login->person.failures || login->person.retry_after_ms)

@@ -2,7 +2,8 @@
 
 Everything runs once, in rounds that alternate between what is compared; a row is the median of its
 rounds. Environment: BENCH_QUICK=1 for a run of about a minute; BENCH_BUILD, the build directory
-(default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro, mail; BENCH_KEEP=1 keeps the instances.
+(default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro, mail,
+escrow; BENCH_KEEP=1 keeps the instances.
 """
 
 import os
@@ -24,6 +25,7 @@ sys.path[:0] = [str(HERE), str(ROOT / "tests" / "functional")]
 # pylint: disable=wrong-import-position
 from cryptography import x509  # noqa: E402
 
+import escrow  # noqa: E402
 import idle  # noqa: E402
 import lifecycle  # noqa: E402
 import load  # noqa: E402
@@ -36,7 +38,7 @@ from helpers import cms, scep  # noqa: E402
 from helpers import instance as instances  # noqa: E402
 
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
-ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail").split(",")
+ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail,escrow").split(",")
 ROUNDS = 3
 DEVICES = int(os.environ.get("BENCH_DEVICES") or (1200 if QUICK else 10000))
 PEER_REQUESTS = 60 if QUICK else 400     # a round
@@ -463,10 +465,12 @@ def main():
     print(machine())
     print(f"{ROUNDS} rounds, medians (least to most){'; quick' if QUICK else ''}\n", flush=True)
     try:
-        if set(ONLY) - {"mail"}:
+        if set(ONLY) - {"mail", "escrow"}:
             run(directory)
         if "mail" in ONLY:
             mail.bench(sys.modules[__name__])
+        if "escrow" in ONLY:
+            escrow.bench_all(sys.modules[__name__])
     finally:
         for name in ("full", "many"):
             for pid in instances.processes_of(directory / name / "d"):

@@ -29,6 +29,13 @@ static double now_s(void) {
     return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
+/* Of both halves, asking and answering. */
+static double cpu_s(void) {
+    struct timespec at;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -65,14 +72,15 @@ static void *put_main(void *arg) {
 static void put_all(const char *what, size_t n, uint64_t epoch, int64_t life_s) {
     pthread_t threads[THREADS];
     job_t jobs[THREADS];
-    double begin = now_s();
+    double begin = now_s(), cpu = cpu_s();
     for (size_t i = 0; i < THREADS; i++) {
         jobs[i] = (job_t){n * i / THREADS, n * (i + 1) / THREADS, epoch, life_s};
         assert_int_equal(pthread_create(&threads[i], NULL, put_main, &jobs[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) (void)pthread_join(threads[i], NULL);
     double took = now_s() - begin;
-    (void)printf("%-34s %.0f/s (%zu, %d threads, durable)\n", what, (double)n / took, n, THREADS);
+    (void)printf("%-34s %.0f/s, %.0f us of CPU each (%zu, %d threads, durable)\n", what,
+                 (double)n / took, (cpu_s() - cpu) * 1e6 / (double)n, n, THREADS);
 }
 
 static void put_real(const char *device, const pkey_t *push) {
@@ -202,7 +210,7 @@ static void bench_redeal(const escrow_share_t *share) {
                          .indices = {1, 2, 3, 4, 5}};
     uint8_t hash[ESCROW_HASH];
     buf_t items, record;
-    double begin = now_s();
+    double begin = now_s(), cpu = cpu_s();
     size_t done = 0;
     memcpy(d.from_set, hashes[0], ESCROW_HASH);
     memcpy(d.to_set, hashes[1], ESCROW_HASH);
@@ -230,8 +238,9 @@ static void bench_redeal(const escrow_share_t *share) {
         buf_done(&items);
         buf_done(&record);
     }
-    (void)printf("%-34s %.0f/s (one officer, %d of %d)\n", "objects re-dealt",
-                 (double)done / (now_s() - begin), THRESHOLD, OFFICERS);
+    (void)printf("%-34s %.0f/s, %.0f us of CPU each (one officer, %d of %d)\n", "objects re-dealt",
+                 (double)done / (now_s() - begin), (cpu_s() - cpu) * 1e6 / (double)done, THRESHOLD,
+                 OFFICERS);
 }
 
 static void bench_objects(void) {

@@ -13,14 +13,16 @@ typedef struct {
     arena_t *arena;
 } room_t;
 
-static void open_directory(room_t *room) {
+static void open_with_cost(room_t *room, bool cheap) {
     directory_options_t options = {.db = room->f.db,
                                    .audit = &room->audit,
                                    .clk = &room->f.clk.clk,
                                    .rnd = rnd_real(),
-                                   .cheap_passwords = true};
+                                   .cheap_passwords = cheap};
     assert_ok(directory_new(&options, &room->directory));
 }
+
+static void open_directory(room_t *room) { open_with_cost(room, true); }
 
 static int setup(void **state) {
     static room_t room;
@@ -103,6 +105,50 @@ static void test_login__failures_say_the_same(void **state) {
         if (i == 0) (void)snprintf(first, sizeof first, "%s", text);
         assert_string_equal(text, first);
     }
+}
+
+static double cpu_ms(void) {
+    struct timespec at;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return (double)at.tv_sec * 1e3 + (double)at.tv_nsec / 1e6;
+}
+
+/* The least of several, which others' load does not change; each after the delay of the last. */
+static double least_ms(room_t *room, const char *email, const char *password) {
+    double least = 1e9;
+    for (int i = 0; i < 4; i++) {
+        clk_fake_advance(&room->f.clk, (int64_t)86400 * 1000);
+        double before = cpu_ms();
+        assert_err(ERR_AUTH, log_in(room, email, password));
+        double took = cpu_ms() - before;
+        if (took < least) least = took;
+    }
+    return least;
+}
+
+/* An unknown address, a disabled person and a wrong password cost the same hash and wait for the
+ * disk alike. */
+static void test_login__failures_take_the_same_time(void **state) {
+    room_t *room = *state;
+    directory_free(room->directory);
+    open_with_cost(room, false);
+    assert_ok(directory_set_password(room->directory, "system", BYTES_LIT("admin@example.org"),
+                                     BYTES_LIT("correct horse"), NULL));
+    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("disabled@example.org"),
+                                   BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
+                                   NULL));
+    assert_ok(directory_set_disabled(room->directory, "system", BYTES_LIT("disabled@example.org"),
+                                     true, false));
+    double wrong = least_ms(room, "admin@example.org", "wrong horse");
+    const char *const others[][2] = {{"nobody@example.org", "wrong horse"},
+                                     {"disabled@example.org", "correct horse"}};
+    for (size_t i = 0; i < 2; i++) {
+        double took = least_ms(room, others[i][0], others[i][1]);
+        if (took < wrong * 0.6 || took > wrong * 1.7)
+            fail_msg("%s takes %.2f ms, a wrong password %.2f ms", others[i][0], took, wrong);
+    }
+    assert_int_equal(
+        fixture_number(room->f.db, "SELECT COUNT(*) FROM meta WHERE name = 'login.stranger'"), 1);
 }
 
 static void test_login__throttles_and_forgets_after_success(void **state) {
@@ -257,6 +303,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_directory__a_known_address_is_named_without_its_table,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__failures_say_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_login__failures_take_the_same_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_login__throttles_and_forgets_after_success, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_login__nobody_aims_at_a_strangers_slot, setup,
