@@ -55,7 +55,7 @@ static const rule_t rules[] = {
     {KEEPER_SEAL_PROFILE, "seal-profile", WEB, RECORD_BESIDE, TALLY_NEVER, intent_seal_profile},
     {KEEPER_SEAL_SECRET, "seal-secret", WEB, RECORD_BESIDE, TALLY_NEVER, intent_seal_secret},
     {KEEPER_FILL_SECRET, "fill-secret", WEB, RECORD_FIRST, TALLY_NEVER, intent_fill_secret},
-    {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER, RECORD_FIRST, TALLY_NEVER,
+    {KEEPER_SIGN_AUDIT_HEAD, "sign-audit-head", WEB_COURIER | MAILGATE, RECORD_FIRST, TALLY_NEVER,
      intent_sign_audit_head},
     {KEEPER_CRL_BEGIN, "crl-begin", WEB, RECORD_NOT, TALLY_NEVER, intent_crl_begin},
     {KEEPER_CRL_ADD, "crl-add", WEB, RECORD_NOT, TALLY_NEVER, intent_crl_add},

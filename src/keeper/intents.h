@@ -19,7 +19,7 @@ typedef enum {
     KEEPER_SEAL_PROFILE = 9,     /* web: encrypt profile payloads to a device we certified */
     KEEPER_SEAL_SECRET = 10,     /* web: seal a device's secret for the store */
     KEEPER_FILL_SECRET = 11,     /* web: the secret, into this command for this device; capped */
-    KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier: sign the head of an audit chain */
+    KEEPER_SIGN_AUDIT_HEAD = 12, /* web, courier, mailgate: sign the head of an audit chain */
     KEEPER_LOG = 13,             /* web: read the keeper's own log */
     KEEPER_SCEP_OPEN_ID = 20,    /* web: the certificate's name inside a SCEP envelope, only that */
     KEEPER_SCEP_CRL = 21,        /* web: CertRep SUCCESS with a revocation list of ours */

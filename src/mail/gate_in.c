@@ -93,7 +93,7 @@ static err_t *read_message(const gate_job_t *job, bytes_t address, mail_keep_t k
     const gate_services_t *s = job->gate->services;
     r->services = s;
     r->address = address;
-    TRY(s->trust(s->arg, &r->roots, &r->intermediates));
+    TRY(s->trust(s->arg, gate_message_from(&job->msg), &r->roots, &r->intermediates));
     r->handler = (mail_reader_handler_t){.find_key = address.n ? on_find : NULL,
                                          .unwrap = address.n ? on_unwrap : NULL,
                                          .revoked = s->revoked ? on_revoked : NULL,

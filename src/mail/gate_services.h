@@ -55,8 +55,10 @@ typedef struct {
      * ERR_BUSY (too many: 4xx), ERR_UNAVAILABLE. */
     err_t *(*unwrap)(void *arg, bytes_t address, const cert_t *cert, const cms_wrapped_t *wrapped,
                      uint8_t *ret_key, size_t n);
-    /* For judging signatures: trusted and helpful certificates, the caller's; revoked ones. */
-    err_t *(*trust)(void *arg, cert_list_t *ret_roots, cert_list_t *ret_intermediates);
+    /* For judging signatures on mail from this address (or none): trusted and helpful certificates,
+     * the caller's; revoked ones. */
+    err_t *(*trust)(void *arg, bytes_t from, cert_list_t *ret_roots,
+                    cert_list_t *ret_intermediates);
     err_t *(*revoked)(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked);
     /* A verdict over incoming mail: learn from it. Failure is noted, the mail goes on. May be NULL.
      */

@@ -157,7 +157,9 @@ static inline err_t *world_unwrap(void *arg, bytes_t address, const cert_t *cert
                       n);
 }
 
-static inline err_t *world_trust(void *arg, cert_list_t *ret_roots, cert_list_t *ret_others) {
+static inline err_t *world_trust(void *arg, bytes_t from, cert_list_t *ret_roots,
+                                 cert_list_t *ret_others) {
+    (void)from;
     (void)ret_others;
     return cert_list_add(ret_roots, ((world_t *)arg)->root);
 }
