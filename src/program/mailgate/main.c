@@ -23,6 +23,7 @@
 #include "ipc/sandbox.h"
 #include "ipc/server.h"
 #include "program/common/mailgate_wire.h"
+#include "program/mailgate/backing.h"
 #include "program/mailgate/loop.h"
 
 enum { CREDENTIAL_MAX = 256 * 1024, COUNTERS_MAX = 4096, SPARE_FILES = 256 };
@@ -39,6 +40,7 @@ typedef struct {
     rpc_server_t *questions; /* of coffer-web */
     tls_context_t *tls;
     deliver_t deliver;
+    backing_t backing;
     bool deliver_made;
     loop_t *loop;
     int signals;
@@ -121,14 +123,17 @@ static err_t *open_spool(program_t *p) {
 
 static err_t *enter_sandbox(program_t *p) {
     sandbox_report_t report;
+    const char *lists = mail_gateway_lists(p->backing.gateway);
     const sandbox_path_t paths[] = {
         {p->spool_dir, SANDBOX_READ | SANDBOX_WRITE},
+        {p->backing.store_dir, SANDBOX_READ | SANDBOX_WRITE},
         {"/dev/urandom", SANDBOX_READ},
         {"/etc", SANDBOX_READ},                    /* resolver, hosts */
         {"/usr/lib", SANDBOX_READ | SANDBOX_EXEC}, /* name service modules */
         {"/run/systemd/resolve", SANDBOX_READ | SANDBOX_OPTIONAL},
+        {lists, SANDBOX_READ}, /* the last: only if there is one */
     };
-    TRY(sandbox_enter(SANDBOX_MAILGATE, paths, sizeof paths / sizeof paths[0],
+    TRY(sandbox_enter(SANDBOX_MAILGATE, paths, sizeof paths / sizeof paths[0] - (lists ? 0 : 1),
                       p->settings.require_sandbox, &report));
     log_line(&p->log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
              "sandbox landlock=%d seccomp=%s", report.landlock_abi,
@@ -141,6 +146,7 @@ static err_t *prepare(program_t *p) {
     TRY(load_tls(p));
     TRY(raise_files(p));
     TRY(open_spool(p));
+    TRY(backing_prepare(&p->backing, &p->settings, &p->conf, &p->spool, &p->log));
     d->conf = &p->conf;
     d->log = &p->log;
     d->counters = &p->counters;
@@ -174,8 +180,8 @@ static err_t *start(program_t *p, const char *dir, bool *ret_on) {
     TRY(prepare(p));
     TRY(enter_sandbox(p));
     TRY(rpc_client_new(-1, &p->keeper_rpc));
-    TRY(policy_new(&(policy_options_t){.settings = &p->settings, .conf = &p->conf},
-                   &p->deliver.policy));
+    TRY(backing_start(&p->backing, p->keeper_rpc));
+    TRY(policy_new(mail_gateway_gate(p->backing.gateway), &p->deliver.policy));
     TRY(rpc_server_new(&(rpc_server_config_t){.ctx = p, .handle = on_question, .workers = 1},
                        &p->questions));
     TRY(control_start(p->control, &(control_callbacks_t){p, on_wire, on_gone}));
@@ -189,6 +195,7 @@ static void finish(program_t *p) {
     rpc_server_free(p->questions);
     for (size_t i = 0; i < SIDES; i++) nexthop_free(p->deliver.hops[i]);
     policy_free(p->deliver.policy);
+    backing_done(&p->backing);
     ledger_close(p->deliver.ledger);
     if (p->deliver_made) deliver_done(&p->deliver);
     rpc_client_free(p->keeper_rpc);

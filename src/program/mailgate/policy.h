@@ -5,6 +5,7 @@
 #ifndef COFFER_PROGRAM_MAILGATE_POLICY_H
 #define COFFER_PROGRAM_MAILGATE_POLICY_H
 
+#include "mail/gate.h"
 #include "program/mailgate/conf.h"
 #include "smtp/envelope.h"
 #include "smtp/reply.h"
@@ -47,12 +48,9 @@ void policy_outcome_done(policy_outcome_t *outcome);
 DEFINE_CLEANUP_VALUE(policy_outcome_t, policy_outcome_done)
 
 typedef struct policy policy_t;
-typedef struct {
-    const settings_t *settings;
-    const mailgate_conf_t *conf;
-} policy_options_t;
 
-err_t *policy_new(const policy_options_t *options, policy_t **ret_policy) WARN_UNUSED;
+/* The gate is borrowed. */
+err_t *policy_new(const gate_t *gate, policy_t **ret_policy) WARN_UNUSED;
 void policy_free(policy_t *policy); /* takes NULL */
 /* May block. The outcome borrows from the message. */
 err_t *policy_run(policy_t *policy, const policy_message_t *message,
