@@ -72,6 +72,7 @@ err_t *gate_file_end(gate_file_t *file, gate_job_t *job, gate_mail_t *mail) {
     mail->smtputf8 = job->env->smtputf8;
     mail->eightbit = file->eightbit;
     file->fd = -1;
+    gate_file_done(file);
     return NULL;
 }
 

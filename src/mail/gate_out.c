@@ -359,7 +359,7 @@ static const char *why_alone(const out_t *o) {
     const gate_message_t *m = &o->job->msg;
     if (m->kind == GATE_BODY_ENCRYPTED) return "encrypted already";
     if (m->list && !o->sender.n) return "mailing list";
-    if (m->kind == GATE_BODY_REPORT) return "report";
+    if (m->kind == GATE_BODY_REPORT && !o->sender.n) return "report";
     return NULL;
 }
 
