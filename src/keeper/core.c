@@ -12,6 +12,7 @@
 #include "ipc/frame.h"
 #include "keeper/intent.h"
 #include "keeper/intent_backup.h"
+#include "keeper/intent_blob.h"
 #include "keeper/intent_escrow.h"
 #include "keeper/intent_lease.h"
 #include "keeper/intent_mail.h"
@@ -84,6 +85,7 @@ static const rule_t rules[] = {
     {KEEPER_STORAGE_KEY, "storage-key", WEB, RECORD_NOT, TALLY_NEVER, intent_storage_key},
     {KEEPER_STORAGE_KEY_NEW, "storage-key-new", WEB, RECORD_FIRST, TALLY_NEVER,
      intent_storage_key_new},
+    {KEEPER_BLOB_KEYS, "blob-keys", WEB, RECORD_FIRST, TALLY_NEVER, intent_blob_keys},
     {KEEPER_BACKUP_BEGIN, "backup-begin", WEB, RECORD_FIRST, TALLY_NEVER, intent_backup_begin},
     {KEEPER_BACKUP_COPY, "backup-copy", WEB, RECORD_NOT, TALLY_NEVER, intent_backup_copy},
     {KEEPER_BACKUP_READ, "backup-read", WEB, RECORD_NOT, TALLY_NEVER, intent_backup_read},

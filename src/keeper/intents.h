@@ -58,6 +58,8 @@ typedef enum {
     KEEPER_MAIL_ALLOW = 100, /* web: what the mail gateway may do for a person */
     KEEPER_MAIL_SIGN = 101,  /* mailgate: a signature over a message's hash, for a person */
     KEEPER_MAIL_OPEN = 102,  /* mailgate: one message's content key, by an archived key; capped */
+
+    KEEPER_BLOB_KEYS = 110, /* web: the keys that synced blobs lie under, and nothing else */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "program/common/blob_conf.h"
 
 /* Of one peer address, see [scep] rate and burst. */
 enum { RATE = 10, RATE_MAX = 100000, BURST = 100, BURST_MAX = 1000000 };
@@ -97,6 +98,8 @@ static const conf_known_t known[] = {
     {"mail_policy", mail_policy_keys},
     {"mail_policy *", mail_rule_keys},
     {"ldap", SETTINGS_LDAP_KEYS},
+    {"sync_storage", BLOB_CONF_KEYS},
+    {"sync_store *", BLOB_CONF_STORE_KEYS},
     {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},
     {"mail", SETTINGS_MAIL_KEYS},
     {"mail_account", SETTINGS_MAIL_ACCOUNT_KEYS},
