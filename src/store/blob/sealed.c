@@ -9,7 +9,14 @@
 #define MAGIC "cofferB1"
 #define LABEL "coffer/v1/blob"
 
-enum { SALT_AT = 20, SALT = 16, NUMBER_AT = 8, SIZE_AT = 12, AAD = SEALED_HEADER + BLOB_ID };
+enum {
+    SALT_AT = 20,
+    SALT = 16,
+    NUMBER_AT = 8,
+    SIZE_AT = 12,
+    NONCE_INDEX_AT = 7,
+    AAD = SEALED_HEADER + BLOB_ID
+};
 
 struct sealed_writer {
     sealed_reader_t made; /* what a reader will see */
@@ -85,7 +92,7 @@ typedef struct {
 
 static chunk_args_t chunk_args(const sealed_reader_t *reader, uint64_t index) {
     chunk_args_t args = {.nonce = {0}};
-    put_number(args.nonce, AEAD_NONCE_SIZE - 1, index);
+    put_number(args.nonce + NONCE_INDEX_AT, 4, index);
     args.nonce[AEAD_NONCE_SIZE - 1] = index + 1 == sealed_chunks(reader->size);
     memcpy(args.aad, reader->header, SEALED_HEADER);
     memcpy(args.aad + SEALED_HEADER, reader->id.bytes, BLOB_ID);

@@ -46,8 +46,8 @@ static void test_s3_xml__refuses_what_is_no_listing(void **state) {
         "<Error><Code>NoSuchBucket</Code></Error>",
         "<html/>",
         "<ListBucketResult><Contents><Size>-1</Size></Contents></ListBucketResult>",
-        "<ListBucketResult><Contents><LastModified>n.Z</LastModified></Contents></"
-        "ListBucketResult>",
+        ("<ListBucketResult><Contents><LastModified>n.Z</LastModified></Contents>"
+         "</ListBucketResult>"),
         "<!DOCTYPE x [<!ENTITY a \"b\">]><ListBucketResult>&a;</ListBucketResult>",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

@@ -195,6 +195,7 @@ static void test_disk__survives_each_failing_io(void **state) {
     put(f, NAME, BYTES_LIT("old"));
     blob_source_t source = source_make(f->root, BYTES_LIT("newer"), path);
     CLEANUP(fd_close) int fd = source.fd;
+    assert_true(fd >= 0);
     unsigned long n = 1;
     for (;; n++) {
         fault_arm_io(n);
@@ -225,6 +226,7 @@ static void test_disk__says_that_the_disk_is_full(void **state) {
     CLEANUP(mem_free) uint8_t *content = noise(100000, 2);
     blob_source_t source = source_make(f->root, bytes_make(content, 100000), path);
     CLEANUP(fd_close) int fd = source.fd;
+    assert_true(fd >= 0);
     struct rlimit before, small = {.rlim_cur = 50000};
     (void)signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);

@@ -351,6 +351,7 @@ static void test_blobs__sweeps_objects_of_no_blob_when_they_are_old(void **state
     char name[BLOB_OBJECT_NAME], path[64];
     blob_source_t source = source_make(f->root, BYTES_LIT("stray"), path);
     CLEANUP(fd_close) int fd = source.fd;
+    assert_true(fd >= 0);
     assert_ok(blob_store_put(moody(f, 2)->disk, blob_object_name(&id, 7, name), &source));
     assert_ok(try_put(f, 3000, 1));
     f->db.clk.now_ms = (int64_t)time(NULL) * 1000;

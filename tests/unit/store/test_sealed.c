@@ -148,6 +148,30 @@ static void test_sealed__writes_the_vector(void **state) {
                              "b68973e1b337d775f97b168e636f053dce6d84350786d198c921");
 }
 
+/* Of three chunks: byte i of the blob is 7 * i mod 256. The hash is of the whole object. */
+static void test_sealed__writes_the_vector_of_several_chunks(void **state) {
+    (void)state;
+    enum { N = 140000 };
+    static const rnd_t counting = {count};
+    CLEANUP(blob_keys_done) blob_keys_t keys;
+    CLEANUP(sealed_writer_free) sealed_writer_t *writer = NULL;
+    CLEANUP(buf_done) buf_t out;
+    CLEANUP(mem_free) char *hex = NULL;
+    CLEANUP(mem_free) uint8_t *content = mem_alloc(N);
+    blob_id_t id;
+    uint8_t sha256[32];
+    assert_non_null(content);
+    for (size_t i = 0; i < N; i++) content[i] = (uint8_t)(7 * i);
+    buf_init(&out, LIMIT_BLOB_OBJECT);
+    keys_make(&keys, 1);
+    assert_ok(blob_id_of(bytes_make(content, N), &id));
+    assert_ok(sealed_writer_new(&keys, &counting, &id, N, &writer));
+    assert_ok(sealed_writer_add(writer, bytes_make(content, N), &out));
+    assert_ok(sealed_writer_end(writer, &out, sha256));
+    assert_ok(text_hex_new(BYTES_ARRAY(sha256), &hex));
+    assert_string_equal(hex, "7b62b5fcf8c7a9a0f91528684719d3c1d6e4a7d7ac9623c57e88968176cc6eed");
+}
+
 static void test_sealed__survives_each_failing_allocation(void **state) {
     (void)state;
     CLEANUP(done) sealed_t s;
@@ -177,6 +201,7 @@ int main(void) {
         cmocka_unit_test(test_sealed__refuses_content_that_is_not_the_ids),
         cmocka_unit_test(test_sealed__shows_the_same_blob_differently_each_time),
         cmocka_unit_test(test_sealed__writes_the_vector),
+        cmocka_unit_test(test_sealed__writes_the_vector_of_several_chunks),
         cmocka_unit_test(test_sealed__survives_each_failing_allocation),
     };
     if (crypto_init()) return 1;
