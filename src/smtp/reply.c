@@ -12,8 +12,8 @@
 smtp_status_t smtp_status(unsigned code, const char *enhanced, const char *format, ...) {
     smtp_status_t s = {.code = code};
     va_list args;
-    va_start(args, format);
     (void)snprintf(s.enhanced, sizeof s.enhanced, "%s", enhanced);
+    va_start(args, format);
     (void)vsnprintf(s.text, sizeof s.text, format, args);
     va_end(args);
     for (char *p = s.text; *p; p++)
