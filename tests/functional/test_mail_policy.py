@@ -1,5 +1,7 @@
 """Rules of the mail gateway: levels, the store over the file, and what the keeper is told."""
 
+import time
+
 import pytest
 
 from helpers import instance as instances
@@ -70,3 +72,17 @@ def test_the_keeper_is_told_who_may_be_signed_for(instance):
     assert not gone["signs"] and not gone["decrypts"] and gone["certificate"] is None
     log = instance.coffer("audit", "list").stdout
     assert "mail.allow" in log and "mail.policy" in log
+
+
+def test_people_who_came_later_are_told_of_by_itself(tmp_path_factory):
+    made = instances.Instance(tmp_path_factory.mktemp("later"))
+    try:
+        made.init({"mail_policy": {"sign": "yes"}}).start()
+        made.coffer("user", "add", "late@example.org")
+        told = instances.wait_for(
+            lambda: time.sleep(1) or made.coffer_json("mail", "policy", "show", "late@example.org")["gateway"],
+            lambda gateway: gateway is not None, "the keeper was told, soon after the start")
+        assert told["signs"] and told["certificate"]
+        made.stop()
+    finally:
+        made.abandon()

@@ -19,6 +19,9 @@ err_t *api_mail_policy_apply(void *ctx, http_request_t *request, http_reply_t *r
 err_t *mail_policy_grant(web_t *web, const db_person_t *person, const char *actor,
                          bool *ret_changed) WARN_UNUSED;
 
+/* For everybody, in the background: people who came, keys that end. */
+err_t *mail_policy_apply_all(web_t *web, const _Atomic bool *stopping) WARN_UNUSED;
+
 #define WEB_MAIL_POLICY_ROUTES                                                                     \
     WEB_API_ROUTE("GET", "/mail/policy", 0, api_mail_policy_list, WEB_NEED_READ),                  \
         WEB_API_ROUTE("POST", "/mail/policy", LIMIT_HTTP_BODY_FORM, api_mail_policy_put,           \

@@ -1,10 +1,12 @@
 /*
  * coffer-web's own recurring work, on one thread: has the keeper sign the head of the audit
- * chain, and drops offers and challenges long expired.
+ * chain, drops offers and challenges long expired, and tells the keeper for whom the mail gateway
+ * may sign and decrypt.
  */
 
 #include "escrow/leases.h"
 #include "program/common/head.h"
+#include "program/web/api_mail_policy.h"
 #include "program/web/web.h"
 #include "store/challenges.h"
 #include "store/enrolments.h"
@@ -35,6 +37,8 @@ static void run(background_t *work) {
         int64_t before_ms = clk_unix_ms(clk_real()) - KEEP_EXPIRED_MS;
         log_error(&web->log, LOG_WARNING, db_write(web->db, purge, &before_ms),
                   "dropping expired offers");
+        log_error(&web->log, LOG_WARNING, mail_policy_apply_all(web, background_stopping(work)),
+                  "mail policy for the keeper");
     }
 }
 

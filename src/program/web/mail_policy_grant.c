@@ -10,7 +10,7 @@
 #include "store/certs.h"
 #include "store/mail_policy.h"
 
-enum { DUE_S = LIMIT_KEEPER_MAIL_RENEW_S };
+enum { DUE_S = LIMIT_KEEPER_MAIL_RENEW_S, PAGE = 100, PAGE_ARENA = 1024 * 1024 };
 
 typedef struct {
     web_t *web;
@@ -140,4 +140,29 @@ err_t *api_mail_policy_apply(void *ctx, http_request_t *request, http_reply_t *r
     TRY(jso_set_int(out, "changed", changed_n));
     if (page.n == page.limit) TRY(jso_set_str(out, "next", page.rows[page.n - 1].email));
     return api_send(reply, 200, out);
+}
+
+/* The next page; *ret_more: there may be others. What fails for one is told, and the others go on.
+ */
+static err_t *apply_page(web_t *web, char after[LIMIT_EMAIL + 1], bool *ret_more) {
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    TRY(arena_new(PAGE_ARENA, &arena));
+    page_t page = {.arena = arena, .after = after, .limit = PAGE};
+    TRY(db_read(web->db, read_people, &page));
+    for (size_t i = 0; i < page.n; i++) {
+        bool changed = false;
+        log_error(&web->log, LOG_WARNING, mail_policy_grant(web, &page.rows[i], "system", &changed),
+                  "mail policy for the keeper");
+    }
+    *ret_more = page.n == PAGE && strlen(page.rows[page.n - 1].email) <= LIMIT_EMAIL;
+    if (*ret_more)
+        memcpy(after, page.rows[page.n - 1].email, strlen(page.rows[page.n - 1].email) + 1);
+    return NULL;
+}
+
+err_t *mail_policy_apply_all(web_t *web, const _Atomic bool *stopping) {
+    char after[LIMIT_EMAIL + 1] = "";
+    bool more = true;
+    while (more && !*stopping) TRY(apply_page(web, after, &more));
+    return NULL;
 }
