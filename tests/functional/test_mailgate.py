@@ -1,5 +1,7 @@
 """coffer-mailgate as a proxy: what senders are told is what became of their mail."""
 
+import os
+import pathlib
 import re
 import smtplib
 import socket
@@ -408,6 +410,22 @@ def test_idle_clients_are_cheap(gate):
     if not instances.SANITIZER:
         assert grown < 400 * 8, f"{grown} KiB for 400 clients"
     assert gate.send("ben@example.org") == {}
+
+
+def test_is_confined(gate):
+    pid = gate.instance.pid_of("coffer-mailgate")
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        assert re.search(r"^Seccomp:\s+2$", (task / "status").read_text(), re.M), task
+    gate.instance.daemon.wait_line(r" coffer-mailgate info sandbox landlock=[1-9]\d* seccomp=(on|relaxed)$")
+    opened = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    assert not [path for path in opened if "/vault" in path or "/tls/" in path]
+
+
+def test_log_tells_no_subjects(gate):
+    since = gate.instance.daemon.mark()
+    gate.send("ben@example.org", text=message("A telling subject", body="A telling body\r\n"))
+    gate.instance.daemon.wait_line(r"coffer-mailgate info message side=out .* reply=250", since)
+    assert "telling" not in "\n".join(gate.instance.daemon.lines)
 
 
 def test_stop_lets_deliveries_end(make_instance):
