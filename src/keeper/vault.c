@@ -233,7 +233,7 @@ void vault_free(vault_t *vault) {
     sql_close(vault->janitor);
     mem_free(vault->escrow);
     mem_free(vault->lease);
-    mem_free(vault->mail);
+    vault_mail_release(vault);
     secret_free(vault->wrap_key);
     secret_free(vault->mac_key);
     secret_free(vault->master);

@@ -93,6 +93,7 @@ err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_lease_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_mail_prepare(vault_t *vault) WARN_UNUSED;
+void vault_mail_release(vault_t *vault);
 /* Before the first commit; then the thread, started and stopped with the writer's. */
 void vault_janitor_watch(vault_t *vault);
 err_t *vault_janitor_start(vault_t *vault) WARN_UNUSED;

@@ -9,7 +9,13 @@
 #include "store/certs.h"
 #include "store/mail_book.h"
 
-enum { ARENA_MAX = 16 * 1024 * 1024, FILE_MAX = 1024 * 1024, OWN_MAX = 128, HARVESTED_MAX = 64 };
+enum {
+    ARENA_MAX = 16 * 1024 * 1024,
+    FILE_MAX = 1024 * 1024,
+    OWN_MAX = 128,
+    HARVESTED_MAX = 64,
+    CERTS_KEPT = 1024, /* parsed: as many people as write to one another within a while */
+};
 
 /* ---- lifecycle ---- */
 
@@ -35,6 +41,7 @@ err_t *mailbook_new(const settings_t *settings, const clk_t *clk, mailbook_t **r
     b->settings = settings;
     b->clk = clk;
     (void)pthread_mutex_init(&b->lock, NULL);
+    TRY(cert_cache_new(CERTS_KEPT, &b->certs));
     TRY(read_anchors(b));
     if (settings->mail.revocation_lists[0])
         TRY(settings_path(settings, settings->mail.revocation_lists, &b->lists_dir));
@@ -48,6 +55,7 @@ void mailbook_free(mailbook_t *b) {
     mailbook_crl_done(&b->lists);
     cert_list_done(&b->roots);
     cert_list_done(&b->mail_cas);
+    cert_cache_free(b->certs);
     mem_free(b->lists_dir);
     (void)pthread_mutex_destroy(&b->lock);
     mem_free(b);
@@ -94,15 +102,16 @@ static err_t *ask_begin(mailbook_t *b, bytes_t address, ask_t *a) {
 }
 
 /* Certificates, DER one after another. What can't be read is left out: it is in nobody's way. */
-static err_t *read_certs(bytes_t der, cert_list_t *list) {
+static err_t *read_certs(cert_cache_t *cache, bytes_t der, cert_list_t *list) {
     while (der.n) {
         CLEANUP(cert_free) cert_t *cert = NULL;
         size_t n = cert_der_size(der);
         if (!n) return NULL;
-        err_t *e = cert_parse_der(bytes_slice(der, 0, n), &cert);
+        err_t *e = cert_cache_parse(cache, bytes_slice(der, 0, n), &cert);
         if (e && err_code(e) == ERR_NOMEM) return e;
         err_free(e);
         if (cert) TRY(cert_list_add(list, cert));
+        if (cert) cert_cache_keep(cache, cert);
         der = bytes_from(der, n);
     }
     return NULL;
@@ -145,7 +154,7 @@ static err_t *find_own(void *arg, bytes_t address, mail_candidates_t *list) {
     TRY(db_read(b->sources.db, read_own, &a));
     for (size_t i = 0; i < a.n; i++) {
         cert_list_t certs CLEANUP(cert_list_done) = {0};
-        TRY(read_certs(a.own[i].der, &certs));
+        TRY(read_certs(b->certs, a.own[i].der, &certs));
         if (!certs.n) continue;
         bool ours = bytes_eq(cert_issuer_der(certs.certs[0]), cert_subject_der(b->sources.mail_ca));
         TRY(add(&a, &certs, a.own[i].archived && !ours, list));
@@ -166,8 +175,8 @@ static err_t *find_harvested(void *arg, bytes_t address, mail_candidates_t *list
     TRY(db_read(b->sources.db, read_harvested, &a));
     for (size_t i = 0; i < a.n; i++) {
         cert_list_t certs CLEANUP(cert_list_done) = {0};
-        TRY(read_certs(a.harvested[i].der, &certs));
-        TRY(read_certs(a.harvested[i].chain, &certs));
+        TRY(read_certs(b->certs, a.harvested[i].der, &certs));
+        TRY(read_certs(b->certs, a.harvested[i].chain, &certs));
         TRY(add(&a, &certs, false, list));
     }
     /* What an admin approved needs no mail to be known. */
@@ -262,10 +271,24 @@ err_t *mailbook_revoked(void *arg, const cert_t *cert, int64_t at, bool *ret_rev
     return NULL;
 }
 
+/*
+ * Our own mail CA is verified here once and is then where chains end: its signature by the root
+ * (P-384) costs more than all else that is done for a message.
+ */
+static err_t *trust_mail_ca(mailbook_t *b) {
+    const cert_chain_t chain = {.roots = &b->roots, .at = clk_unix(b->clk)};
+    err_t *e = cert_verify_chain(b->sources.mail_ca, &chain);
+    if (!e) return cert_list_add(&b->roots, b->sources.mail_ca);
+    if (err_code(e) != ERR_VERIFY) return e;
+    err_free(e); /* then every certificate of its says why */
+    return NULL;
+}
+
 err_t *mailbook_open(mailbook_t *b, const mailbook_sources_t *sources) {
     b->sources = *sources;
     TRY(cert_list_add(&b->roots, sources->root));
     TRY(cert_list_add(&b->mail_cas, sources->mail_ca));
+    TRY(trust_mail_ca(b));
     b->book = (mail_book_t){.find = {find_own, find_harvested, find_directory},
                             .expand = expand,
                             .revoked = mailbook_revocation,

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "crypto/cert_cache.h"
 #include "crypto/crl.h"
 #include "program/common/mailbook.h"
 
@@ -40,6 +41,7 @@ struct mailbook {
     const clk_t *clk;
     cert_list_t roots;    /* our own and the configured anchors */
     cert_list_t mail_cas; /* ours */
+    cert_cache_t *certs;  /* of people, parsed */
     char *lists_dir;      /* or NULL */
     mailbook_sources_t sources;
     mail_book_t book;
