@@ -28,9 +28,17 @@ err_t *request_key_new(const rnd_t *rnd, secret_t **ret_private,
 err_t *request_key_put(const secret_t *private, bytes_t request, buf_t *out) WARN_UNUSED;
 err_t *request_key_parse(bytes_t record, request_key_t *ret_key) WARN_UNUSED;
 
-/* Twelve letters of the request's hash in groups: what requester and officer read to each other. */
-enum { REQUEST_KEY_CODE = 15 };
-err_t *request_key_code(const escrow_request_t *request, char out[REQUEST_KEY_CODE]) WARN_UNUSED;
+/*
+ * What the requester reads to the officers: eight letters drawn at random now that the record is
+ * fixed, and twelve of a hash over both. Whoever made the record did not know the eight, so he can
+ * have no second one of the same code (docs/formats/officer-files.md). Every call draws anew; all
+ * codes of a request hold.
+ */
+enum { REQUEST_KEY_CODE = 25 };
+err_t *request_key_code(const rnd_t *rnd, const escrow_request_t *request,
+                        char out[REQUEST_KEY_CODE]) WARN_UNUSED;
+/* ERR_VERIFY: `told` is the code of another request. Case, spaces and dashes don't matter. */
+err_t *request_key_code_check(const escrow_request_t *request, bytes_t told) WARN_UNUSED;
 
 DEFINE_CLEANUP_VALUE(request_key_t, request_key_done)
 

@@ -12,22 +12,10 @@
 #include "program/coffer/output.h"
 #include "program/coffer/remote.h"
 
-enum { RECORD_MAX = REQUEST_KEY_FILE_MAX };
+enum { RECORD_MAX = REQUEST_KEY_FILE_MAX, LIFE_S = 3 * 86400 /* of a request, unless told */ };
 
-static err_t *code_of(const json_t *answer, char code[REQUEST_KEY_CODE]) {
-    CLEANUP(buf_done) buf_t record;
-    escrow_request_t request;
-    buf_init(&record, RECORD_MAX);
-    TRY(officer_get_record(answer, "record", &record));
-    TRY(escrow_request_parse(buf_bytes(&record), &request));
-    return request_key_code(&request, code);
-}
-
-/* The records are for programs; people see the code instead. */
+/* The records are for programs. */
 static err_t *show(cli_t *cli, json_t *answer) {
-    char code[REQUEST_KEY_CODE];
-    TRY(code_of(answer, code));
-    TRY(jso_set_str(answer, "code", code));
     if (!cli->json) {
         (void)json_object_del(answer, "record");
         (void)json_object_del(answer, "set_record");
@@ -57,12 +45,45 @@ static err_t *request_body(const args_t *args, const uint8_t public[ESCROW_KEY],
     return jso_set_base64(body, "recipient_key", bytes_make(public, ESCROW_KEY));
 }
 
-static err_t *keep_file(const secret_t *private, const json_t *answer, const char *path) {
+/* The server made the record: it has to be what was asked for, in everything said here. */
+static err_t *check_record(const json_t *body, const json_t *answer,
+                           const escrow_request_t *request) {
+    char id[ESCROW_ID_TEXT];
+    uint8_t object[ESCROW_ID];
+    bytes_t said, asked, whom, reason, ticket = BYTES_NONE;
+    int64_t version = (int64_t)request->object.version, life_s = LIFE_S;
+    escrow_id_text(request->id, id);
+    TRY(jso_get_string(answer, "id", ESCROW_ID_TEXT, true, &said));
+    TRY(jso_get_string(body, "object", REQUEST_KEY_FILE_MAX, true, &asked));
+    TRY(escrow_id_parse(asked, object));
+    TRY(jso_get_string(body, "for", REQUEST_KEY_FILE_MAX, true, &whom));
+    TRY(jso_get_string(body, "reason", REQUEST_KEY_FILE_MAX, true, &reason));
+    TRY(jso_get_string(body, "ticket", REQUEST_KEY_FILE_MAX, false, &ticket));
+    TRY(jso_get_int(body, "version", 1, INT64_MAX, false, &version));
+    TRY(jso_get_int(body, "lifetime_s", 0, INT64_MAX, false, &life_s));
+    if (bytes_eq_str(said, id) && memcmp(object, request->object.id, ESCROW_ID) == 0 &&
+        bytes_eq_str(text_trim(whom), request->recipient) &&
+        bytes_eq_str(text_trim(reason), request->reason) &&
+        bytes_eq_str(text_trim(ticket), request->ticket) &&
+        (uint64_t)version == request->object.version &&
+        request->expires - request->created == life_s)
+        return NULL;
+    return err_new(ERR_VERIFY, "the server made another request than was asked for: do not tell "
+                               "anybody its code");
+}
+
+/* Checks the record, keeps it with the key, and only then draws the code. */
+static err_t *keep_file(cli_t *cli, const secret_t *private, const json_t *body,
+                        const json_t *answer, const char *path, char code[REQUEST_KEY_CODE]) {
     CLEANUP(buf_done) buf_t record, file;
+    escrow_request_t request;
     buf_init(&record, RECORD_MAX);
     buf_init_secret(&file, REQUEST_KEY_FILE_MAX);
     TRY(officer_get_record(answer, "record", &record));
+    TRY(escrow_request_parse(buf_bytes(&record), &request));
+    TRY(check_record(body, answer, &request));
     TRY(request_key_put(private, buf_bytes(&record), &file));
+    TRY(request_key_code(cli->rnd, &request, code));
     return file_write(path, buf_bytes(&file), 0600);
 }
 
@@ -83,13 +104,13 @@ static err_t *run_request(cli_t *cli, const args_t *args) {
     TRY(jso_get_string(answer, "id", ESCROW_ID_TEXT, true, &id));
     path = out ? mem_strdup(out) : mem_printf("recovery-%.*s.key", (int)id.n, (const char *)id.p);
     if (!path) return err_nomem();
-    TRY(keep_file(private, answer, path));
-    TRY(code_of(answer, code));
+    TRY(keep_file(cli, private, body, answer, path, code));
     TRY(jso_set_str(answer, "code", code));
     TRY(jso_set_str(answer, "file", path));
     return output_done(cli, answer,
                        "Request %.*s waits for officers. Its key is in %s: keep it, it opens this "
-                       "request alone.\nTell the officers the code %s; they compare it.",
+                       "request alone.\nRead the officers this code, by voice: %s\nIt is shown "
+                       "once; their programs compare it.",
                        (int)id.n, (const char *)id.p, path, code);
 }
 
@@ -111,7 +132,11 @@ const command_t CMD_RECOVER_REQUEST = {
     .notes =
         "Run it where the secret is to arrive: it makes a one-time key here, and officers seal\n"
         "their shares to it. It takes a person's token with the role admin. Who asks, and who\n"
-        "gets it, can't approve it. The code stands for everything in the request.",
+        "gets it, can't approve it. The code stands for everything in the request; it is made "
+        "here,\n"
+        "after the server made the request, so that the server can't make another one that fits "
+        "it.\n"
+        "The server never learns it.",
     .examples = "  coffer recover request 5d3c... --for ben@example.org --reason \"laptop lost\"\n"
                 "  coffer recover request 5d3c... --for auditor --reason inspection --ticket "
                 "IT-2041",

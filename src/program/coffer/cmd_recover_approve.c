@@ -23,7 +23,6 @@ typedef struct {
     escrow_request_t request;
     escrow_set_t set;
     const escrow_officer_t *own;
-    char code[REQUEST_KEY_CODE];
 } approving_t;
 
 static void approving_done(approving_t *a) {
@@ -53,19 +52,15 @@ static err_t *fetch(cli_t *cli, const args_t *args, approving_t *a) {
     if (memcmp(hash, a->request.set_hash, ESCROW_HASH) != 0)
         return err_new(ERR_VERIFY, "the request is for another set of officers than is shown");
     TRY(officer_in_set(&a->set, &a->key, &a->own));
-    return request_key_code(&a->request, a->code);
+    return NULL;
 }
 
 /* Refused here too, whatever the server would let pass. */
-static err_t *check(cli_t *cli, const args_t *args, const approving_t *a) {
-    const char *code = args_value(args, "code");
+static err_t *check(cli_t *cli, const approving_t *a) {
     if (strcmp(a->request.requester, a->own->person) == 0)
         return err_new(ERR_DENIED, "you asked for it and can't approve it too");
     if (clk_unix(cli->clk) >= a->request.expires)
         return err_new(ERR_DENIED, "the request has expired");
-    if (code && strcmp(code, a->code) != 0)
-        return err_new(ERR_VERIFY, "the request's code is %s, not %s: it is not what you were told",
-                       a->code, code);
     return NULL;
 }
 
@@ -99,10 +94,9 @@ static void show(cli_t *cli, const approving_t *a) {
     say_line(cli, "why", a->request.reason);
     say_line(cli, "ticket", a->request.ticket[0] ? a->request.ticket : "-");
     say_line(cli, "until", text_time(a->request.expires, time));
-    say_line(cli, "code", a->code);
     (void)fprintf(cli->err,
-                  "Label, owner and who asked are as the server says; the code stands for "
-                  "all the rest.\n");
+                  "Label, owner and who asked are as the server says; the code that you were "
+                  "told stands for all the rest.\n");
 }
 
 static err_t *read_parts(cli_t *cli, const char *id, escrow_share_t *parts, size_t *ret_count) {
@@ -167,19 +161,19 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
     buf_init(&record, LIMIT_ESCROW_RECORD);
     TRY(officer_unlock(cli, args, &a.key));
     TRY(fetch(cli, args, &a));
-    TRY(check(cli, args, &a));
-    if (!args_flag(args, "yes")) {
-        show(cli, &a);
-        TRY(prompt_confirm(cli, "Compare the code with who asked. Type approve to go on: ", words));
-    }
+    TRY(check(cli, &a));
+    if (!args_flag(args, "yes")) show(cli, &a);
+    TRY(officer_check_code(cli, args, &a.request));
+    if (!args_flag(args, "yes"))
+        TRY(prompt_confirm(cli, "The code is right. Type approve to go on: ", words));
     TRY(make_approval(cli, args->operands[0], &a, &record));
     return send(cli, args->operands[0], buf_bytes(&record));
 }
 
 static const option_t approve_options[] = {
     OFFICER_KEY_OPTIONS,
-    {"code", "CODE", "the code you were told; refuses a request with another one"},
-    {"yes", NULL, "do not ask"},
+    {"code", "CODE", "the code you were told by who asked; default: ask"},
+    {"yes", NULL, "do not ask; takes --code"},
     {NULL, NULL, NULL},
 };
 
@@ -192,8 +186,9 @@ const command_t CMD_RECOVER_APPROVE = {
              "requester's one-time key and signs the request. The server sees the share sealed "
              "only.\n"
              "Your token needs the role officer and must be yours (coffer token add --person).",
-    .examples = "  coffer --server https://coffer.example.org:8443 --token-file anna.token \\\n"
-                "         recover approve 90b1... --key anna.officer --code k7mq-3nfh-tw9r",
+    .examples =
+        "  coffer --server https://coffer.example.org:8443 --token-file anna.token \\\n"
+        "         recover approve 90b1... --key anna.officer --code k7mq-3nfh-tw9r-cd5x-hj2p",
     .min = 1,
     .max = 1,
     .options = approve_options,

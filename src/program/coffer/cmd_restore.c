@@ -95,7 +95,7 @@ static err_t *show_request(cli_t *cli, const escrow_request_t *request, const ch
     CLEANUP(mem_free) char *key = mem_printf("%s.key", name);
     char code[REQUEST_KEY_CODE], id[ESCROW_ID_TEXT];
     if (!path || !key) return err_nomem();
-    TRY(request_key_code(request, code));
+    TRY(request_key_code(cli->rnd, request, code));
     escrow_id_text(request->id, id);
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "id", id));
@@ -168,7 +168,6 @@ typedef struct {
     escrow_request_t request;
     escrow_set_t set;
     const escrow_officer_t *own;
-    char code[REQUEST_KEY_CODE];
 } approving_t;
 
 static void approving_done(approving_t *a) {
@@ -191,18 +190,14 @@ static err_t *read_request(const char *path, approving_t *a) {
         return err_new(ERR_DENIED, "the request is for a %s, not for a backup: see coffer recover",
                        a->request.object.kind);
     TRY(officer_in_set(&a->set, &a->key, &a->own));
-    return request_key_code(&a->request, a->code);
+    return NULL;
 }
 
-static err_t *check(cli_t *cli, const args_t *args, const approving_t *a) {
-    const char *code = args_value(args, "code");
+static err_t *check(cli_t *cli, const approving_t *a) {
     if (strcmp(a->request.requester, a->own->person) == 0)
         return err_new(ERR_DENIED, "you asked for it and can't approve it too");
     if (clk_unix(cli->clk) >= a->request.expires)
         return err_new(ERR_DENIED, "the request has expired");
-    if (code && strcmp(code, a->code) != 0)
-        return err_new(ERR_VERIFY, "the request's code is %s, not %s: it is not what you were told",
-                       a->code, code);
     return NULL;
 }
 
@@ -227,7 +222,6 @@ static void show(cli_t *cli, const approving_t *a) {
     say_line(cli, "why", a->request.reason);
     say_line(cli, "ticket", a->request.ticket[0] ? a->request.ticket : "-");
     say_line(cli, "until", text_time(a->request.expires, until));
-    say_line(cli, "code", a->code);
 }
 
 static err_t *make_approval(cli_t *cli, const approving_t *a, buf_t *out) {
@@ -256,11 +250,11 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
     buf_init(&a.file, REQUEST_FILE_MAX);
     TRY(officer_unlock(cli, args, &a.key));
     TRY(read_request(args->operands[0], &a));
-    TRY(check(cli, args, &a));
-    if (!args_flag(args, "yes")) {
-        show(cli, &a);
-        TRY(prompt_confirm(cli, "Compare the code with who asked. Type approve to go on: ", words));
-    }
+    TRY(check(cli, &a));
+    if (!args_flag(args, "yes")) show(cli, &a);
+    TRY(officer_check_code(cli, args, &a.request));
+    if (!args_flag(args, "yes"))
+        TRY(prompt_confirm(cli, "The code is right. Type approve to go on: ", words));
     TRY(make_approval(cli, &a, &record));
     path = out ? mem_strdup(out) : mem_printf("%s.%s.approval", args->operands[0], a.own->id);
     if (!path) return err_nomem();
@@ -275,9 +269,9 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
 
 static const option_t approve_options[] = {
     OFFICER_KEY_OPTIONS,
-    {"code", "CODE", "the code you were told; refuses a request with another one"},
+    {"code", "CODE", "the code you were told by who asked; default: ask"},
     {"out", "FILE", "where the approval goes; default: REQUEST.OFFICER.approval"},
-    {"yes", NULL, "do not ask"},
+    {"yes", NULL, "do not ask; takes --code"},
     {NULL, NULL, NULL},
 };
 
@@ -289,7 +283,8 @@ const command_t CMD_RESTORE_APPROVE = {
     .notes =
         "Opens your share of the backup's key, seals it to the one-time key of the request and\n"
         "signs. Neither server nor network is needed. The approval is of use to nobody else.",
-    .examples = "  coffer restore approve restore.request --key anna.officer --code k7mq-3nfh-tw9r",
+    .examples = "  coffer restore approve restore.request --key anna.officer --code "
+                "k7mq-3nfh-tw9r-cd5x-hj2p",
     .min = 1,
     .max = 1,
     .options = approve_options,

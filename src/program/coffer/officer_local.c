@@ -9,12 +9,13 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "escrow/request_key.h"
 #include "keeper/escrow_seal.h"
 #include "program/coffer/prompt.h"
 #include "program/coffer/remote.h"
 #include "program/coffer/table.h"
 
-enum { SIGNATURES_MAX = LIMIT_ESCROW_OFFICERS };
+enum { SIGNATURES_MAX = LIMIT_ESCROW_OFFICERS, CODE_MAX = 256 };
 
 static err_t *key_path(const args_t *args, const char **ret_path) {
     const char *path = args_value(args, "key");
@@ -180,4 +181,14 @@ err_t *officer_trust_set(cli_t *cli, const args_t *args, bytes_t record, escrow_
     }
     *ret_set = set;
     return NULL;
+}
+
+err_t *officer_check_code(cli_t *cli, const args_t *args, const escrow_request_t *request) {
+    CLEANUP(buf_done) buf_t typed;
+    const char *code = args_value(args, "code");
+    buf_init(&typed, CODE_MAX);
+    if (!code && (args_flag(args, "yes") || !cli->interactive))
+        return err_new(ERR_USAGE, "--code CODE: what the one who asks read to you, by voice");
+    if (!code) TRY(prompt_line(cli, "The code that you were told by who asked: ", &typed));
+    return request_key_code_check(request, code ? bytes_str(code) : buf_bytes(&typed));
 }

@@ -30,6 +30,13 @@ err_t *officer_in_set(const escrow_set_t *set, const officer_key_t *key,
 /* Says who is in a set and how many of them it takes, on standard error. */
 void officer_show_set(cli_t *cli, const escrow_set_t *set);
 
+/*
+ * Compares the code that the requester told (--code, or asked for) with the request as it came.
+ * ERR_VERIFY: it is another request; ERR_USAGE: no code, and nobody to ask or --yes.
+ */
+err_t *officer_check_code(cli_t *cli, const args_t *args,
+                          const escrow_request_t *request) WARN_UNUSED;
+
 /* A base64 member of an answer, appended. */
 err_t *officer_get_record(const json_t *object, const char *name, buf_t *out) WARN_UNUSED;
 /* {"record": base64} */

@@ -74,6 +74,16 @@ err_t *prompt_new_password(cli_t *cli, const char *whose, buf_t *out) {
     return buf_add(out, buf_bytes(&first));
 }
 
+err_t *prompt_line(cli_t *cli, const char *question, buf_t *out) {
+    CLEANUP(buf_done) buf_t answer;
+    buf_init(&answer, ANSWER_MAX);
+    if (!cli->interactive) return err_new(ERR_DENIED, "nobody is there to ask");
+    (void)fprintf(cli->err, "%s", question);
+    (void)fflush(cli->err);
+    TRY(read_line(&answer));
+    return buf_add(out, text_trim(buf_bytes(&answer)));
+}
+
 err_t *prompt_confirm(cli_t *cli, const char *question, const char *const *names) {
     CLEANUP(buf_done) buf_t answer;
     buf_init(&answer, ANSWER_MAX);

@@ -1,5 +1,6 @@
 """People with machines of their own: recovery officers, and who asks them."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -8,6 +9,19 @@ import subprocess
 from helpers import instance as instances
 
 PASSPHRASE = "correct horse battery"
+
+
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def spoken_code(record, drawn="k7mq3nfh"):
+    """The code of a recovery request, by docs/formats/officer-files.md."""
+    text = b"coffer/v1/request/code"
+    hashed = hashlib.sha256(len(text).to_bytes(4, "big") + text + hashlib.sha256(record).digest() +
+                            drawn.encode()).digest()
+    letters = drawn + "".join(LETTERS[int.from_bytes(hashed[2 * i:2 * i + 2], "big") % 31]
+                              for i in range(12))
+    return "-".join(letters[i:i + 4] for i in range(0, 20, 4))
 
 
 class Person:
@@ -65,6 +79,8 @@ class Officer(Person):
         return ("--key", self.key, "--passphrase-file", self.secret, "--yes")
 
     def approve(self, request, *more, expect=0):
+        if "--code" not in more and "code" in request:
+            more = (*more, "--code", request["code"])
         return self.coffer("recover", "approve", request["id"], *self.unlock, *more, expect=expect)
 
     def sign(self, epoch, expect=0):

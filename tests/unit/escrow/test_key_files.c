@@ -1,5 +1,7 @@
 /* The private files of officers and recipients. */
 #include "../unit.h"
+#include <ctype.h>
+#include <stdio.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
@@ -132,7 +134,6 @@ static void test_key_files__a_requests_file_holds_key_and_request(void **state) 
     CLEANUP(request_key_done) request_key_t key = {0};
     escrow_request_t request;
     uint8_t public[ESCROW_KEY];
-    char code[REQUEST_KEY_CODE], other[REQUEST_KEY_CODE];
     buf_init(&record, REQUEST_KEY_FILE_MAX);
     buf_init_secret(&file, REQUEST_KEY_FILE_MAX);
     assert_ok(request_key_new(rnd_real(), &private, public));
@@ -141,15 +142,45 @@ static void test_key_files__a_requests_file_holds_key_and_request(void **state) 
     assert_ok(request_key_put(private, buf_bytes(&record), &file));
     assert_ok(request_key_parse(buf_bytes(&file), &key));
     assert_string_equal(key.request.reason, "left");
-    assert_ok(request_key_code(&key.request, code));
-    assert_int_equal(strlen(code), REQUEST_KEY_CODE - 1);
-    key.request.reason[0] = 'h';
-    assert_ok(request_key_code(&key.request, other));
-    assert_string_not_equal(code, other);
     for (size_t n = 0; n < file.n; n += 5) {
         CLEANUP(request_key_done) request_key_t none = {0};
         assert_err(ERR_INVALID, request_key_parse(bytes_make(file.p, n), &none));
     }
+}
+
+static void test_key_files__a_code_is_of_one_request_and_drawn_anew(void **state) {
+    (void)state;
+    static const uint8_t public[ESCROW_KEY] = {7};
+    escrow_request_t request, forged;
+    char code[REQUEST_KEY_CODE], other[REQUEST_KEY_CODE], typed[REQUEST_KEY_CODE + 4];
+    make_request(public, &request);
+    assert_ok(request_key_code(rnd_real(), &request, code));
+    assert_ok(request_key_code(rnd_real(), &request, other));
+    assert_int_equal(strlen(code), REQUEST_KEY_CODE - 1);
+    /* Not foreseen by who made the record: neither the drawn part nor what follows from it. */
+    assert_memory_not_equal(code, other, 9);
+    assert_memory_not_equal(code + 10, other + 10, 14);
+    assert_ok(request_key_code_check(&request, bytes_str(code)));
+    assert_ok(request_key_code_check(&request, bytes_str(other)));
+    (void)snprintf(typed, sizeof typed, " %s ", code);
+    for (char *c = typed; *c; c++) *c = (char)(*c == '-' ? ' ' : toupper((unsigned char)*c));
+    assert_ok(request_key_code_check(&request, bytes_str(typed)));
+    for (size_t i = 0; code[i]; i++) { /* every letter counts */
+        if (code[i] == '-') continue;
+        memcpy(typed, code, sizeof code);
+        typed[i] = typed[i] == 'a' ? 'b' : 'a';
+        assert_err(ERR_VERIFY, request_key_code_check(&request, bytes_str(typed)));
+    }
+    for (size_t n = 0; n < REQUEST_KEY_CODE - 1; n++)
+        assert_err(ERR_VERIFY, request_key_code_check(&request, bytes_make(code, n)));
+    assert_err(ERR_VERIFY, request_key_code_check(&request, BYTES_LIT("0000-0000-0000-0000-0000")));
+    /* A record that a fallen server shows the officers instead. */
+    forged = request;
+    forged.recipient_key[0] ^= 1;
+    assert_err(ERR_VERIFY, request_key_code_check(&forged, bytes_str(code)));
+    forged = request;
+    forged.blob_hash[31] ^= 1;
+    assert_err(ERR_VERIFY, request_key_code_check(&forged, bytes_str(code)));
 }
 
 static void test_key_files__a_request_for_another_key_is_refused(void **state) {
@@ -178,6 +209,7 @@ int main(void) {
         cmocka_unit_test(test_key_files__refuses_other_files_and_absurd_work),
         cmocka_unit_test(test_key_files__making_survives_failing_allocations),
         cmocka_unit_test(test_key_files__a_requests_file_holds_key_and_request),
+        cmocka_unit_test(test_key_files__a_code_is_of_one_request_and_drawn_anew),
         cmocka_unit_test(test_key_files__a_request_for_another_key_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
