@@ -155,13 +155,15 @@ static err_t *receive(int fd, uint8_t *room, size_t size, int flags, size_t *ret
     control_room_t control;
     struct msghdr message;
     ssize_t got;
+    bool reset = false;
     do {
         message = (struct msghdr){.msg_iov = &part,
                                   .msg_iovlen = 1,
                                   .msg_control = control.room,
                                   .msg_controllen = sizeof control.room};
-        got =
-            fault_io() ? (errno = ECONNRESET, -1) : recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+        got = fault_io() ? (errno = EPIPE, -1) : recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+        /* The peer ended without reading all of ours: Linux says so once, before what it sent. */
+        if (got < 0 && errno == ECONNRESET && !reset) reset = true, errno = EINTR;
     } while (got < 0 && errno == EINTR);
     if (got < 0 && would_block(errno)) {
         *ret_got = false;

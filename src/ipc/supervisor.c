@@ -190,22 +190,8 @@ static void report_end(const run_t *run, size_t i, int status) {
                WTERMSIG(status) == SIGSYS ? ": it made a system call its sandbox forbids" : "");
 }
 
-static void reap(run_t *run) {
-    for (size_t i = 0; i < run->config->program_count; i++) {
-        child_t *child = &run->children[i];
-        int status = 0;
-        if (!child->pid || waitpid(child->pid, &status, WNOHANG) != child->pid) continue;
-        report_end(run, i, status);
-        child->pid = 0;
-        child->ready = false;
-        fd_close(child->control);
-        child->control = -1;
-        plan_restart(run, i);
-        if (run->stopping) stop_next(run);
-    }
-}
-
-static void take_message(run_t *run, size_t i) {
+/* Whether there was one. */
+static bool take_message(run_t *run, size_t i) {
     child_t *child = &run->children[i];
     uint8_t message[16];
     size_t n = 0;
@@ -215,18 +201,36 @@ static void take_message(run_t *run, size_t i) {
         err_free(e);
         fd_close(child->control);
         child->control = -1;
-        return;
+        return false;
     }
-    if (!got) return;
+    if (!got) return false;
     child->off = bytes_eq_str(bytes_make(message, n), "off");
     if (!child->off && !bytes_eq_str(bytes_make(message, n), "ready")) {
         report(run, LOG_WARNING, "%s sent an unknown message", name_of(run, i));
-        return;
+        return true;
     }
     child->ready = true;
     child->ever_ready = true;
     report(run, LOG_INFO, "%s is %s", name_of(run, i), child->off ? "off" : "ready");
     start_next(run);
+    return true;
+}
+
+static void reap(run_t *run) {
+    for (size_t i = 0; i < run->config->program_count; i++) {
+        child_t *child = &run->children[i];
+        int status = 0;
+        if (!child->pid || waitpid(child->pid, &status, WNOHANG) != child->pid) continue;
+        /* What it said last counts, though it came after poll looked: "off", and it ended. */
+        while (child->control >= 0 && take_message(run, i)) {}
+        report_end(run, i, status);
+        child->pid = 0;
+        child->ready = false;
+        fd_close(child->control);
+        child->control = -1;
+        plan_restart(run, i);
+        if (run->stopping) stop_next(run);
+    }
 }
 
 static void reload(run_t *run) {
@@ -287,7 +291,7 @@ static err_t *loop(run_t *run) {
         /* Messages first: a child's "ready" counts even if it died right after. */
         for (size_t i = 0; i < count; i++)
             if (run->polls[1 + i].revents && run->children[i].control == run->polls[1 + i].fd)
-                take_message(run, i);
+                (void)take_message(run, i);
         if (run->polls[0].revents) take_signals(run);
         take_deadlines(run);
     }

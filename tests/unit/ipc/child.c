@@ -2,7 +2,8 @@
  * A small child for the supervisor's test, behaving by the name it is started under: test_spawn.c
  * makes links to it. It reports to the datagram socket DIR/events, a line an event:
  *   "NAME up PID", "NAME wired PEER PID", "NAME answered PEER" (its question came back), and ends
- * at SIGTERM. "broken" ends at once; "deaf" ignores SIGTERM.
+ * at SIGTERM. "broken" ends at once; "deaf" ignores SIGTERM; "unwanted" says that it is off and
+ * ends.
  */
 #include <poll.h>
 #include <signal.h>
@@ -68,6 +69,11 @@ int main(int argc, char **argv) {
     if (strcmp(name, "broken") == 0) {
         tell("up", "-");
         return 1;
+    }
+    if (strcmp(name, "unwanted") == 0) {
+        tell("up", "-");
+        e = control_off(control);
+        _exit(e ? 4 : 0); /* at once: the message and the end arrive together */
     }
     struct sigaction action = {.sa_handler = strcmp(name, "deaf") == 0 ? SIG_IGN : on_term};
     (void)sigaction(SIGTERM, &action, NULL);

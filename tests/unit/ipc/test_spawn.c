@@ -39,8 +39,8 @@ static int setup(void **state) {
     static fixture_t f;
     f = (fixture_t){.dir = "/tmp/coffer-spawn-XXXXXX", .supervisor = 0};
     assert_non_null(mkdtemp(f.dir));
-    const char *names[] = {"one", "two", "broken", "deaf"};
-    for (size_t i = 0; i < 4; i++) {
+    const char *names[] = {"one", "two", "broken", "deaf", "unwanted"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[100];
         in_dir(&f, names[i], path);
         assert_int_equal(symlink(child_path, path), 0);
@@ -62,8 +62,8 @@ static int teardown(void **state) {
         (void)waitpid(f->supervisor, NULL, 0);
     }
     fd_close(f->events);
-    const char *names[] = {"one", "two", "broken", "deaf", "events", ""};
-    for (size_t i = 0; i < 6; i++) {
+    const char *names[] = {"one", "two", "broken", "deaf", "unwanted", "events", ""};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[100];
         in_dir(f, names[i], path);
         (void)remove(path);
@@ -107,13 +107,18 @@ static void supervise(fixture_t *f, const spawn_program_t *programs, size_t coun
     _exit(status);
 }
 
+static const char *next_event(const fixture_t *f) {
+    static char line[128];
+    ssize_t n = recv(f->events, line, sizeof line - 1, 0);
+    if (n <= 0) fail_msg("nothing more was reported");
+    line[n] = '\0';
+    return line;
+}
+
 /* Waits until "NAME WHAT PEER" has been reported, skipping others; returns the pid in it. */
 static pid_t await(const fixture_t *f, const char *wanted) {
     for (;;) {
-        char line[128];
-        ssize_t n = recv(f->events, line, sizeof line - 1, 0);
-        if (n <= 0) fail_msg("\"%s\" was never reported", wanted);
-        line[n] = '\0';
+        const char *line = next_event(f);
         size_t length = strlen(wanted);
         if (strncmp(line, wanted, length) == 0 && line[length] == ' ')
             return (pid_t)strtol(line + length, NULL, 10);
@@ -180,6 +185,22 @@ static void test_spawn__gives_up_on_what_never_comes_up(void **state) {
     supervise(f, absent, 2);
     (void)await(f, "one down -");
     assert_int_equal(end_of_supervisor(f), 1 + ERR_UNAVAILABLE);
+}
+
+/* Its word and its end come at nearly the same moment, in either order: often enough both. It never
+ * reads of its wire, so that the kernel reports a reset before what it said. */
+static void test_spawn__one_that_is_off_may_end(void **state) {
+    static const spawn_program_t programs[] = {{ROLE_KEEPER, "one"}, {ROLE_WEB, "unwanted"}};
+    fixture_t *f = *state;
+    for (int round = 0; round < 50; round++) {
+        supervise(f, programs, 2);
+        (void)await(f, "unwanted up -");
+        for (const char *line = ""; strncmp(line, "all ready", 9) != 0; line = next_event(f))
+            if (strncmp(line, "unwanted", 8) == 0) fail_msg("it was started again");
+        (void)kill(f->supervisor, SIGTERM);
+        (void)await(f, "one down -");
+        assert_int_equal(end_of_supervisor(f), 0);
+    }
 }
 
 static void test_spawn__children_die_with_the_supervisor(void **state) {
@@ -307,6 +328,7 @@ int main(int argc, char **argv) {
         SPAWN_TEST(test_spawn__gives_up_on_what_never_comes_up),
         SPAWN_TEST(test_spawn__children_die_with_the_supervisor),
         SPAWN_TEST(test_spawn__one_program_with_a_control_channel),
+        SPAWN_TEST(test_spawn__one_that_is_off_may_end),
         cmocka_unit_test(test_control__without_cofferd_it_says_so),
         cmocka_unit_test(test_control__thread_calls_back),
     };
