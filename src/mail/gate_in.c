@@ -145,14 +145,6 @@ static void learn(const in_t *in, const mail_verdict_t *verdict) {
 
 /* ---- decrypted, for one person ---- */
 
-/* GCM, or a good signature inside by whom it is from: then nobody put a gadget in. */
-static bool is_whole(const mail_verdict_t *v) {
-    for (size_t i = 0; i < v->envelopes_n; i++)
-        if (v->envelopes[i].envelope.integrity == CMS_INTEGRITY_NONE)
-            return mail_status(v) == MAIL_GOOD && v->signatures_n > 0;
-    return true;
-}
-
 static err_t *kept(reading_t *r, gate_file_t *file) {
     TRY(mail_reader_output(r->reader, gate_file_add, file));
     return gate_file_flush(file);
@@ -234,7 +226,7 @@ static err_t *try_decrypt(in_t *in, size_t rcpt, bool *ret_sent) {
     if (e) return e;
     learn(in, r.verdict);
     if (!r.verdict->envelopes_n) return NULL;
-    if (!is_whole(r.verdict) && !gate_is(rule, GATE_DECRYPT_CBC)) {
+    if (!mail_is_whole(r.verdict) && !gate_is(rule, GATE_DECRYPT_CBC)) {
         gate_note(in->job, "not decrypted: nothing protects it from alteration");
         return NULL;
     }

@@ -25,7 +25,7 @@ typedef struct {
     const char *result, *comment;
 } result_t;
 
-static result_t of_signer(const mail_signature_t *s, size_t i) {
+static result_t of_signer(const mail_verdict_t *v, const mail_signature_t *s, size_t i) {
     const mail_signer_judgement_t *j = &s->judged[i];
     switch (s->signers.at[i].state) {
     case CMS_SIGNATURE_ALTERED: return (result_t){"fail", "content was altered"};
@@ -44,6 +44,7 @@ static result_t of_signer(const mail_signature_t *s, size_t i) {
     case MAIL_TRUST_GOOD: break;
     }
     if (!s->root) return (result_t){"policy", "covers only a part"};
+    if (mail_signs_ciphertext(v, s)) return (result_t){"policy", "covers only ciphertext"};
     switch (j->match) {
     case MAIL_MATCH_NONE: return (result_t){"policy", "certificate isn't for the From address"};
     case MAIL_MATCH_SENDER: return (result_t){"policy", "certificate is for Sender, not From"};
@@ -52,8 +53,8 @@ static result_t of_signer(const mail_signature_t *s, size_t i) {
     return (result_t){"pass", NULL};
 }
 
-static err_t *put_signer(const mail_signature_t *s, size_t i, buf_t *out) {
-    result_t r = of_signer(s, i);
+static err_t *put_signer(const mail_verdict_t *v, const mail_signature_t *s, size_t i, buf_t *out) {
+    result_t r = of_signer(v, s, i);
     const cert_t *cert = s->signers.at[i].cert;
     TRY(buf_printf(out, ";\r\n\tsmime=%s", r.result));
     if (r.comment) TRY(buf_printf(out, " (%s)", r.comment));
@@ -76,7 +77,7 @@ err_t *gate_results_write(const char *authserv_id, const mail_verdict_t *verdict
     TRY(put_value(bytes_str(authserv_id), out));
     for (size_t i = 0; i < verdict->signatures_n; i++) {
         const mail_signature_t *s = &verdict->signatures[i];
-        for (size_t k = 0; k < s->signers.n; k++, any = true) TRY(put_signer(s, k, out));
+        for (size_t k = 0; k < s->signers.n; k++, any = true) TRY(put_signer(verdict, s, k, out));
         if (s->signers.n) continue;
         TRY(buf_printf(out, ";\r\n\tsmime=neutral (%s)\r\n\tbody.smime-part=",
                        "nobody signed, or it can't be read"));

@@ -40,6 +40,12 @@ void mail_reader_free(mail_reader_t *r) {
 
 err_t *mail_reader_feed(mail_reader_t *r, bytes_t data) { return layer_feed(r->first, data); }
 
+/* Whoever signs an envelope need not know what is inside. */
+static void note_ciphertext(mail_verdict_t *v) {
+    for (size_t i = 0; i < v->signatures_n; i++)
+        if (mail_signs_ciphertext(v, &v->signatures[i])) v->problems[MAIL_SIGNED_CIPHERTEXT] = true;
+}
+
 /* CBC without a signature inside says nothing about who wrote it or what was altered. */
 static void note_integrity(mail_verdict_t *v) {
     for (size_t i = 0; i < v->envelopes_n; i++) {
@@ -75,6 +81,7 @@ err_t *mail_reader_finish(mail_reader_t *r, const mail_verdict_t **ret_verdict) 
     TRY(layer_finish(r->first));
     if (r->no_mime) return mail_undecryptable();
     note_integrity(&r->verdict);
+    note_ciphertext(&r->verdict);
     note_dates(&r->verdict);
     r->finished = true;
     *ret_verdict = &r->verdict;

@@ -27,6 +27,7 @@ const char *mail_problem_name(mail_problem_t problem) {
     case MAIL_HEADER_DIFFERS: return "header-differs";
     case MAIL_DATE_DIFFERS: return "date-differs";
     case MAIL_FROM_DIFFERS: return "from-differs";
+    case MAIL_SIGNED_CIPHERTEXT: return "signed-ciphertext";
     case MAIL_PROBLEMS: break;
     }
     return "unknown";
@@ -80,13 +81,43 @@ static mail_status_t of_signature(const mail_signature_t *s) {
     return from ? MAIL_GOOD : MAIL_UNTRUSTED;
 }
 
+/* Layers' paths: what is inside begins with the outer one's and a slash. */
+static bool lies_inside(const char *inner, const char *outer) {
+    size_t n = strlen(outer);
+    return strncmp(inner, outer, n) == 0 && inner[n] == '/';
+}
+
+bool mail_signs_ciphertext(const mail_verdict_t *v, const mail_signature_t *s) {
+    for (size_t i = 0; i < v->envelopes_n; i++)
+        if (lies_inside(v->envelopes[i].path, s->path)) return true;
+    return false;
+}
+
+static bool has_good_inside(const mail_verdict_t *v, const mail_envelope_t *envelope) {
+    for (size_t i = 0; i < v->signatures_n; i++) {
+        const mail_signature_t *s = &v->signatures[i];
+        if (s->root && lies_inside(s->path, envelope->path) && !mail_signs_ciphertext(v, s) &&
+            of_signature(s) == MAIL_GOOD)
+            return true;
+    }
+    return false;
+}
+
+bool mail_is_whole(const mail_verdict_t *v) {
+    for (size_t i = 0; i < v->envelopes_n; i++) {
+        if (v->envelopes[i].envelope.integrity == CMS_INTEGRITY_AEAD) continue;
+        if (mail_status(v) != MAIL_GOOD || !has_good_inside(v, &v->envelopes[i])) return false;
+    }
+    return true;
+}
+
 mail_status_t mail_status(const mail_verdict_t *v) {
     bool root = false, partly = false, good = false;
     if (v->problems[MAIL_CMS_BROKEN]) return MAIL_BROKEN;
     for (size_t i = 0; i < v->signatures_n; i++) {
         mail_status_t s = of_signature(&v->signatures[i]);
         if (s == MAIL_BROKEN) return MAIL_BROKEN;
-        if (v->signatures[i].root) {
+        if (v->signatures[i].root && !mail_signs_ciphertext(v, &v->signatures[i])) {
             root = true;
             if (s == MAIL_GOOD) good = true;
         } else {
@@ -173,7 +204,7 @@ static err_t *signatures_json(json_t *object, const mail_verdict_t *v) {
         const mail_signature_t *s = &v->signatures[i];
         TRY(jso_add_object(array, &one));
         TRY(jso_set_str(one, "covers", s->path));
-        TRY(jso_set_bool(one, "whole_message", s->root));
+        TRY(jso_set_bool(one, "whole_message", s->root && !mail_signs_ciphertext(v, s)));
         TRY(jso_set_str(one, "form", s->clear ? "clear" : "opaque"));
         TRY(jso_set_array(one, "signers", &signers));
         for (size_t k = 0; k < s->signers.n; k++)
@@ -237,7 +268,9 @@ static err_t *parts_json(json_t *object, const mail_verdict_t *v) {
 /* Whether a signature over all of it holds, whoever's. */
 static bool signed_whole(const mail_verdict_t *v) {
     for (size_t i = 0; i < v->signatures_n; i++)
-        if (v->signatures[i].root && of_signature(&v->signatures[i]) != MAIL_BROKEN) return true;
+        if (v->signatures[i].root && !mail_signs_ciphertext(v, &v->signatures[i]) &&
+            of_signature(&v->signatures[i]) != MAIL_BROKEN)
+            return true;
     return false;
 }
 

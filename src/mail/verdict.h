@@ -29,11 +29,12 @@ typedef enum {
     MAIL_8BIT_SIGNED, /* signed content that isn't 7-bit: may break in transit */
     MAIL_LONG_LINES,
     MAIL_NUL,
-    MAIL_BAD_ENCODING,   /* a transfer encoding that is unknown or wasn't clean */
-    MAIL_MIME_ODD,       /* duplicate fields, no boundary, not closed, no header field */
-    MAIL_HEADER_DIFFERS, /* a field outside isn't what the sender put there (RFC 9788) */
-    MAIL_DATE_DIFFERS,   /* Date is far from the signing time: an old message sent anew? */
-    MAIL_FROM_DIFFERS,   /* From inside and From outside are two */
+    MAIL_BAD_ENCODING,      /* a transfer encoding that is unknown or wasn't clean */
+    MAIL_MIME_ODD,          /* duplicate fields, no boundary, not closed, no header field */
+    MAIL_HEADER_DIFFERS,    /* a field outside isn't what the sender put there (RFC 9788) */
+    MAIL_DATE_DIFFERS,      /* Date is far from the signing time: an old message sent anew? */
+    MAIL_FROM_DIFFERS,      /* From inside and From outside are two */
+    MAIL_SIGNED_CIPHERTEXT, /* a signature around an envelope: says nothing of what is inside */
     MAIL_PROBLEMS,
 } mail_problem_t;
 const char *mail_problem_name(mail_problem_t problem);
@@ -133,11 +134,17 @@ typedef enum {
     MAIL_PLAIN,     /* neither signed nor encrypted */
     MAIL_GOOD,      /* signed as a whole, by whom it says it is from, trusted; or only encrypted */
     MAIL_UNTRUSTED, /* the signature holds, but signer or match isn't trusted */
-    MAIL_PARTLY,    /* signed, but not as a whole */
+    MAIL_PARTLY,    /* signed, but not as a whole; or only as ciphertext */
     MAIL_BROKEN,    /* a signature doesn't hold */
 } mail_status_t;
 const char *mail_status_name(mail_status_t status);
 mail_status_t mail_status(const mail_verdict_t *verdict);
+/* An envelope lies inside the signature: it speaks of ciphertext, not of what that becomes. */
+bool mail_signs_ciphertext(const mail_verdict_t *verdict, const mail_signature_t *signature);
+/* Nobody can have altered what was decrypted: each envelope is GCM's, or a good signature by whom
+ * the message is from lies inside it, around its whole content, with no further envelope (EFAIL).
+ */
+bool mail_is_whole(const mail_verdict_t *verdict);
 
 /* The protected value if there is one, else the outer. Borrowed. */
 bytes_t mail_verdict_subject(const mail_verdict_t *verdict);

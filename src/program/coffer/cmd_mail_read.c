@@ -121,7 +121,10 @@ static err_t *run_decrypt(cli_t *cli, const args_t *args) {
 
 /* ---- verify ---- */
 
-static const char *sentence(mail_status_t status) {
+static const char *sentence(const mail_verdict_t *v) {
+    mail_status_t status = mail_status(v);
+    if (status == MAIL_PARTLY && v->problems[MAIL_SIGNED_CIPHERTEXT])
+        return "Only ciphertext is signed, not what is inside.";
     switch (status) {
     case MAIL_PLAIN: return "Not signed.";
     case MAIL_GOOD: return "Signed by the sender.";
@@ -172,7 +175,7 @@ static err_t *say_headers(cli_t *cli, const mail_verdict_t *v) {
 }
 
 static err_t *say_verdict(cli_t *cli, const mail_verdict_t *v) {
-    TRY(cli_say(cli, "%s%s\n", sentence(mail_status(v)), v->envelopes_n ? " Encrypted." : ""));
+    TRY(cli_say(cli, "%s%s\n", sentence(v), v->envelopes_n ? " Encrypted." : ""));
     for (size_t i = 0; i < v->signatures_n; i++)
         for (size_t k = 0; k < v->signatures[i].signers.n; k++)
             TRY(say_signer(cli, &v->signatures[i].signers.at[k], &v->signatures[i].judged[k]));

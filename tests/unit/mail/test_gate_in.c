@@ -168,6 +168,41 @@ static void test_gate_in__decrypts_no_gadgets(void **state) {
     assert_true(run.result.mails[0].same);
 }
 
+/* Somebody else's envelope, signed by a stranger who can't read it, put into one of his own. */
+static void test_gate_in__a_signature_around_an_envelope_vouches_for_nothing(void **state) {
+    WORLD();
+    static const cms_cipher_t outer[] = {CMS_AES256_CBC, CMS_AES256_GCM};
+    CLEANUP(buf_done) buf_t stolen;
+    const char *envelope;
+    buf_init(&stolen, BIG);
+    world_rule(w, GATE_SCOPE_FROM, "alice@example.org", "decrypt=yes");
+    compose(w, note, NULL, "alice@example.org", CMS_AES256_CBC, &stolen);
+    assert_ok(buf_cstr(&stolen, &envelope));
+    for (size_t i = 0; i < 2; i++) {
+        compose(w, envelope, "bob@example.org", "alice@example.org", outer[i], &message);
+        const char *out =
+            receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+        assert_int_equal(run.result.reply.smtp, 250);
+        assert_null(strstr(out, "The secret."));
+        assert_null(strstr(out, "smime=pass"));
+        assert_non_null(strstr(run.result.note, "nothing protects it"));
+        assert_ok(world_read(w, "alice@example.org", buf_bytes(&message), &seen, NULL));
+        assert_int_equal(seen.status, MAIL_PARTLY);
+    }
+    /* The signature outside alone: closed, and not the sender's word for what is inside. */
+    compose(w, envelope, "bob@example.org", NULL, CMS_AES256_CBC, &message);
+    assert_ok(world_read(w, "alice@example.org", buf_bytes(&message), &seen, NULL));
+    assert_int_equal(seen.status, MAIL_PARTLY);
+    /* Opened by who wants such risks: still no pass. */
+    w->policy[0].rule = "decrypt=yes decrypt_unprotected=yes";
+    compose(w, envelope, "bob@example.org", "alice@example.org", CMS_AES256_CBC, &message);
+    const char *out =
+        receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+    assert_non_null(strstr(out, "The secret."));
+    assert_null(strstr(out, "smime=pass"));
+    assert_non_null(strstr(out, "smime=policy (covers only ciphertext)"));
+}
+
 static void test_gate_in__altered_ciphertext_stays_closed(void **state) {
     WORLD();
     world_rule(w, GATE_SCOPE_FROM, "alice@example.org", "decrypt=yes");
@@ -265,6 +300,7 @@ int main(void) {
         cmocka_unit_test(test_gate_in__decrypts_for_whom_policy_has_it),
         cmocka_unit_test(test_gate_in__keeps_signatures_of_what_it_decrypts),
         cmocka_unit_test(test_gate_in__decrypts_no_gadgets),
+        cmocka_unit_test(test_gate_in__a_signature_around_an_envelope_vouches_for_nothing),
         cmocka_unit_test(test_gate_in__altered_ciphertext_stays_closed),
         cmocka_unit_test(test_gate_in__keeper_away_is_4xx_and_its_no_is_closed),
         cmocka_unit_test(test_gate_in__encrypts_again_to_the_new_key),
