@@ -16,6 +16,8 @@ err_t *gate_new(const gate_options_t *options, const gate_services_t *services, 
     if (!gate) return err_nomem();
     gate->options = options;
     gate->services = services;
+    gate->files = (spool_files_t){services->new_file, services->take_room, services->give_room,
+                                  services->arg};
     *ret_gate = gate;
     return NULL;
 }

@@ -103,7 +103,8 @@ static err_t *read_message(const gate_job_t *job, bytes_t address, mail_keep_t k
                                          .roots = &r->roots,
                                          .intermediates = &r->intermediates,
                                          .keep = keep,
-                                         .max = o->max};
+                                         .max = o->max,
+                                         .files = &job->gate->files};
     TRY(mail_reader_new(&r->handler, &r->options, &r->reader));
     TRY(gate_file_read(job->env->fd, 0, job->env->size, feed, r->reader));
     return mail_reader_finish(r->reader, &r->verdict);

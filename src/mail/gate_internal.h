@@ -14,6 +14,7 @@
 struct gate {
     const gate_options_t *options;
     const gate_services_t *services;
+    spool_files_t files; /* the services' */
 };
 
 typedef err_t *(*gate_each_t)(void *arg, bytes_t data);

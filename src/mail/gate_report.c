@@ -97,7 +97,8 @@ static err_t *unwrap(gate_job_t *job, gate_file_t *file) {
     const mail_reader_options_t options = {.rnd = job->gate->options->rnd,
                                            .now = clk_unix(job->gate->options->clk),
                                            .keep = MAIL_KEEP_CONTENT,
-                                           .max = job->gate->options->max};
+                                           .max = job->gate->options->max,
+                                           .files = &job->gate->files};
     mail_reader_t *reader CLEANUP(mail_reader_free) = NULL;
     const mail_verdict_t *verdict;
     TRY(mail_reader_new(&handler, &options, &reader));

@@ -12,6 +12,7 @@
 #include "crypto/cms_unwrap.h"
 #include "mail/gate_policy.h"
 #include "mail/recipients.h"
+#include "mail/spool.h"
 #include "mail/verdict.h"
 
 typedef struct {
@@ -65,6 +66,10 @@ typedef struct {
     err_t *(*harvest)(void *arg, const mail_verdict_t *verdict);
     /* A new empty file that has no name, read and written by offset; the caller closes it. */
     err_t *(*new_file)(void *arg, int *ret_fd);
+    /* Room on the disk for so many bytes of such files, and given back: see spool_files_t. May be
+     * NULL. */
+    err_t *(*take_room)(void *arg, uint64_t bytes);
+    void (*give_room)(void *arg, uint64_t bytes);
     void *arg;
 } gate_services_t;
 

@@ -20,7 +20,8 @@ err_t *mail_reader_new(const mail_reader_handler_t *handler, const mail_reader_o
     buf_init(&r->payload_type, (size_t)LIMIT_MIME_HEADER * 2);
     buf_init_secret(&r->decoded, DECODED);
     TRY(arena_new(ARENA, &r->verdict.arena));
-    if (options->keep != MAIL_KEEP_NOTHING) TRY(spool_new(options->rnd, options->max, &r->spool));
+    if (options->keep != MAIL_KEEP_NOTHING)
+        TRY(spool_new(options->rnd, options->max, options->files, &r->spool));
     TRY(layer_new(r, NULL, "", &r->first));
     *ret_reader = STEAL(r);
     return NULL;

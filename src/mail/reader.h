@@ -10,6 +10,7 @@
 #define COFFER_MAIL_READER_H
 
 #include "base/rnd.h"
+#include "mail/spool.h"
 #include "mail/verdict.h"
 
 typedef struct {
@@ -55,7 +56,8 @@ typedef struct {
     const cert_list_t *intermediates;
     mail_keep_t keep;
     mail_look_t look;
-    uint64_t max; /* bytes of kept content */
+    uint64_t max;               /* bytes of kept content */
+    const spool_files_t *files; /* for what is kept; NULL: temporary ones */
 } mail_reader_options_t;
 
 typedef struct mail_reader mail_reader_t;

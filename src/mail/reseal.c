@@ -127,7 +127,7 @@ static err_t *start(reseal_t *r) {
         (cms_open_handler_t){.find = on_find, .opened = on_opened, .content = on_content, .arg = r};
     r->inner_handler = (mime_handler_t){.begin = on_inner_begin, .arg = r};
     TRY(mime_reader_new(&r->inner_handler, &r->inner));
-    TRY(spool_new(r->options->rnd, r->options->max, &r->spool));
+    TRY(spool_new(r->options->rnd, r->options->max, NULL, &r->spool));
     TRY(digest_new(&r->digest));
     TRY(cms_open_new(&r->open_handler, r->options->rnd, &r->open));
     return cms_open_feed(r->open, head);

@@ -16,6 +16,8 @@ enum { CHUNK = 256 * 1024 };
 
 struct spool {
     const rnd_t *rnd;
+    const spool_files_t *files;
+    uint64_t room; /* taken of them */
     secret_t *key;
     uint64_t max, size;
     uint64_t chunks; /* in the file */
@@ -24,11 +26,20 @@ struct spool {
     buf_t sealed;
 };
 
-err_t *spool_new(const rnd_t *rnd, uint64_t max, spool_t **ret_spool) {
+err_t *spool_files_take(const spool_files_t *files, uint64_t bytes) {
+    return files && files->take_room ? files->take_room(files->arg, bytes) : NULL;
+}
+
+void spool_files_give(const spool_files_t *files, uint64_t bytes) {
+    if (files && files->give_room) files->give_room(files->arg, bytes);
+}
+
+err_t *spool_new(const rnd_t *rnd, uint64_t max, const spool_files_t *files, spool_t **ret_spool) {
     spool_t *s = mem_zalloc(sizeof *s);
     if (!s) return err_nomem();
     s->rnd = rnd;
     s->max = max;
+    s->files = files;
     s->fd = -1;
     buf_init_secret(&s->last, CHUNK);
     buf_init(&s->sealed, CHUNK + AEAD_TAG_SIZE);
@@ -39,6 +50,7 @@ err_t *spool_new(const rnd_t *rnd, uint64_t max, spool_t **ret_spool) {
 void spool_free(spool_t *s) {
     if (!s) return;
     fd_close(s->fd);
+    spool_files_give(s->files, s->room);
     secret_free(s->key);
     buf_done(&s->last);
     buf_done(&s->sealed);
@@ -48,7 +60,7 @@ void spool_free(spool_t *s) {
 uint64_t spool_size(const spool_t *s) { return s->size; }
 
 /* A file without a name; where the file system can't, one whose name is gone at once. */
-static err_t *open_file(spool_t *s) {
+static err_t *open_temporary(spool_t *s) {
     const char *dir = getenv("TMPDIR");
     if (!dir || !*dir) dir = "/var/tmp";
     if (fault_io()) return err_errno(EIO, "spool in %s", dir);
@@ -60,7 +72,13 @@ static err_t *open_file(spool_t *s) {
         if (s->fd >= 0) (void)unlink(path);
     }
     if (s->fd < 0) return err_errno(errno, "no spool file can be made in %s", dir);
-    return secret_random(s->rnd, AEAD_KEY_SIZE, &s->key);
+    return NULL;
+}
+
+static err_t *open_file(spool_t *s) {
+    secret_free(STEAL(s->key)); /* of a file that couldn't be made */
+    TRY(secret_random(s->rnd, AEAD_KEY_SIZE, &s->key));
+    return s->files ? s->files->new_file(s->files->arg, &s->fd) : open_temporary(s);
 }
 
 static bytes_t nonce_of(uint64_t chunk, uint8_t nonce[AEAD_NONCE_SIZE]) {
@@ -73,6 +91,8 @@ static bytes_t nonce_of(uint64_t chunk, uint8_t nonce[AEAD_NONCE_SIZE]) {
 static err_t *flush(spool_t *s) {
     uint8_t nonce[AEAD_NONCE_SIZE];
     if (s->fd < 0) TRY(open_file(s));
+    TRY(spool_files_take(s->files, CHUNK + AEAD_TAG_SIZE));
+    s->room += CHUNK + AEAD_TAG_SIZE;
     buf_clear(&s->sealed);
     TRY(aead_seal_nonce(AEAD_AES256_GCM, secret_bytes(s->key), nonce_of(s->chunks, nonce),
                         BYTES_NONE, buf_bytes(&s->last), &s->sealed));
@@ -129,5 +149,7 @@ err_t *spool_reset(spool_t *s) {
     secret_free(STEAL(s->key));
     fd_close(s->fd); /* a new key needs a new file: no nonce comes twice */
     s->fd = -1;
+    spool_files_give(s->files, s->room);
+    s->room = 0;
     return NULL;
 }

@@ -41,7 +41,7 @@ err_t *mail_writer_new(const mail_write_options_t *options, mail_writer_t **ret_
         w->entity.encrypted = options->recipients != NULL;
         w->entity.legacy_display = options->legacy_display;
     }
-    TRY(spool_new(options->rnd, options->max, &w->spool));
+    TRY(spool_new(options->rnd, options->max, options->files, &w->spool));
     *ret_writer = STEAL(w);
     return NULL;
 }

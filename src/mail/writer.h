@@ -9,6 +9,7 @@
 
 #include "base/rnd.h"
 #include "crypto/cms.h"
+#include "mail/spool.h"
 
 /*
  * Header protection (RFC 9788): the message's fields are signed and encrypted with its content, and
@@ -22,8 +23,9 @@ typedef enum {
 
 typedef struct {
     const rnd_t *rnd;
-    int64_t now;  /* seconds since 1970 UTC */
-    uint64_t max; /* bytes of a message */
+    int64_t now;                /* seconds since 1970 UTC */
+    uint64_t max;               /* bytes of a message */
+    const spool_files_t *files; /* for the spool; NULL: temporary ones */
     /* Signed only: fields stay readable whatever the policy (hp="clear"). A message that is signed
      * or encrypted already has its payload out of reach: its fields stay as they are, see
      * mail_writer_protected. */

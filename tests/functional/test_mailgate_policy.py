@@ -101,6 +101,24 @@ def test_there_and_back_again(gate):
     assert SECRET.encode() not in closed.data
 
 
+@pytest.mark.parametrize("kilobytes", [300, 3000])
+def test_large_mail_is_sealed_and_opened_inside_the_sandbox(gate, kilobytes):
+    """What no longer fits into memory lies in the gateway's own spool, and nothing of it stays counted."""
+    gate.policy("example.org", "encrypt=all-or-plain", "sign=yes")
+    gate.policy(BERT, "decrypt=yes")
+    text = message() + b"All work and no play makes mail a dull thing.\r\n" * (kilobytes * 1000 // 47)
+    (sealed,) = gate.send(ANNA, [BERT], text)
+    assert parsed(sealed)["Content-Type"].startswith("application/pkcs7-mime")
+    (opened,) = gate.send(ANNA, [BERT], sealed.data, inward=True)
+    assert opened.data.count(b"a dull thing.\r\n") == kilobytes * 1000 // 47
+    assert "smime=pass" in parsed(opened)["Authentication-Results"]
+    report = (f"From: {ANNA}\r\nTo: report@example.org\r\nContent-Type: multipart/mixed; boundary=r\r\n\r\n"
+              f"--r\r\nContent-Type: message/rfc822\r\n\r\n").encode() + text + b"\r\n--r--\r\n"
+    (signed,) = gate.send(ANNA, [OSCAR], report)
+    (unpacked,) = gate.send(ANNA, ["report@example.org"], signed.data)
+    assert unpacked.data == text
+
+
 def test_reply_all_with_an_outsider_is_plain_to_all_and_signed(gate):
     gate.policy("*", "encrypt=all-or-plain", "sign=yes")
     (mail,) = gate.send(ANNA, [BERT, OSCAR], message(to=f"{BERT}, {OSCAR}"))

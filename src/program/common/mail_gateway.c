@@ -38,7 +38,15 @@ static err_t *on_harvest(void *arg, const mail_verdict_t *verdict) {
 
 static err_t *on_new_file(void *arg, int *ret_fd) {
     const mail_gateway_t *g = arg;
-    return g->o.new_file(g->o.arg, ret_fd);
+    return g->o.files.new_file(g->o.files.arg, ret_fd);
+}
+
+static err_t *on_take_room(void *arg, uint64_t bytes) {
+    return spool_files_take(&((mail_gateway_t *)arg)->o.files, bytes);
+}
+
+static void on_give_room(void *arg, uint64_t bytes) {
+    spool_files_give(&((mail_gateway_t *)arg)->o.files, bytes);
 }
 
 /* ---- making ---- */
@@ -88,6 +96,8 @@ static void set_services(mail_gateway_t *g) {
         .revoked = on_revoked,
         .harvest = on_harvest,
         .new_file = on_new_file,
+        .take_room = on_take_room,
+        .give_room = on_give_room,
         .arg = g,
     };
 }

@@ -17,8 +17,7 @@ typedef struct {
     const char *hostname;       /* authserv-id, unless [mail_policy] says another */
     uint64_t max_message;       /* bytes */
     const clk_t *clk;
-    err_t *(*new_file)(void *arg, int *ret_fd); /* gate_services_t's */
-    void *arg;
+    spool_files_t files; /* of gate_services_t */
 } mail_gateway_options_t;
 
 /* Reads the files that coffer.conf names: before the sandbox. */

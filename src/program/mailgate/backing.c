@@ -11,6 +11,8 @@
 enum { HEAD_EVERY_MS = 10 * 1000 };
 
 static err_t *new_file(void *arg, int *ret_fd) { return gatespool_open(arg, ret_fd); }
+static err_t *take_room(void *arg, uint64_t bytes) { return gatespool_take(arg, bytes); }
+static void give_room(void *arg, uint64_t bytes) { gatespool_give(arg, bytes); }
 
 err_t *backing_prepare(backing_t *b, const settings_t *settings, const mailgate_conf_t *conf,
                        const gatespool_t *spool, log_t *log) {
@@ -24,8 +26,8 @@ err_t *backing_prepare(backing_t *b, const settings_t *settings, const mailgate_
                                                       .hostname = conf->hostname,
                                                       .max_message = (uint64_t)conf->max_message,
                                                       .clk = clk_real(),
-                                                      .new_file = new_file,
-                                                      .arg = (void *)(uintptr_t)spool},
+                                                      .files = {new_file, take_room, give_room,
+                                                                (void *)(uintptr_t)spool}},
                             &b->gateway);
 }
 

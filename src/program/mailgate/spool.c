@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,13 +27,22 @@ err_t *gatespool_open(const gatespool_t *spool, int *ret_fd) {
     return NULL;
 }
 
+err_t *gatespool_take(const gatespool_t *spool, uint64_t bytes) {
+    uint64_t before = atomic_fetch_add(&spool->counters->spool_bytes, bytes);
+    if (bytes <= spool->max && before <= spool->max - bytes) return NULL;
+    spool->counters->spool_bytes -= bytes;
+    return err_new(ERR_FULL, "the spool holds %llu bytes", (unsigned long long)spool->max);
+}
+
+void gatespool_give(const gatespool_t *spool, uint64_t bytes) {
+    spool->counters->spool_bytes -= bytes;
+}
+
 err_t *gatespool_add(const gatespool_t *spool, int fd, bytes_t data, uint64_t *size) {
-    if (spool->counters->spool_bytes + data.n > spool->max)
-        return err_new(ERR_FULL, "the spool holds %llu bytes", (unsigned long long)spool->max);
+    TRY(gatespool_take(spool, data.n));
+    *size += data.n; /* what was written counts, and what couldn't be */
     if (fault_io()) return err_errno(ENOSPC, "spool file");
     TRY_WRAP(file_write_fd(fd, data), "spool file");
-    *size += data.n;
-    spool->counters->spool_bytes += data.n;
     return NULL;
 }
 

@@ -18,6 +18,9 @@ typedef struct {
 
 /* The caller closes it. */
 err_t *gatespool_open(const gatespool_t *spool, int *ret_fd) WARN_UNUSED;
+/* Counts bytes of files that others write. ERR_FULL: the spool is. */
+err_t *gatespool_take(const gatespool_t *spool, uint64_t bytes) WARN_UNUSED;
+void gatespool_give(const gatespool_t *spool, uint64_t bytes);
 /* At the end of the file. ERR_FULL: the disk or the spool is; what was written counts. */
 err_t *gatespool_add(const gatespool_t *spool, int fd, bytes_t data, uint64_t *size) WARN_UNUSED;
 /* Closes it and gives its room back; *fd is -1 and *size 0 then. */
