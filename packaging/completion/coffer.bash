@@ -27,7 +27,7 @@ _coffer() {
         " ca") words="show rollover" ;;
         " scep") words="challenge trace" ;;
         " watch") words="list add remove check release runs" ;;
-        " officer") words="keygen fingerprint add list remove activate sign withdraw redeal drill" ;;
+        " officer") words="keygen fingerprint add list remove activate sign withdraw redeal finish drill" ;;
         " recover") words="request list show approve deny open" ;;
         " escrow") words="list show history put verify drill report" ;;
         " disk") words="protect status rotate" ;;
@@ -109,6 +109,7 @@ _coffer() {
         " officer sign"*) words="--key --passphrase-file --yes --dir --server --token-file --ca --json --help --version" ;;
         " officer withdraw"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " officer redeal"*) words="--key --passphrase-file --yes --batches --dealers --dir --server --token-file --ca --json --help --version" ;;
+        " officer finish"*) words="--yes --dir --server --token-file --ca --json --help --version" ;;
         " officer drill"*) words="--key --passphrase-file --sample --yes --dir --server --token-file --ca --json --help --version" ;;
         " recover request"*) words="--for --reason --ticket --revision --expires --out --dir --server --token-file --ca --json --help --version" ;;
         " recover list"*) words="--all --dir --server --token-file --ca --json --help --version" ;;

@@ -204,6 +204,13 @@ static err_t *check_settled(db_conn_t *conn, const escrow_set_t *active) {
                        "objects are still dealt to officers' set %lld: finish that first (coffer "
                        "officer redeal)",
                        (long long)epoch);
+    int64_t kept = 0;
+    TRY(db_escrow_count_kept(conn, (int64_t)active->epoch, 0, &kept));
+    if (kept)
+        return err_new(ERR_DENIED,
+                       "nobody showed yet that the %lld objects dealt to officers' set %llu open: "
+                       "recover one, then finish that first (coffer officer finish)",
+                       (long long)kept, (unsigned long long)active->epoch);
     return NULL;
 }
 

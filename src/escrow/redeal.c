@@ -215,7 +215,12 @@ static err_t *replan_write(db_conn_t *conn, void *arg) {
     if (job->ids_n != base->from.threshold)
         return err_new(ERR_INVALID, "%u officers of set %llu must deal, not %zu",
                        base->from.threshold, (unsigned long long)base->from.epoch, job->ids_n);
+    int64_t left = 0;
+    TRY(db_escrow_move_back(conn, base->plan.from.epoch, base->plan.to.epoch));
+    TRY(db_escrow_count_epoch(conn, base->plan.from.epoch, true, &left));
+    if (left == 0) return err_new(ERR_NOT_FOUND, "nothing is to be dealt anew");
     TRY(db_redeals_drop(conn, base->plan.to.epoch));
+    TRY(db_redeal_proofs_drop(conn, base->plan.to.epoch));
     TRY(db_escrow_shares_drop_unfinished(conn, base->plan.to.epoch));
     for (size_t i = 0; i < job->ids_n; i++) {
         const escrow_officer_t *officer = escrow_set_officer(&base->from, job->ids[i]);
@@ -243,4 +248,77 @@ err_t *redeal_replan(escrow_t *escrow, const escrow_caller_t *caller, arena_t *a
     replan_job_t job = {
         .base = {.escrow = escrow, .caller = caller, .arena = arena}, .ids = ids, .ids_n = ids_n};
     return db_write(escrow->o.db, replan_write, &job);
+}
+
+/* ---- the end of the old shares ---- */
+
+err_t *redeal_kept(db_conn_t *conn, arena_t *arena, redeal_kept_t *ret_kept) {
+    db_officer_set_t active;
+    redeal_kept_t kept = {0};
+    bool found = false;
+    TRY(db_officer_sets_in_state(conn, arena, "active", &active, &found));
+    if (found) {
+        kept.epoch = active.epoch;
+        TRY(db_escrow_count_kept(conn, active.epoch, 0, &kept.objects));
+        TRY(db_redeal_proofs_count(conn, active.epoch, &kept.officers));
+    }
+    *ret_kept = kept;
+    return NULL;
+}
+
+typedef struct {
+    redeal_job_t base;
+    int64_t epoch;
+    bool finished;
+} finish_job_t;
+
+static err_t *check_finish(db_conn_t *conn, const finish_job_t *job) {
+    int64_t kept = 0, opened = 0;
+    const redeal_plan_t *plan = &job->base.plan;
+    if (job->epoch != plan->to.epoch)
+        return err_new(ERR_DENIED, "the active set is %lld", (long long)plan->to.epoch);
+    if (plan->left)
+        return err_new(ERR_DENIED, "%lld objects are not dealt to set %lld yet",
+                       (long long)plan->left, (long long)plan->to.epoch);
+    TRY(db_escrow_count_kept(conn, plan->to.epoch, 0, &kept));
+    if (kept == 0) return err_new(ERR_NOT_FOUND, "no shares of an earlier set are kept");
+    TRY(db_escrow_count_kept(conn, plan->to.epoch, plan->to.activated_ms, &opened));
+    if (opened == 0)
+        return err_new(ERR_DENIED,
+                       "none of the %lld objects that were dealt anew was opened since: ask for "
+                       "one, approve it, open it, then say that it opens",
+                       (long long)kept);
+    return NULL;
+}
+
+static err_t *finish_write(db_conn_t *conn, void *arg) {
+    finish_job_t *job = arg;
+    redeal_job_t *base = &job->base;
+    const escrow_officer_t *own = NULL;
+    int64_t said = 0;
+    char name[32];
+    TRY(load_plan(conn, base));
+    TRY(escrow_own_officer(&base->to, base->caller, &own));
+    TRY(check_finish(conn, job));
+    TRY(db_redeal_proofs_add(conn, job->epoch, own->id, escrow_now_ms(base->escrow)));
+    TRY(db_redeal_proofs_count(conn, job->epoch, &said));
+    job->finished = said >= base->to.threshold;
+    if (job->finished) TRY(db_escrow_drop_kept(conn, job->epoch));
+    (void)snprintf(name, sizeof name, "set:%lld", (long long)job->epoch);
+    return audit_note(base->escrow->o.audit, conn, base->caller->actor, "officers.finish", name,
+                      "officer", own->id, "old_shares", job->finished ? "deleted" : "kept", NULL);
+}
+
+err_t *redeal_finish(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena, int64_t epoch,
+                     bool *ret_finished) {
+    finish_job_t job = {.base = {.escrow = escrow, .caller = caller, .arena = arena},
+                        .epoch = epoch};
+    err_t *e = db_write(escrow->o.db, finish_write, &job);
+    if (e && err_code(e) == ERR_EXISTS) {
+        err_free(e);
+        return err_new(ERR_EXISTS, "you said so already and count once");
+    }
+    if (e) return e;
+    *ret_finished = job.finished;
+    return NULL;
 }

@@ -2,8 +2,10 @@
  * Re-dealing: shares of officers-only objects go from one set of officers to the next without
  * anybody seeing a secret. Each dealer opens its own shares on its own machine, shares them anew
  * and uploads contributions, a batch of objects at a time; an object belongs to the new set once
- * every dealer has passed it, and in that moment its old shares are gone. Objects that the keeper
- * can open are dealt anew by the keeper, see objects.h.
+ * every dealer has passed it. Nobody can tell from a part alone whether its dealer shared what it
+ * had, so the old shares stay until as many officers of the new set as it demands said that what
+ * they were dealt opens; until then all can be dealt anew from them. Objects that the keeper can
+ * open are dealt anew by the keeper, see objects.h.
  */
 #ifndef COFFER_ESCROW_REDEAL_H
 #define COFFER_ESCROW_REDEAL_H
@@ -40,8 +42,27 @@ err_t *redeal_batch(escrow_t *escrow, const escrow_caller_t *caller, arena_t *ar
  */
 err_t *redeal_put(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena, bytes_t record,
                   int64_t *ret_moved) WARN_UNUSED;
-/* Other dealers, when one can't go on: what was dealt to unfinished objects is dropped. */
+/* Other dealers, when one can't go on or dealt wrongly: everything whose old shares are kept is
+ * dealt anew from them, and what was dealt before is dropped. ERR_NOT_FOUND: nothing is. */
 err_t *redeal_replan(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
                      const char *const *ids, size_t ids_n) WARN_UNUSED;
+
+/* What was dealt to the active set while shares of the set before are kept. */
+typedef struct {
+    int64_t epoch;
+    int64_t objects;  /* 0: nothing waits */
+    int64_t officers; /* who said that it opens */
+} redeal_kept_t;
+
+/* Inside a db_read. */
+err_t *redeal_kept(db_conn_t *conn, arena_t *arena, redeal_kept_t *ret_kept) WARN_UNUSED;
+/*
+ * The caller, an officer of the new set, says that a recovery of what was dealt anew gave the
+ * secret. With the M-th of them the old shares are deleted: *ret_finished. ERR_DENIED: dealing goes
+ * on, or none of these objects was opened by officers since the set is active; ERR_EXISTS: said
+ * already; ERR_NOT_FOUND: nothing waits.
+ */
+err_t *redeal_finish(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena, int64_t epoch,
+                     bool *ret_finished) WARN_UNUSED;
 
 #endif

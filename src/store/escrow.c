@@ -151,16 +151,35 @@ err_t *db_escrow_set_epoch(db_conn_t *conn, int64_t seq, int64_t epoch) {
 err_t *db_escrow_move_epoch(db_conn_t *conn, int64_t from_epoch, int64_t to_epoch, int64_t from_seq,
                             int64_t to_seq, int64_t *ret_count) {
     TRY(db_exec(conn,
-                "DELETE FROM escrow_share WHERE object_seq > $2 AND object_seq <= $3 AND epoch = $1"
-                " AND EXISTS (SELECT 1 FROM escrow_object WHERE seq = object_seq AND"
-                " escrow_object.epoch = $1 AND officers_only = 1)",
-                DB_I64(from_epoch), DB_I64(from_seq), DB_I64(to_seq)));
-    TRY(db_exec(conn,
                 "UPDATE escrow_object SET epoch = $2 WHERE epoch = $1 AND officers_only = 1"
                 " AND seq > $3 AND seq <= $4",
                 DB_I64(from_epoch), DB_I64(to_epoch), DB_I64(from_seq), DB_I64(to_seq)));
     *ret_count = db_changes(conn);
     return NULL;
+}
+
+#define KEPT                                                                                       \
+    " EXISTS (SELECT 1 FROM escrow_share s WHERE s.object_seq = escrow_object.seq AND s.epoch"
+
+err_t *db_escrow_move_back(db_conn_t *conn, int64_t from_epoch, int64_t to_epoch) {
+    return db_exec(conn,
+                   "UPDATE escrow_object SET epoch = $1 WHERE epoch = $2 AND officers_only = 1"
+                   " AND" KEPT " = $1)",
+                   DB_I64(from_epoch), DB_I64(to_epoch));
+}
+
+err_t *db_escrow_count_kept(db_conn_t *conn, int64_t epoch, int64_t opened_ms, int64_t *ret_count) {
+    return row_number(conn,
+                      "SELECT COUNT(*) FROM escrow_object WHERE epoch = $1 AND officers_only = 1"
+                      " AND revealed_ms >= $2 AND" KEPT " < $1)",
+                      ret_count, DB_I64(epoch), DB_I64(opened_ms));
+}
+
+err_t *db_escrow_drop_kept(db_conn_t *conn, int64_t epoch) {
+    return db_exec(conn,
+                   "DELETE FROM escrow_share WHERE epoch < $1 AND object_seq IN (SELECT seq FROM"
+                   " escrow_object WHERE epoch = $1 AND officers_only = 1)",
+                   DB_I64(epoch));
 }
 
 err_t *db_escrow_set_wrap(db_conn_t *conn, int64_t seq, bytes_t wrap) {

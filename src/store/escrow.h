@@ -73,10 +73,18 @@ err_t *db_escrow_next_of_kind(db_conn_t *conn, arena_t *arena, const char *kind,
 err_t *db_escrow_max_seq(db_conn_t *conn, int64_t *ret_seq) WARN_UNUSED;
 
 err_t *db_escrow_set_epoch(db_conn_t *conn, int64_t seq, int64_t epoch) WARN_UNUSED;
-/* For all officers-only objects of the epoch with from < seq <= to: dealt to `to_epoch` now, and
- * the shares of the old epoch are gone. */
+/* For all officers-only objects of the epoch with from < seq <= to: dealt to `to_epoch` now. The
+ * shares of the old epoch stay until db_escrow_drop_kept. */
 err_t *db_escrow_move_epoch(db_conn_t *conn, int64_t from_epoch, int64_t to_epoch, int64_t from_seq,
                             int64_t to_seq, int64_t *ret_count) WARN_UNUSED;
+/* Back again: officers-only objects of `to_epoch` that have shares of `from_epoch` still. */
+err_t *db_escrow_move_back(db_conn_t *conn, int64_t from_epoch, int64_t to_epoch) WARN_UNUSED;
+/* Officers-only objects of the epoch that have shares of an earlier one still; those opened since
+ * this time alone. */
+err_t *db_escrow_count_kept(db_conn_t *conn, int64_t epoch, int64_t opened_ms,
+                            int64_t *ret_count) WARN_UNUSED;
+/* The earlier shares of these objects, for good. */
+err_t *db_escrow_drop_kept(db_conn_t *conn, int64_t epoch) WARN_UNUSED;
 err_t *db_escrow_set_wrap(db_conn_t *conn, int64_t seq, bytes_t wrap) WARN_UNUSED;
 err_t *db_escrow_set_verified(db_conn_t *conn, int64_t seq, int64_t now_ms) WARN_UNUSED;
 err_t *db_escrow_set_revealed(db_conn_t *conn, int64_t seq, int64_t now_ms) WARN_UNUSED;

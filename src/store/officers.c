@@ -159,3 +159,20 @@ err_t *db_redeals_advance(db_conn_t *conn, int64_t to_epoch, int64_t dealer, int
 err_t *db_redeals_drop(db_conn_t *conn, int64_t to_epoch) {
     return db_exec(conn, "DELETE FROM redeal WHERE to_epoch = $1", DB_I64(to_epoch));
 }
+
+err_t *db_redeal_proofs_add(db_conn_t *conn, int64_t to_epoch, const char *officer_id,
+                            int64_t now_ms) {
+    return db_exec(conn,
+                   "INSERT INTO redeal_proof (to_epoch, officer_id, created_ms)"
+                   " VALUES ($1, $2, $3)",
+                   DB_I64(to_epoch), DB_STR(officer_id), DB_I64(now_ms));
+}
+
+err_t *db_redeal_proofs_count(db_conn_t *conn, int64_t to_epoch, int64_t *ret_count) {
+    return row_number(conn, "SELECT COUNT(*) FROM redeal_proof WHERE to_epoch = $1", ret_count,
+                      DB_I64(to_epoch));
+}
+
+err_t *db_redeal_proofs_drop(db_conn_t *conn, int64_t to_epoch) {
+    return db_exec(conn, "DELETE FROM redeal_proof WHERE to_epoch = $1", DB_I64(to_epoch));
+}

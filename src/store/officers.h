@@ -88,4 +88,10 @@ err_t *db_redeals_advance(db_conn_t *conn, int64_t to_epoch, int64_t dealer, int
                           bool *ret_changed) WARN_UNUSED;
 err_t *db_redeals_drop(db_conn_t *conn, int64_t to_epoch) WARN_UNUSED;
 
+/* An officer of the set says that what was dealt to it opens. ERR_EXISTS: said already. */
+err_t *db_redeal_proofs_add(db_conn_t *conn, int64_t to_epoch, const char *officer_id,
+                            int64_t now_ms) WARN_UNUSED;
+err_t *db_redeal_proofs_count(db_conn_t *conn, int64_t to_epoch, int64_t *ret_count) WARN_UNUSED;
+err_t *db_redeal_proofs_drop(db_conn_t *conn, int64_t to_epoch) WARN_UNUSED;
+
 #endif

@@ -119,13 +119,11 @@ const command_t CMD_ESCROW_HISTORY = {
 
 static err_t *run_verify(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *json = NULL;
-    bool opens = false;
     bytes_t problem = BYTES_LIT("");
     TRY(call_one(cli, args, "POST", "/escrow/%/verify", &json));
     TRY(output_fields(cli, json));
-    TRY(jso_get_bool(json, "opens", true, &opens));
     TRY(jso_get_string(json, "problem", 4096, false, &problem));
-    if (!opens)
+    if (problem.n)
         return err_new(ERR_VERIFY, "object %s: %.*s", args->operands[0], (int)problem.n,
                        (const char *)problem.p);
     return NULL;
@@ -138,7 +136,8 @@ const command_t CMD_ESCROW_VERIFY = {
     .summary = "Prove that an object still opens, without revealing it",
     .notes =
         "The key process opens it and says yes or no. What officers alone can open is checked\n"
-        "as far as everybody has a share. Exit status 5 if it does not hold.",
+        "as far as everybody has a share: that it opens, only a recovery shows. Exit status 5 if\n"
+        "it does not hold.",
     .examples = "  coffer escrow verify 5d3c...",
     .min = 1,
     .max = 1,

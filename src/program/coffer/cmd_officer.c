@@ -184,6 +184,19 @@ static err_t *say_redeal(cli_t *cli, const json_t *json) {
                    (long long)left);
 }
 
+static err_t *say_unproved(cli_t *cli, const json_t *json) {
+    json_t *unproved = NULL;
+    int64_t objects = 0, officers = 0;
+    TRY(jso_get_object(json, "unproved", false, &unproved));
+    if (!unproved) return NULL;
+    TRY(jso_get_int(unproved, "objects", 0, INT64_MAX, true, &objects));
+    TRY(jso_get_int(unproved, "officers", 0, INT64_MAX, true, &officers));
+    return cli_say(cli,
+                   "%lld objects were dealt to it; their old shares are kept until officers say "
+                   "that they open (%lld did): coffer officer finish.\n",
+                   (long long)objects, (long long)officers);
+}
+
 static err_t *run_list(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
         {"id", "OFFICER"},
@@ -202,7 +215,8 @@ static err_t *run_list(cli_t *cli, const args_t *args) {
     if (!cli->terminal) return NULL;
     TRY(say_set(cli, json, "set", "Active"));
     TRY(say_set(cli, json, "proposed", "Proposed"));
-    return say_redeal(cli, json);
+    TRY(say_redeal(cli, json));
+    return say_unproved(cli, json);
 }
 
 const command_t CMD_OFFICER_LIST = {

@@ -11,6 +11,7 @@
 #include "program/coffer/officer_items.h"
 #include "program/coffer/officer_local.h"
 #include "program/coffer/output.h"
+#include "program/coffer/prompt.h"
 #include "program/coffer/remote.h"
 
 enum { BAR_WIDTH = 30, ANSWER_MAX = 64 * 1024, PARTS_MAX = LIMIT_ESCROW_OFFICERS };
@@ -207,8 +208,8 @@ static err_t *deal_all(cli_t *cli, const args_t *args, dealing_t *d) {
         return output_done(cli, json, "Dealt %lld objects to set %llu; the next run goes on here",
                            (long long)(d->done - before), (unsigned long long)d->to.epoch);
     return output_done(cli, json,
-                       "Dealt %lld objects to set %llu. Your part is done; old shares end when "
-                       "every dealer has finished.",
+                       "Dealt %lld objects to set %llu. Your part is done. Old shares are kept "
+                       "until officers of the new set say: coffer officer finish.",
                        (long long)(d->done - before), (unsigned long long)d->to.epoch);
 }
 
@@ -254,4 +255,54 @@ const command_t CMD_OFFICER_REDEAL = {
                 "  coffer officer redeal --dealers 3f9a1c2d4b5e6f70,77aa1c2d4b5e6f70",
     .options = redeal_options,
     .run = run_redeal,
+};
+
+/* ---- the end of the old shares ---- */
+
+static err_t *run_finish(cli_t *cli, const args_t *args) {
+    static const char *const words[] = {"finish", NULL};
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(jso_free) json_t *json = NULL;
+    uint64_t epoch = 0;
+    bool finished = false;
+    TRY(text_u64(bytes_str(args->operands[0]), UINT32_MAX, &epoch));
+    if (epoch < 2) return err_new(ERR_USAGE, "SET is the number of the active set, from 2 on");
+    if (!args_flag(args, "yes"))
+        TRY(prompt_confirm(cli,
+                           "The shares of the set before are the only way back if one of its "
+                           "officers dealt wrongly.\nSay it only if you saw a recovery of what was "
+                           "dealt anew give the secret.\nType finish to give up the old shares: ",
+                           words));
+    TRY(jso_object(&body));
+    TRY(jso_set_int(body, "set", (int64_t)epoch));
+    TRY(remote_call(cli, "POST", "/officers/redeal/finish", body, &json));
+    TRY(jso_get_bool(json, "finished", true, &finished));
+    return output_done(cli, json,
+                       finished ? "The shares of the set before set %s are deleted"
+                                : "Noted for set %s; more officers must say so",
+                       args->operands[0]);
+}
+
+static const option_t finish_options[] = {
+    {"yes", NULL, "do not ask"},
+    {NULL, NULL, NULL},
+};
+
+const command_t CMD_OFFICER_FINISH = {
+    .group = "officer",
+    .name = "finish",
+    .operands = "SET",
+    .summary = "Say that what was dealt to your set opens: the old shares may go",
+    .notes =
+        "After a change of officers the shares of the set before are kept for what only\n"
+        "officers can open. Recover some of it with officers of the new set; then each, as\n"
+        "many as the set demands, says so here, and the old shares are deleted. If a recovery\n"
+        "gives no secret, do not: the admin lets others of the old set deal anew (coffer\n"
+        "officer redeal --dealers).",
+    .examples = "  coffer --server https://coffer.example.org:8443 --token-file anna.token \\\n"
+                "         officer finish 2",
+    .min = 1,
+    .max = 1,
+    .options = finish_options,
+    .run = run_finish,
 };

@@ -158,9 +158,16 @@ static err_t *drop_bad(cli_t *cli, opening_t *o) {
 
 static err_t *combine(cli_t *cli, opening_t *o) {
     TRY(drop_bad(cli, o));
-    TRY(escrow_recover(&o->request.request, &o->officers, o->approvals, o->approvals_n,
-                       o->request.key, buf_bytes(&o->blob), &o->secret));
-    return NULL;
+    err_t *e = escrow_recover(&o->request.request, &o->officers, o->approvals, o->approvals_n,
+                              o->request.key, buf_bytes(&o->blob), &o->secret);
+    if (e && err_code(e) == ERR_VERIFY && o->officers.epoch > 1)
+        (void)fprintf(
+            cli->err,
+            "coffer: somebody may have dealt wrongly to officers' set %llu. Nobody should "
+            "say coffer officer finish; while the old shares are kept, others of the set "
+            "before can deal anew: coffer officer redeal --dealers\n",
+            (unsigned long long)o->officers.epoch);
+    return e;
 }
 
 /* ---- writing ---- */

@@ -76,6 +76,7 @@ static const command_t *const commands[] = {
     &CMD_OFFICER_SIGN,
     &CMD_OFFICER_WITHDRAW,
     &CMD_OFFICER_REDEAL,
+    &CMD_OFFICER_FINISH,
     &CMD_OFFICER_DRILL,
     &CMD_RECOVER_REQUEST,
     &CMD_RECOVER_LIST,

@@ -328,11 +328,13 @@ err_t *api_escrow_verify(void *ctx, http_request_t *request, http_reply_t *reply
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "id", job.row.id));
     TRY(jso_set_int(out, "version", job.row.version));
-    TRY(jso_set_bool(out, "opens", !proof.problem));
+    /* Shares that are there say nothing of what is in them. */
+    if (proof.problem || proof.by_keeper) TRY(jso_set_bool(out, "opens", !proof.problem));
+    else TRY(jso_set_null(out, "opens"));
     TRY(jso_set_str(out, "proved_by",
                     proof.problem     ? NULL
                     : proof.by_keeper ? "key process"
-                                      : "shares are there"));
+                                      : "nobody; shares are there"));
     TRY(jso_set_int(out, "shares", proof.shares));
     TRY(jso_set_int(out, "officers", proof.officers));
     TRY(jso_set_str(out, "problem", proof.problem));

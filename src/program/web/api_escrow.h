@@ -44,6 +44,7 @@ err_t *api_redeal_put(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_officers_sample(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_officers_drill(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_redeal_replan(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_redeal_finish(void *ctx, http_request_t *request, http_reply_t *reply);
 
 err_t *api_escrow_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_escrow_put(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -94,6 +95,8 @@ err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply)
         WEB_API_ROUTE("GET", "/officers/redeal/objects", 0, api_redeal_batch, WEB_NEED_OFFICER),   \
         WEB_API_ROUTE("POST", "/officers/redeal/dealers", LIMIT_HTTP_BODY_FORM, api_redeal_replan, \
                       WEB_NEED_ADMIN),                                                             \
+        WEB_API_ROUTE("POST", "/officers/redeal/finish", LIMIT_HTTP_BODY_FORM, api_redeal_finish,  \
+                      WEB_NEED_OFFICER),                                                           \
         WEB_API_ROUTE("DELETE", "/officers/:officer", 0, api_officers_remove, WEB_NEED_ADMIN),     \
         WEB_API_ROUTE("GET", "/escrow", 0, api_escrow_list, WEB_NEED_READ),                        \
         WEB_API_ROUTE("POST", "/escrow", LIMIT_HTTP_BODY_API, api_escrow_put, WEB_NEED_ADMIN),     \

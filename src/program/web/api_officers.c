@@ -13,12 +13,14 @@ typedef struct {
     arena_t *arena;
     officers_view_t view;
     redeal_plan_t plan;
+    redeal_kept_t kept;
     bool has_plan;
 } view_job_t;
 
 static err_t *read_view(db_conn_t *conn, void *arg) {
     view_job_t *job = arg;
     TRY(officers_view(conn, job->arena, &job->view));
+    TRY(redeal_kept(conn, job->arena, &job->kept));
     return redeal_plan(conn, job->arena, &job->plan, &job->has_plan);
 }
 
@@ -80,6 +82,15 @@ static err_t *sets_json(const view_job_t *job, json_t *out) {
     return NULL;
 }
 
+static err_t *kept_json(const redeal_kept_t *kept, json_t *out) {
+    json_t *item = NULL;
+    if (kept->objects == 0) return jso_set_null(out, "unproved");
+    TRY(jso_set_object(out, "unproved", &item));
+    TRY(jso_set_int(item, "set", kept->epoch));
+    TRY(jso_set_int(item, "objects", kept->objects));
+    return jso_set_int(item, "officers", kept->officers);
+}
+
 err_t *api_officers_list(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     view_job_t job = {.arena = request->arena};
@@ -99,6 +110,7 @@ err_t *api_officers_list(void *ctx, http_request_t *request, http_reply_t *reply
     } else {
         TRY(jso_set_null(out, "redeal"));
     }
+    TRY(kept_json(&job.kept, out));
     return api_send(reply, 200, out);
 }
 
@@ -299,6 +311,22 @@ err_t *api_redeal_replan(void *ctx, http_request_t *request, http_reply_t *reply
     TRY(api_texts(request, body, "officers", LIMIT_ESCROW_OFFICERS, &ids, &ids_n));
     TRY(redeal_replan(web->escrow, &caller, request->arena, ids, ids_n));
     return http_reply_empty(reply, 204);
+}
+
+err_t *api_redeal_finish(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    escrow_caller_t caller = api_escrow_caller(request);
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(jso_free) json_t *out = NULL;
+    int64_t epoch = 0;
+    bool finished = false;
+    TRY(api_body(request, &body));
+    TRY(jso_only(body, "set", NULL));
+    TRY(jso_get_int(body, "set", 2, INT64_MAX, true, &epoch));
+    TRY(redeal_finish(web->escrow, &caller, request->arena, epoch, &finished));
+    TRY(jso_object(&out));
+    TRY(jso_set_bool(out, "finished", finished));
+    return api_send(reply, 200, out);
 }
 
 /* ---- officers' own drills ---- */

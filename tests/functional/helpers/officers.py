@@ -89,6 +89,9 @@ class Officer(Person):
     def redeal(self, *more, expect=0):
         return self.coffer("officer", "redeal", *self.unlock, *more, expect=expect)
 
+    def finish(self, epoch, expect=0):
+        return self.coffer("officer", "finish", epoch, "--yes", expect=expect)
+
 
 def private(path, data):
     """A file nobody else may read."""

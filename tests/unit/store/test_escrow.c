@@ -90,6 +90,31 @@ static err_t *check_objects(db_conn_t *conn, void *arg) {
     return NULL;
 }
 
+/* The first two objects were moved from 7 to 8. */
+static err_t *check_kept(db_conn_t *conn, job_t *job, const int64_t seqs[3]) {
+    int64_t kept = 0, left = 0, moved = 0;
+    TRY(db_escrow_count_kept(conn, 8, 0, &kept));
+    assert_int_equal(kept, 2);
+    TRY(db_escrow_set_revealed(conn, seqs[1], 1000));
+    TRY(db_escrow_count_kept(conn, 8, 1000, &kept));
+    assert_int_equal(kept, 1);
+    TRY(db_escrow_count_kept(conn, 8, 1001, &kept));
+    assert_int_equal(kept, 0);
+    TRY(db_escrow_move_back(conn, 7, 8));
+    TRY(db_escrow_count_epoch(conn, 7, true, &left));
+    assert_int_equal(left, 3);
+    TRY(db_escrow_move_epoch(conn, 7, 8, 0, seqs[0], &moved));
+    assert_int_equal(moved, 1);
+    TRY(db_escrow_drop_kept(conn, 8));
+    assert_int_equal(shares_of(conn, job->arena, seqs[0], 7), 0);
+    assert_int_equal(shares_of(conn, job->arena, seqs[0], 8), 2);
+    assert_int_equal(shares_of(conn, job->arena, seqs[1], 7), 1);
+    TRY(db_escrow_move_back(conn, 7, 8));
+    TRY(db_escrow_count_epoch(conn, 8, true, &left));
+    assert_int_equal(left, 1);
+    return NULL;
+}
+
 static err_t *check_move(db_conn_t *conn, void *arg) {
     job_t *job = arg;
     int64_t seqs[3], moved = 0, epoch = 0, left = 0;
@@ -106,7 +131,7 @@ static err_t *check_move(db_conn_t *conn, void *arg) {
     TRY(db_escrow_older_epoch(conn, 8, true, &epoch, &found));
     assert_true(found && epoch == 7);
     TRY(db_escrow_move_epoch(conn, 7, 8, 0, seqs[1], &moved));
-    assert_int_equal(shares_of(conn, job->arena, seqs[0], 7), 0);
+    assert_int_equal(shares_of(conn, job->arena, seqs[0], 7), 1);
     assert_int_equal(shares_of(conn, job->arena, seqs[1], 8), 2);
     assert_int_equal(shares_of(conn, job->arena, seqs[2], 7), 1);
     assert_int_equal(shares_of(conn, job->arena, wrapped, 7), 1);
@@ -115,6 +140,7 @@ static err_t *check_move(db_conn_t *conn, void *arg) {
     TRY(db_escrow_shares_drop_unfinished(conn, 8));
     assert_int_equal(shares_of(conn, job->arena, seqs[2], 8), 0);
     assert_int_equal(shares_of(conn, job->arena, seqs[0], 8), 2);
+    TRY(check_kept(conn, job, seqs));
     TRY(db_escrow_shares_drop_others(conn, seqs[0], 9));
     assert_int_equal(shares_of(conn, job->arena, seqs[0], 8), 0);
     return NULL;
