@@ -216,6 +216,7 @@ enum {
     LIMIT_ESCROW_BATCH = 256,            /* objects in one batch to the keeper */
     LIMIT_STORAGE_KEYS = 64,             /* storage keys of one vault */
     LIMIT_ESCROW_REDEAL_BATCH = 100,     /* objects in one contribution to a re-dealing */
+    LIMIT_ESCROW_SAMPLE_DAY = 200,       /* own shares handed to an officer for drills, a day */
     LIMIT_ESCROW_RECORD = 128 * 1024,    /* bytes of one encoded record, a contribution apart */
     LIMIT_ESCROW_REDEAL = 512 * 1024,    /* bytes of one contribution */
     LIMIT_ESCROW_PAYLOADS = 32,          /* keys of one person delivered in one profile */

@@ -11,7 +11,7 @@
 #include "escrow/escrow_internal.h"
 #include "keeper/escrow_drill.h"
 
-enum { TRIES_EACH = 4, CLOCKS_APART_S = 3600 };
+enum { TRIES_EACH = 4, CLOCKS_APART_S = 3600, DAY_MS = 86400 * 1000 };
 
 typedef struct {
     escrow_t *escrow;
@@ -49,15 +49,35 @@ static err_t *pick(db_conn_t *conn, sample_job_t *job) {
     return NULL;
 }
 
-static err_t *read_sample(db_conn_t *conn, void *arg) {
+/* What he is handed he can keep, and open as long as the blobs stay: it is capped and told. */
+static err_t *hand_out(db_conn_t *conn, const sample_job_t *job, int64_t day) {
+    char count[24];
+    if (job->out.count == 0) return NULL;
+    TRY(db_officer_samples_add(conn, job->own->id, day, (int64_t)job->out.count));
+    (void)snprintf(count, sizeof count, "%zu", job->out.count);
+    return audit_note(job->escrow->o.audit, conn, job->caller->actor, "officer.sample",
+                      job->own->id, "objects", count, NULL);
+}
+
+static err_t *sample_write(db_conn_t *conn, void *arg) {
     sample_job_t *job = arg;
+    int64_t day = escrow_now_ms(job->escrow) / DAY_MS, had = 0;
     TRY(escrow_active_set(conn, job->arena, &job->out.set, &job->set));
     TRY(escrow_own_officer(&job->set, job->caller, &job->own));
     TRY(db_escrow_max_seq(conn, &job->max_seq));
     if (job->max_seq == 0) return NULL;
-    for (size_t i = 0; i < job->sample * TRIES_EACH && job->out.count < job->sample; i++)
+    TRY(db_officer_samples_get(conn, job->own->id, day, &had));
+    if (had >= LIMIT_ESCROW_SAMPLE_DAY)
+        return err_new(ERR_LIMIT,
+                       "officer %s was handed %lld shares for drills today: go on "
+                       "tomorrow",
+                       job->own->id, (long long)had);
+    size_t left = (size_t)(LIMIT_ESCROW_SAMPLE_DAY - had);
+    size_t wanted = job->sample < left ? job->sample : left;
+    job->out.count = 0;
+    for (size_t i = 0; i < wanted * TRIES_EACH && job->out.count < wanted; i++)
         TRY(pick(conn, job));
-    return NULL;
+    return hand_out(conn, job, day);
 }
 
 err_t *officer_drill_sample(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
@@ -67,7 +87,7 @@ err_t *officer_drill_sample(escrow_t *escrow, const escrow_caller_t *caller, are
         return err_new(ERR_LIMIT, "an officer's drill samples 1 to %d objects",
                        LIMIT_ESCROW_REDEAL_BATCH);
     TRY(arena_alloc(arena, sample * sizeof *job.out.items, &job.out.items));
-    TRY(db_read(escrow->o.db, read_sample, &job));
+    TRY(db_write(escrow->o.db, sample_write, &job));
     *ret_sample = job.out;
     return NULL;
 }
@@ -104,14 +124,14 @@ static err_t *keep_write(db_conn_t *conn, void *arg) {
     (void)snprintf(kind, sizeof kind, OFFICER_DRILL_KIND "%s", job->drill.officer);
     (void)snprintf(sampled, sizeof sampled, "%u", job->drill.sampled);
     (void)snprintf(failed, sizeof failed, "%u", job->drill.failed);
-    TRY(db_escrow_drills_add(conn,
-                             &(db_escrow_drill_t){.kind = kind,
-                                                  .sampled = job->drill.sampled,
-                                                  .opened = job->drill.sampled - job->drill.failed,
-                                                  .failed = job->drill.failed,
-                                                  .failures = "",
-                                                  .actor = job->caller->actor,
-                                                  .created_ms = escrow_now_ms(job->escrow)}));
+    TRY(db_escrow_drills_replace(
+        conn, &(db_escrow_drill_t){.kind = kind,
+                                   .sampled = job->drill.sampled,
+                                   .opened = job->drill.sampled - job->drill.failed,
+                                   .failed = job->drill.failed,
+                                   .failures = "",
+                                   .actor = job->caller->actor,
+                                   .created_ms = escrow_now_ms(job->escrow)}));
     return audit_note(job->escrow->o.audit, conn, job->caller->actor, "officer.drill",
                       job->drill.officer, "sampled", sampled, "failed", failed, "record", job->text,
                       NULL);

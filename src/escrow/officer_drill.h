@@ -17,7 +17,8 @@ typedef struct {
     size_t count;
 } officer_sample_t;
 
-/* Up to `sample` objects dealt to the active set, in the arena. ERR_DENIED: no officer of it. */
+/* Up to `sample` objects dealt to the active set, in the arena; what is handed out is audited.
+ * ERR_DENIED: no officer of it; ERR_LIMIT: LIMIT_ESCROW_SAMPLE_DAY for today. */
 err_t *officer_drill_sample(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
                             size_t sample, officer_sample_t *ret_sample) WARN_UNUSED;
 /* The signed record (cofferPD). ERR_VERIFY; ERR_DENIED: another's, or not of now. */

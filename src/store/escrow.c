@@ -288,6 +288,20 @@ err_t *db_escrow_drills_add(db_conn_t *conn, const db_escrow_drill_t *row) {
                    DB_I64(row->created_ms));
 }
 
+err_t *db_escrow_drills_replace(db_conn_t *conn, const db_escrow_drill_t *row) {
+    TRY(db_exec(conn, "DELETE FROM escrow_drill WHERE kind = $1", DB_STR(row->kind)));
+    return db_escrow_drills_add(conn, row);
+}
+
+err_t *db_escrow_drills_latest(db_conn_t *conn, arena_t *arena, db_escrow_drill_t **ret_rows,
+                               size_t *ret_count) {
+    return row_list(conn, arena, &drill_type,
+                    "SELECT seq, kind, sampled, opened, failed, failures, actor, created_ms"
+                    " FROM escrow_drill WHERE seq IN (SELECT MAX(seq) FROM escrow_drill"
+                    " GROUP BY kind) ORDER BY kind",
+                    ret_rows, ret_count);
+}
+
 err_t *db_escrow_drills_list(db_conn_t *conn, arena_t *arena, size_t limit,
                              db_escrow_drill_t **ret_rows, size_t *ret_count) {
     return row_list(conn, arena, &drill_type,

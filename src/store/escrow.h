@@ -133,6 +133,11 @@ typedef struct {
 } db_escrow_drill_t;
 
 err_t *db_escrow_drills_add(db_conn_t *conn, const db_escrow_drill_t *row) WARN_UNUSED;
+/* The only one of its kind from now on: earlier ones are in the audit. */
+err_t *db_escrow_drills_replace(db_conn_t *conn, const db_escrow_drill_t *row) WARN_UNUSED;
+/* The newest of each kind. */
+err_t *db_escrow_drills_latest(db_conn_t *conn, arena_t *arena, db_escrow_drill_t **ret_rows,
+                               size_t *ret_count) WARN_UNUSED;
 /* Newest first. */
 err_t *db_escrow_drills_list(db_conn_t *conn, arena_t *arena, size_t limit,
                              db_escrow_drill_t **ret_rows, size_t *ret_count) WARN_UNUSED;

@@ -176,3 +176,20 @@ err_t *db_redeal_proofs_count(db_conn_t *conn, int64_t to_epoch, int64_t *ret_co
 err_t *db_redeal_proofs_drop(db_conn_t *conn, int64_t to_epoch) {
     return db_exec(conn, "DELETE FROM redeal_proof WHERE to_epoch = $1", DB_I64(to_epoch));
 }
+
+err_t *db_officer_samples_get(db_conn_t *conn, const char *officer_id, int64_t day,
+                              int64_t *ret_objects) {
+    return row_number(conn,
+                      "SELECT COALESCE(MAX(objects), 0) FROM officer_sample"
+                      " WHERE officer_id = $1 AND day = $2",
+                      ret_objects, DB_STR(officer_id), DB_I64(day));
+}
+
+err_t *db_officer_samples_add(db_conn_t *conn, const char *officer_id, int64_t day,
+                              int64_t objects) {
+    return db_exec(conn,
+                   "INSERT INTO officer_sample (officer_id, day, objects) VALUES ($1, $2, $3)"
+                   " ON CONFLICT (officer_id) DO UPDATE SET day = $2, objects = $3 +"
+                   " CASE WHEN officer_sample.day = $2 THEN officer_sample.objects ELSE 0 END",
+                   DB_STR(officer_id), DB_I64(day), DB_I64(objects));
+}

@@ -88,6 +88,13 @@ err_t *db_redeals_advance(db_conn_t *conn, int64_t to_epoch, int64_t dealer, int
                           bool *ret_changed) WARN_UNUSED;
 err_t *db_redeals_drop(db_conn_t *conn, int64_t to_epoch) WARN_UNUSED;
 
+/* Shares handed to the officer for drills on this day (days since 1970). */
+err_t *db_officer_samples_get(db_conn_t *conn, const char *officer_id, int64_t day,
+                              int64_t *ret_objects) WARN_UNUSED;
+/* So many more; an earlier day's are forgotten. */
+err_t *db_officer_samples_add(db_conn_t *conn, const char *officer_id, int64_t day,
+                              int64_t objects) WARN_UNUSED;
+
 /* An officer of the set says that what was dealt to it opens. ERR_EXISTS: said already. */
 err_t *db_redeal_proofs_add(db_conn_t *conn, int64_t to_epoch, const char *officer_id,
                             int64_t now_ms) WARN_UNUSED;

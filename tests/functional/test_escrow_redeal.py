@@ -1,5 +1,6 @@
 """Officers change, and one who deals is dishonest: nothing is lost while the old shares are kept."""
 
+import base64
 import hashlib
 import os
 
@@ -126,3 +127,41 @@ def test_a_dishonest_dealer_destroys_nothing(world):
     # and the next change goes through
     made = world.instance.coffer_json("officer", "activate", "--threshold", "2", anna.id, cleo.id)
     assert made == {"epoch": 3, "active": False}
+
+
+def test_an_officer_does_not_crowd_the_report_and_is_handed_so_many_shares(world):
+    anna, ben, cleo = world.officers
+    world.put("--officers-only", data=ALONE)
+    assert world.instance.coffer_json("escrow", "drill")["failed"] == 0
+    ben.coffer("officer", "drill", *ben.unlock)
+    anna.coffer("officer", "drill", *anna.unlock)
+    record = [e["detail"]["record"] for e in world.audit("officer.drill") if e["object"] == anna.id][0]
+    assert base64.b64decode(record).startswith(b"cofferPD")
+    for _ in range(3):
+        anna.api("POST", "/officers/drill", {"record": record}, expect=204)
+    with world.database() as db:
+        assert db.execute("SELECT COUNT(*) FROM escrow_drill WHERE kind = ?",
+                          (f"officer:{anna.id}",)).fetchone()[0] == 1
+        # as many as one likes of others (former officers' too) hide nothing
+        db.executemany("INSERT INTO escrow_drill (kind, sampled, opened, failed, failures, actor,"
+                       " created_ms) VALUES (?, 1, 1, 0, '', 'x', 1)",
+                       [(f"officer:{i}",) for i in range(300)])
+    report = world.instance.coffer_json("escrow", "report")
+    assert [k["last_drill"] is not None for k in report["kinds"]] == [True]
+    drilled = {o["id"]: o["last_drill_sampled"] for o in report["officers"]}
+    assert drilled == {anna.id: 1, ben.id: 1, cleo.id: 0}
+    # what he is handed is told and counted
+    assert [e["detail"]["objects"] for e in world.audit("officer.sample")
+            if e["object"] == anna.id] == ["1"]
+    anna.api("GET", "/officers/drill?sample=100", expect=200)
+    assert len([e for e in world.audit("officer.sample") if e["object"] == anna.id]) == 2
+    with world.database() as db:
+        assert db.execute("SELECT objects FROM officer_sample WHERE officer_id = ?",
+                          (anna.id,)).fetchone() == (2,)
+        db.execute("UPDATE officer_sample SET objects = 200 WHERE officer_id = ?", (anna.id,))
+    answer = anna.api("GET", "/officers/drill?sample=1", expect=None)
+    assert "tomorrow" in answer.text(), answer.text()
+    ben.api("GET", "/officers/drill?sample=1", expect=200)
+    with world.database() as db:
+        db.execute("UPDATE officer_sample SET day = day - 1 WHERE officer_id = ?", (anna.id,))
+    anna.api("GET", "/officers/drill?sample=1", expect=200)

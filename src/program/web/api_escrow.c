@@ -420,13 +420,12 @@ typedef struct {
 
 static err_t *read_report(db_conn_t *conn, void *arg) {
     report_job_t *job = arg;
-    job->drills.arena = job->arena;
     TRY(officers_view(conn, job->arena, &job->officers));
     TRY(db_escrow_kinds(conn, job->arena, &job->kinds, &job->kinds_n));
     TRY(db_recoveries_count_waiting(conn, job->now_ms, &job->waiting));
     TRY(db_recoveries_last_opened(conn, &job->last_opened_ms));
     TRY(db_escrow_drills_last(conn, &job->last_drill_ms));
-    return read_drills(conn, &job->drills);
+    return db_escrow_drills_latest(conn, job->arena, &job->drills.rows, &job->drills.count);
 }
 
 static err_t *report_kinds(const report_job_t *job, json_t *out) {

@@ -146,6 +146,43 @@ static err_t *check_move(db_conn_t *conn, void *arg) {
     return NULL;
 }
 
+static err_t *add_drill(db_conn_t *conn, const char *kind, int64_t failed, bool replace) {
+    db_escrow_drill_t row = {
+        .kind = kind, .sampled = 9, .failed = failed, .failures = "", .actor = "a"};
+    return replace ? db_escrow_drills_replace(conn, &row) : db_escrow_drills_add(conn, &row);
+}
+
+static err_t *check_drills(db_conn_t *conn, void *arg) {
+    job_t *job = arg;
+    db_escrow_drill_t *rows = NULL;
+    size_t count = 0;
+    int64_t had = 0;
+    TRY(add_drill(conn, "file", 3, false));
+    TRY(add_drill(conn, "file", 4, false));
+    for (int i = 0; i < 300; i++) TRY(add_drill(conn, "officer:one", i, true));
+    TRY(add_drill(conn, "officer:two", 7, true));
+    TRY(db_escrow_drills_latest(conn, job->arena, &rows, &count));
+    assert_int_equal(count, 3);
+    assert_true(strcmp(rows[0].kind, "file") == 0 && rows[0].failed == 4);
+    assert_true(strcmp(rows[1].kind, "officer:one") == 0 && rows[1].failed == 299);
+    assert_true(strcmp(rows[2].kind, "officer:two") == 0 && rows[2].failed == 7);
+    TRY(db_escrow_drills_list(conn, job->arena, 100, &rows, &count));
+    assert_int_equal(count, 4);
+    TRY(db_officer_samples_get(conn, "one", 5, &had));
+    assert_int_equal(had, 0);
+    TRY(db_officer_samples_add(conn, "one", 5, 40));
+    TRY(db_officer_samples_add(conn, "one", 5, 2));
+    TRY(db_officer_samples_add(conn, "two", 5, 1));
+    TRY(db_officer_samples_get(conn, "one", 5, &had));
+    assert_int_equal(had, 42);
+    TRY(db_officer_samples_add(conn, "one", 6, 3));
+    TRY(db_officer_samples_get(conn, "one", 6, &had));
+    assert_int_equal(had, 3);
+    TRY(db_officer_samples_get(conn, "one", 5, &had));
+    assert_int_equal(had, 0);
+    return NULL;
+}
+
 static err_t *check_sets(db_conn_t *conn, void *arg) {
     job_t *job = arg;
     db_officer_set_t set;
@@ -251,6 +288,10 @@ static void test_escrow__requests_are_answered_and_opened_once(void **state) {
     (void)state;
     run(check_recoveries);
 }
+static void test_escrow__the_newest_drill_of_each_kind_is_found(void **state) {
+    (void)state;
+    run(check_drills);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -258,6 +299,7 @@ int main(void) {
         cmocka_unit_test(test_escrow__shares_move_with_their_objects),
         cmocka_unit_test(test_escrow__one_set_is_active),
         cmocka_unit_test(test_escrow__requests_are_answered_and_opened_once),
+        cmocka_unit_test(test_escrow__the_newest_drill_of_each_kind_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
