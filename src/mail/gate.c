@@ -155,15 +155,56 @@ static void fail(gate_job_t *job, const err_t *e) {
     gate_reply(job, 451, "4.3.0", "the mail gateway failed, try again later");
 }
 
+/* ---- the same recipient many times ---- */
+
+/* What a mail server took apart under two names stays two (ORCPT tells which). */
+static bool is_again(const gate_envelope_t *env, const gate_rcpt_t *a, const gate_rcpt_t *b) {
+    return bytes_eq(a->address, b->address) &&
+           (env->direction == GATE_IN || bytes_eq(a->orcpt, b->orcpt));
+}
+
+/* The envelope with each recipient once, and where they stand in the given one. */
+static err_t *unique(arena_t *arena, const gate_envelope_t *env, gate_envelope_t *ret_env,
+                     size_t **ret_at) {
+    gate_rcpt_t *rcpts = NULL;
+    size_t *at = NULL, n = 0;
+    TRY(arena_alloc(arena, env->rcpts_n * sizeof *rcpts, &rcpts));
+    TRY(arena_alloc(arena, env->rcpts_n * sizeof *at, &at));
+    for (size_t i = 0; i < env->rcpts_n; i++) {
+        bool again = false;
+        for (size_t k = 0; k < n && !again; k++) again = is_again(env, &rcpts[k], &env->rcpts[i]);
+        if (again) continue;
+        rcpts[n] = env->rcpts[i];
+        at[n++] = i;
+    }
+    *ret_env = *env;
+    ret_env->rcpts = rcpts;
+    ret_env->rcpts_n = n;
+    *ret_at = at;
+    return NULL;
+}
+
+static void put_places(gate_result_t *result, const size_t *at) {
+    for (size_t i = 0; i < result->mails_n; i++)
+        for (size_t k = 0; k < result->mails[i].rcpts_n; k++) {
+            int *index = &result->mails[i].rcpts[k].index;
+            if (*index != GATE_NO_INDEX) *index = (int)at[*index];
+        }
+}
+
 err_t *gate_run(const gate_t *gate, const gate_envelope_t *env, gate_result_t *ret_result) {
     gate_result_t *result = ret_result;
     if (!env->rcpts_n || env->rcpts_n > LIMIT_GATE_RECIPIENTS)
         return err_new(ERR_USAGE, "%zu recipients", env->rcpts_n);
     *result = (gate_result_t){0};
     TRY(arena_new(LIMIT_GATE_ARENA, &result->arena));
-    gate_job_t job = {gate, env, result, result->arena, {.raw = {0}}};
+    gate_envelope_t once;
+    size_t *at = NULL;
+    TRY(unique(result->arena, env, &once, &at));
+    gate_job_t job = {gate, &once, result, result->arena, {.raw = {0}}};
     gate_reply(&job, 250, "2.0.0", "ok");
     err_t *e = decide(&job);
+    put_places(result, at);
     if (e) fail(&job, e);
     err_free(e);
     gate_message_done(&job.msg);

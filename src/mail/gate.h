@@ -77,8 +77,9 @@ typedef struct {
 
 /*
  * A recipient is in exactly one mail, or none if the reply isn't 250 or nothing is left to deliver
- * to him. If one of several mails fails downstream, the caller answers a 4xx for all; the next try
- * makes the same mails in the same order.
+ * to him, or if the same address stands before him: then what becomes of that one is his too. If
+ * one of several mails fails downstream, the caller answers a 4xx for all; the next try makes the
+ * same mails in the same order.
  */
 typedef struct {
     gate_reply_t reply; /* for all recipients */

@@ -49,6 +49,7 @@ typedef struct {
     mail_reader_options_t options;
     mail_reader_t *reader;
     const mail_verdict_t *verdict;
+    bool capped; /* the keeper opens no more for this person now */
 } reading_t;
 
 static void reading_done(reading_t *r) {
@@ -76,8 +77,10 @@ static err_t *on_find(void *arg, const cms_recipient_t *recipient, const cert_t 
 
 static err_t *on_unwrap(void *arg, const cert_t *cert, const cms_wrapped_t *wrapped,
                         uint8_t *ret_key, size_t n) {
-    const reading_t *r = arg;
-    return r->services->unwrap(r->services->arg, r->address, cert, wrapped, ret_key, n);
+    reading_t *r = arg;
+    err_t *e = r->services->unwrap(r->services->arg, r->address, cert, wrapped, ret_key, n);
+    r->capped = e && err_code(e) == ERR_BUSY;
+    return e;
 }
 
 static err_t *on_revoked(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked) {
@@ -146,13 +149,19 @@ static void learn(const in_t *in, const mail_verdict_t *verdict) {
 
 /* ---- decrypted, for one person ---- */
 
+/* Recipients that are one mailbox but for the case of letters: one opening of the keeper's. */
+typedef struct {
+    size_t *rcpts;
+    size_t n;
+} person_t;
+
 static err_t *kept(reading_t *r, gate_file_t *file) {
     TRY(mail_reader_output(r->reader, gate_file_add, file));
     return gate_file_flush(file);
 }
 
 /* What was decrypted, with our fields, and encrypted again if `lock` has certificates. */
-static err_t *send_opened(in_t *in, size_t rcpt, bytes_t top, const gate_file_t *opened,
+static err_t *send_opened(in_t *in, const person_t *person, bytes_t top, const gate_file_t *opened,
                           const mail_recipients_t *lock) {
     const gate_t *gate = in->job->gate;
     gate_message_t message CLEANUP(gate_message_done) = {.raw = {0}};
@@ -164,13 +173,13 @@ static err_t *send_opened(in_t *in, size_t rcpt, bytes_t top, const gate_file_t 
                       .fd = opened->fd,
                       .top = top,
                       .strip_results = true,
-                      .rule = &in->rules[rcpt]};
+                      .rule = &in->rules[person->rcpts[0]]};
     if (lock->all) {
         for (size_t i = 0; i < lock->n; i++) TRY(cert_list_add(&certs, lock->at[i].cert));
         w.recipients = &certs;
         w.encryption = mail_recipients_algorithms(lock, gate->services->allowed);
     }
-    TRY(gate_mail_new(in->job, &rcpt, 1, &mail));
+    TRY(gate_mail_new(in->job, person->rcpts, person->n, &mail));
     return gate_write(in->job, &w, mail);
 }
 
@@ -196,7 +205,8 @@ static err_t *put_top(const in_t *in, const mail_verdict_t *v, const char *what,
     return buf_printf(top, GATE_TRACE ": %s in %s\r\n", id, what);
 }
 
-static err_t *send_decrypted(in_t *in, size_t rcpt, reading_t *r) {
+static err_t *send_decrypted(in_t *in, const person_t *person, reading_t *r) {
+    size_t rcpt = person->rcpts[0];
     gate_file_t opened CLEANUP(gate_file_done) = {.fd = -1};
     mail_recipients_t lock CLEANUP(mail_recipients_done) = {0};
     CLEANUP(buf_done) buf_t top;
@@ -210,16 +220,18 @@ static err_t *send_decrypted(in_t *in, size_t rcpt, reading_t *r) {
     TRY(kept(r, &opened));
     TRY(put_top(in, r->verdict, lock.all ? "reencrypted" : "decrypted", &top));
     gate_note(in->job, lock.all ? "encrypted again" : "decrypted");
-    return send_opened(in, rcpt, buf_bytes(&top), &opened, &lock);
+    return send_opened(in, person, buf_bytes(&top), &opened, &lock);
 }
 
-/* *ret_sent: this recipient has his mail. */
-static err_t *try_decrypt(in_t *in, size_t rcpt, bool *ret_sent) {
+/* *ret_sent: this person has the mail. Past the keeper's cap it stays closed: whoever fills it up
+ * must not keep a person's mail away. */
+static err_t *try_decrypt(in_t *in, const person_t *person, bool *ret_sent) {
+    size_t rcpt = person->rcpts[0];
     const gate_rule_t *rule = &in->rules[rcpt];
     size_t before = in->job->result->mails_n;
     reading_t r CLEANUP(reading_done) = {0};
     err_t *e = read_message(in->job, in->job->env->rcpts[rcpt].address, MAIL_KEEP_DECRYPTED, &r);
-    if (e && is_the_message(e)) {
+    if (e && (r.capped || is_the_message(e))) {
         gate_note(in->job, "not decrypted: %s", err_message(e));
         err_free(e);
         return NULL;
@@ -231,7 +243,7 @@ static err_t *try_decrypt(in_t *in, size_t rcpt, bool *ret_sent) {
         gate_note(in->job, "not decrypted: nothing protects it from alteration");
         return NULL;
     }
-    TRY(send_decrypted(in, rcpt, &r));
+    TRY(send_decrypted(in, person, &r));
     *ret_sent = in->job->result->mails_n > before;
     return NULL;
 }
@@ -284,21 +296,38 @@ static err_t *send_rest(in_t *in, const size_t *rcpts, size_t n) {
     return gate_write(in->job, &w, mail);
 }
 
+/* The recipient and those after it that are the same. */
+static void find_person(const gate_envelope_t *env, size_t rcpt, bool *done, person_t *person) {
+    person->n = 0;
+    for (size_t i = rcpt; i < env->rcpts_n; i++) {
+        if (done[i] || !mime_address_eq(env->rcpts[i].address, env->rcpts[rcpt].address)) continue;
+        done[i] = true;
+        person->rcpts[person->n++] = i;
+    }
+}
+
 err_t *gate_in(gate_job_t *job) {
     in_t in = {.job = job};
     const gate_services_t *s = job->gate->services;
     bool report = false;
-    size_t *rest = NULL, rest_n = 0;
+    size_t *rest = NULL, rest_n = 0, n = job->env->rcpts_n;
+    bool *done = NULL;
+    person_t person = {0};
     TRY(gate_report(job, &report));
     if (report) return NULL;
     TRY(find_rules(&in));
-    TRY(arena_alloc(job->arena, job->env->rcpts_n * sizeof *rest, &rest));
+    TRY(arena_alloc(job->arena, n * sizeof *rest, &rest));
+    TRY(arena_alloc(job->arena, n * sizeof *done, &done));
+    TRY(arena_alloc(job->arena, n * sizeof *person.rcpts, &person.rcpts));
+    memset(done, 0, n * sizeof *done);
     bool sealed = job->msg.kind == GATE_BODY_ENCRYPTED && job->msg.smime;
-    for (size_t i = 0; i < job->env->rcpts_n; i++) {
+    for (size_t i = 0; i < n; i++) {
         bool sent = false;
+        if (done[i]) continue;
+        find_person(job->env, i, done, &person);
         if (sealed && s->find_key && s->unwrap && gate_is(&in.rules[i], GATE_DECRYPT))
-            TRY(try_decrypt(&in, i, &sent));
-        if (!sent) rest[rest_n++] = i;
+            TRY(try_decrypt(&in, &person, &sent));
+        for (size_t k = 0; k < person.n && !sent; k++) rest[rest_n++] = person.rcpts[k];
     }
     return send_rest(&in, rest, rest_n);
 }

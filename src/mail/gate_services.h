@@ -53,7 +53,7 @@ typedef struct {
     err_t *(*find_key)(void *arg, bytes_t address, const cms_recipient_t *r, cert_t **ret_cert,
                        bool *ret_found);
     /* The content key, `n` bytes, out of what is wrapped for that key. ERR_VERIFY, ERR_DENIED,
-     * ERR_BUSY (too many: 4xx), ERR_UNAVAILABLE. */
+     * ERR_BUSY (too many: the message stays closed), ERR_UNAVAILABLE (4xx). */
     err_t *(*unwrap)(void *arg, bytes_t address, const cert_t *cert, const cms_wrapped_t *wrapped,
                      uint8_t *ret_key, size_t n);
     /* For judging signatures on mail from this address (or none): trusted and helpful certificates,

@@ -242,6 +242,17 @@ static err_t *make_room(transaction_t *t, const policy_outcome_t *o) {
     return total > 1 ? ledger_reserve(t->d->ledger, total + 1) : NULL;
 }
 
+/* In no mail: the same address again, or nothing was left to deliver to him. */
+static void settle_left(transaction_t *t, size_t at) {
+    const smtp_rcpt_t *rcpts = t->job->envelope->rcpts;
+    t->rcpts[at] = smtp_status(250, "2.0.0", "Done");
+    for (size_t i = 0; i < at; i++) {
+        if (!bytes_eq(rcpts[i].address, rcpts[at].address)) continue;
+        t->rcpts[at] = t->rcpts[i];
+        return;
+    }
+}
+
 static err_t *send_all(transaction_t *t, const policy_outcome_t *o) {
     TRY(make_room(t, o));
     for (size_t i = 0; i < o->mails_n; i++) {
@@ -249,8 +260,7 @@ static err_t *send_all(transaction_t *t, const policy_outcome_t *o) {
         if (i + 1 < o->mails_n) record(t);
     }
     for (size_t i = 0; i < t->job->envelope->rcpts_n; i++)
-        if (!t->rcpts[i].code) /* nothing was left to deliver to him */
-            t->rcpts[i] = smtp_status(250, "2.0.0", "Done");
+        if (!t->rcpts[i].code) settle_left(t, i);
     return NULL;
 }
 

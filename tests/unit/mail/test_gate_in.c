@@ -224,14 +224,36 @@ static void test_gate_in__keeper_away_is_4xx_and_its_no_is_closed(void **state) 
     (void)receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
     assert_int_equal(run.result.reply.smtp, 451);
     assert_int_equal(run.result.mails_n, 0);
-    w->keeper = ERR_BUSY; /* the cap */
-    (void)receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
-    assert_int_equal(run.result.reply.smtp, 451);
+    w->keeper = ERR_BUSY; /* the cap: closed, for others too nothing waits */
+    const char *out = receive(w, "alice@example.org carol@example.org", "alice@example.org",
+                              buf_bytes(&message), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 250);
+    assert_int_equal(run_company(&run, "carol@example.org"), 2);
+    assert_null(strstr(out, "The secret."));
     w->keeper = ERR_DENIED;
-    const char *out =
-        receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+    out = receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
     assert_int_equal(run.result.reply.smtp, 250);
     assert_null(strstr(out, "The secret."));
+}
+
+static void test_gate_in__opens_once_for_a_person_named_many_times(void **state) {
+    WORLD();
+    world_rule(w, GATE_SCOPE_FROM, "alice@example.org", "decrypt=yes");
+    compose(w, note, NULL, "alice@example.org", CMS_AES256_GCM, &message);
+    (void)receive(w,
+                  "carol@example.org alice@example.org alice@example.org ALICE@example.org "
+                  "carol@example.org Alice@Example.ORG",
+                  "alice@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(w->unwrapped_n, 1);
+    assert_int_equal(run.result.mails_n, 2);
+    assert_int_equal(run_company(&run, "alice@example.org"), 3);
+    assert_int_equal(run_company(&run, "carol@example.org"), 1);
+    /* Places are those of the given envelope. */
+    const gate_mail_t *opened = &run.result.mails[0];
+    assert_int_equal(opened->rcpts[0].index, 1);
+    assert_int_equal(opened->rcpts[1].index, 3);
+    assert_int_equal(opened->rcpts[2].index, 5);
+    assert_int_equal(run.result.mails[1].rcpts[0].index, 0);
 }
 
 static void test_gate_in__encrypts_again_to_the_new_key(void **state) {
@@ -303,6 +325,7 @@ int main(void) {
         cmocka_unit_test(test_gate_in__a_signature_around_an_envelope_vouches_for_nothing),
         cmocka_unit_test(test_gate_in__altered_ciphertext_stays_closed),
         cmocka_unit_test(test_gate_in__keeper_away_is_4xx_and_its_no_is_closed),
+        cmocka_unit_test(test_gate_in__opens_once_for_a_person_named_many_times),
         cmocka_unit_test(test_gate_in__encrypts_again_to_the_new_key),
         cmocka_unit_test(test_gate_in__spam_reports_arrive_as_they_were),
     };
