@@ -101,6 +101,11 @@ bool gate_results_claim(bytes_t value, const char *authserv_id);
 #define GATE_ASK_ENCRYPT "X-Coffer-Encrypt"
 #define GATE_ASK_SIGN    "X-Coffer-Sign"
 
+/* ---- gate_closed.c: encrypted, or made to look so ---- */
+
+/* *ret_closed: proven to its last byte. Left alone (false) in every doubt. */
+err_t *gate_message_is_closed(const gate_job_t *job, bool *ret_closed) WARN_UNUSED;
+
 /* ---- gate_tag.c: what the sender asks for ---- */
 
 typedef struct {

@@ -24,6 +24,7 @@ typedef struct {
     gate_tag_t tag;
     bytes_t sender;      /* the person, if it is one who writes as himself; else none */
     gate_encrypt_t mode; /* what holds for this message */
+    bool from_ours;      /* From names one of our people */
     bool *must;          /* for each recipient: its own rule demands encryption */
     bool sign;
     group_t *groups; /* the first: To and Cc */
@@ -46,6 +47,55 @@ static err_t *ask_policy(const gate_job_t *job, gate_scope_t scope, bytes_t addr
     return s->policy(s->arg, scope, address, rule);
 }
 
+/* The mailbox behind an address of ours: local parts unquoted, "+detail" cut off. */
+static err_t *person_of(const gate_job_t *job, bytes_t address, bytes_t *ret_person) {
+    size_t at = address.n, n = 0;
+    while (at && address.p[at - 1] != '@') at--;
+    uint8_t *text = NULL;
+    *ret_person = address;
+    if (at < 2 || !gate_is_ours(job->gate, address)) return NULL;
+    TRY(arena_alloc(job->arena, address.n, &text));
+    bool quoted = address.p[0] == '"';
+    for (size_t i = quoted; i < at - 1; i++) {
+        uint8_t c = address.p[i];
+        if (quoted && c == '"') break;
+        if (quoted && c == '\\' && i + 2 < at) c = address.p[++i];
+        if (c == '+' && n) break;
+        text[n++] = c;
+    }
+    memcpy(text + n, address.p + at - 1, address.n - at + 1);
+    *ret_person = bytes_make(text, n + address.n - at + 1);
+    return NULL;
+}
+
+/* Whoever the message may be from: the stricter counts. */
+static err_t *stricter(const gate_job_t *job, bytes_t address, gate_rule_t *rule) {
+    gate_rule_t other = gate_rule_default();
+    TRY(ask_policy(job, GATE_SCOPE_FROM, address, &other));
+    if (other.encrypt == GATE_REQUIRE) rule->encrypt = GATE_REQUIRE;
+    return NULL;
+}
+
+/* By the reverse path; by From too, which is all there is when the path is null. */
+static err_t *find_sender(out_t *o) {
+    const gate_job_t *job = o->job;
+    const mime_addresses_t *from = &job->msg.from;
+    bytes_t path = job->env->from, person;
+    o->rule = gate_rule_default();
+    if (path.n) {
+        TRY(person_of(job, path, &person));
+        TRY(ask_policy(job, GATE_SCOPE_FROM, person, &o->rule));
+        if (!bytes_eq(person, path)) TRY(stricter(job, path, &o->rule));
+    }
+    for (size_t i = 0; i < from->n; i++) {
+        if (!gate_is_ours(job->gate, from->at[i].address)) continue;
+        o->from_ours = true;
+        TRY(person_of(job, from->at[i].address, &person));
+        TRY(stricter(job, person, &o->rule));
+    }
+    return NULL;
+}
+
 /* Who it is for may ask for more than who it is from. */
 static err_t *raise_mode(out_t *o) {
     const gate_envelope_t *env = o->job->env;
@@ -63,11 +113,10 @@ static err_t *raise_mode(out_t *o) {
 static err_t *find_rules(out_t *o) {
     const gate_job_t *job = o->job;
     bytes_t from = gate_message_from(&job->msg);
-    o->rule = gate_rule_default();
-    TRY(ask_policy(job, GATE_SCOPE_FROM, job->env->from, &o->rule));
+    TRY(find_sender(o));
     if (from.n && mime_address_eq(from, job->env->from)) o->sender = job->env->from;
     o->mode = o->rule.encrypt;
-    if (gate_is(&o->rule, GATE_TAG)) TRY(gate_tag_read(job, &o->tag));
+    if (job->env->from.n && gate_is(&o->rule, GATE_TAG)) TRY(gate_tag_read(job, &o->tag));
     if (o->tag.encrypt) o->mode = GATE_REQUIRE;
     else if (o->tag.plain && o->mode != GATE_REQUIRE) o->mode = GATE_NEVER;
     TRY(raise_mode(o));
@@ -354,23 +403,43 @@ static err_t *encrypt(out_t *o) {
     return send_all_plain(o);
 }
 
-/* What a person didn't send, or is closed already, isn't touched. */
-static const char *why_alone(const out_t *o) {
+/* A mail server's own report: of nobody's writing. */
+static bool is_bounce(const out_t *o) {
+    static const char *const daemons[] = {"mailer-daemon", "postmaster"};
+    bytes_t from = gate_message_from(&o->job->msg);
+    bytes_t local = bytes_make(from.p, bytes_find(from, '@'));
+    if (!o->from_ours) return true;
+    for (size_t i = 0; i < 2; i++)
+        if (text_eq_fold(local, bytes_str(daemons[i]))) return o->job->msg.kind == GATE_BODY_REPORT;
+    return false;
+}
+
+/* What a person didn't send, or is closed already, isn't touched. Where encryption is required
+ * looks don't count: it must be proven closed, and be of none of our people. */
+static err_t *why_alone(const out_t *o, const char **ret_why) {
     const gate_message_t *m = &o->job->msg;
-    if (m->kind == GATE_BODY_ENCRYPTED) return "encrypted already";
-    if (m->list && !o->sender.n) return "mailing list";
-    if (m->kind == GATE_BODY_REPORT && !o->sender.n) return "report";
+    bool closed = o->mode == GATE_NEVER;
+    bool strict = o->mode == GATE_REQUIRE && o->from_ours;
+    if (m->kind == GATE_BODY_ENCRYPTED) {
+        if (!closed) TRY(gate_message_is_closed(o->job, &closed));
+        if (closed) *ret_why = "encrypted already";
+        else gate_note(o->job, "looks encrypted, isn't");
+        if (closed) return NULL;
+    }
+    if (!o->job->env->from.n && (o->mode != GATE_REQUIRE || is_bounce(o))) *ret_why = "bounce";
+    else if (m->list && !o->sender.n && !strict) *ret_why = "mailing list";
+    else if (m->kind == GATE_BODY_REPORT && !o->sender.n && !strict) *ret_why = "report";
     return NULL;
 }
 
 err_t *gate_out(gate_job_t *job) {
     out_t o CLEANUP(out_done) = {.job = job};
     bool report = false;
-    if (!job->env->from.n) return gate_pass_all(job, "bounce");
-    TRY(gate_report(job, &report));
+    const char *alone = NULL;
+    if (job->env->from.n) TRY(gate_report(job, &report));
     if (report) return NULL;
     TRY(find_rules(&o));
-    const char *alone = why_alone(&o);
+    TRY(why_alone(&o, &alone));
     if (alone) return gate_pass_all(job, alone);
     TRY(check_sign(&o));
     if (o.mode == GATE_NEVER) return send_all_plain(&o);

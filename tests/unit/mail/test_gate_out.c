@@ -227,21 +227,106 @@ static void test_gate_out__signs_only_a_persons_own_word(void **state) {
     assert_int_equal(w->signed_n, 1);
 }
 
+#define PGP(first)                                                                                 \
+    "-----BEGIN PGP MESSAGE-----\r\nComment: x\r\n\r\n" first "QMAwAAAAAAAAAB\r\n=abcd\r\n"        \
+    "-----END PGP MESSAGE-----\r\n"
+#define PGP_MIME(before, inside, behind)                                                           \
+    "From: alice@example.org\r\nContent-Type: multipart/encrypted; boundary=x;"                    \
+    " protocol=\"application/pgp-encrypted\"\r\n\r\n" before                                       \
+    "--x\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--x\r\n"              \
+    "Content-Type: application/octet-stream; name=a.asc\r\n\r\n" inside "\r\n--x--\r\n" behind
+
+/* How a message of alice's to somebody without a certificate ends where all must be closed. */
+static unsigned required(world_t *w, const char *from, const char *message) {
+    run_t run CLEANUP(run_done) = {.fd = -1};
+    world_run(w, GATE_OUT, from, "oscar@outside.example", lit(message), &run);
+    if (run.result.reply.smtp == 250) assert_true(run.result.mails[0].same);
+    return run.result.reply.smtp;
+}
+
 static void test_gate_out__bounces_and_what_is_encrypted_pass(void **state) {
     WORLD();
     world_rule(w, GATE_SCOPE_FROM, "*", "encrypt=require sign=yes");
-    world_run(w, GATE_OUT, "", "oscar@outside.example",
-              lit("From: mailer-daemon@example.org\r\nTo: oscar@outside.example\r\n\r\nx\r\n"),
-              &run);
-    assert_int_equal(run.result.reply.smtp, 250);
-    assert_true(run.result.mails[0].same);
-    run_done(&run);
-    run = (run_t){.fd = -1};
-    world_run(w, GATE_OUT, "alice@example.org", "oscar@outside.example",
-              lit("From: alice@example.org\r\nContent-Type: multipart/encrypted; boundary=x;"
-                  " protocol=\"application/pgp-encrypted\"\r\n\r\n--x--\r\n"),
-              &run);
-    assert_true(run.result.mails[0].same);
+    static const char *const pass[] = {
+        PGP_MIME("", PGP("hQ"), ""),
+        PGP_MIME("This is an OpenPGP/MIME encrypted message (RFC 4880 and 3156)\r\n", PGP("wc"),
+                 "\r\n"),
+        "From: alice@example.org\r\n\r\n" PGP("hQ"),
+    };
+    assert_int_equal(required(w, "",
+                              "From: mailer-daemon@example.org\r\nContent-Type: multipart/report;"
+                              " boundary=x\r\n\r\n--x--\r\n"),
+                     250);
+    for (size_t i = 0; i < sizeof pass / sizeof *pass; i++)
+        assert_int_equal(required(w, "alice@example.org", pass[i]), 250);
+    /* S/MIME that another program closed, GCM and CBC. */
+    static const cms_cipher_t ciphers[] = {CMS_AES256_CBC, CMS_AES256_GCM};
+    for (size_t i = 0; i < 2; i++) {
+        cert_list_t list CLEANUP(cert_list_done) = {0};
+        mail_writer_t *writer CLEANUP(mail_writer_free) = NULL;
+        const char *message;
+        assert_ok(cert_list_add(&list, w->people[1].cert));
+        const mail_write_options_t options = {.rnd = rnd_real(),
+                                              .now = NOW,
+                                              .max = BIG,
+                                              .recipients = &list,
+                                              .encryption = {.cipher = ciphers[i]}};
+        buf_clear(&text);
+        assert_ok(mail_writer_new(&options, &writer));
+        assert_ok(mail_writer_feed(writer, lit(MESSAGE("oscar@outside.example", "", "x"))));
+        assert_ok(mail_writer_finish(writer, append, &text));
+        assert_ok(buf_cstr(&text, &message));
+        assert_int_equal(required(w, "alice@example.org", message), 250);
+    }
+}
+
+static void test_gate_out__the_look_of_encryption_is_none(void **state) {
+    WORLD();
+    world_rule(w, GATE_SCOPE_FROM, "alice@example.org", "encrypt=require");
+#define FROM "From: alice@example.org\r\n"
+    static const char *const looks[] = {
+        FROM "Content-Type: application/pkcs7-mime\r\n\r\nThe secret.\r\n",
+        FROM "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n"
+             "Content-Transfer-Encoding: base64\r\n\r\nVGhlIHNlY3JldC4=\r\n",
+        FROM "Content-Type: application/octet-stream; name=a.p7m\r\n\r\nThe secret.\r\n",
+        FROM "Content-Type: multipart/encrypted; boundary=x\r\n\r\n--x\r\n\r\nsecret\r\n--x--\r\n",
+        PGP_MIME("The secret.\r\n", PGP("hQ"), ""),
+        PGP_MIME("", PGP("hQ"), "The secret.\r\n"),
+        PGP_MIME("", "The secret.\r\n", ""),
+        PGP_MIME("", PGP("hQ") "The secret.\r\n", ""),
+        PGP_MIME("", PGP("ow"), ""), /* packed, not encrypted */
+        FROM "\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nThe secret.\r\n",
+        FROM "\r\n" PGP("hQ") "The secret.\r\n",
+        FROM "\r\n" PGP("kA"), /* signed only */
+        FROM "List-Id: <l.example.org>\r\n\r\nThe secret.\r\n",
+    };
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
+        assert_int_equal(required(w, "alice@example.org", looks[i]), 550);
+}
+
+static void test_gate_out__require_holds_however_the_sender_is_written(void **state) {
+    WORLD();
+    world_rule(w, GATE_SCOPE_FROM, "alice@example.org", "encrypt=require");
+    static const char *const paths[] = {
+        "",
+        "alice+x@example.org",
+        "\"alice\"@example.org",
+        "\"al\\ice+x\"@example.org",
+        "ALICE@example.org",
+        "list-bounces@example.org",
+        "bob@example.org",
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        assert_int_equal(required(w, paths[i], FROM "\r\nThe secret.\r\n"), 550);
+        assert_int_equal(required(w, paths[i], FROM "List-Id: <l.example.org>\r\n\r\nx\r\n"), 550);
+    }
+    /* From written otherwise, or another's. */
+    assert_int_equal(required(w, "alice+x@example.org", "From: bob@example.org\r\n\r\nx\r\n"), 550);
+    assert_int_equal(required(w, "", "From: alice+x@example.org\r\n\r\nx\r\n"), 550);
+    assert_int_equal(required(w, "", "From: bob@example.org, alice@example.org\r\n\r\nx\r\n"), 550);
+    /* Others aren't touched by it. */
+    assert_int_equal(required(w, "bob@example.org", "From: bob@example.org\r\n\r\nx\r\n"), 250);
+    assert_int_equal(required(w, "", "From: x@outside.example\r\n\r\nx\r\n"), 250);
 }
 
 static void test_gate_out__says_4xx_while_the_keeper_or_a_source_is_away(void **state) {
@@ -303,6 +388,8 @@ int main(void) {
         cmocka_unit_test(test_gate_out__plain_is_not_the_senders_choice_where_required),
         cmocka_unit_test(test_gate_out__signs_only_a_persons_own_word),
         cmocka_unit_test(test_gate_out__bounces_and_what_is_encrypted_pass),
+        cmocka_unit_test(test_gate_out__the_look_of_encryption_is_none),
+        cmocka_unit_test(test_gate_out__require_holds_however_the_sender_is_written),
         cmocka_unit_test(test_gate_out__says_4xx_while_the_keeper_or_a_source_is_away),
         cmocka_unit_test(test_gate_out__encrypts_to_the_organisation_too),
         cmocka_unit_test(test_gate_out__ends_a_loop),
