@@ -73,7 +73,7 @@ _coffer() {
         " device activation-lock"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " device bypass-code"*) words="--for --reason --ticket --expires --out --second --dir --server --token-file --ca --json --help --version" ;;
         " device filevault"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " device leases"*) words="--end --dir --server --token-file --ca --json --help --version" ;;
+        " device leases"*) words="--end --reset --dir --server --token-file --ca --json --help --version" ;;
         " device token"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " profile add"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " profile list"*) words="--dir --server --token-file --ca --json --help --version" ;;

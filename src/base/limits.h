@@ -227,6 +227,8 @@ enum {
     LIMIT_LEASE_KEY = 512,               /* bytes of a sealed lease key */
     LIMIT_LEASE_ACCOUNT = 128,           /* bytes of an account's name */
     LIMIT_LEASE_LIFE_S = 7 * 86400,      /* seconds a lease may live */
+    LIMIT_LEASE_EPOCH_FIRST_BITS = 40,   /* a first epoch is at most 2^40: seconds since 1970 fit */
+    LIMIT_LEASE_EPOCH_STEP = 1 << 20,    /* a renewal's epoch is at most so much higher */
     LIMIT_LEASE_RELEASES = 60,           /* releases of one lease in an hour */
     LIMIT_LEASE_EVENT = 64,              /* bytes of the name of what a release is for */
     LIMIT_LEASE_EVENTS = 64,             /* such events of one lease that wait at once */

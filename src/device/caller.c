@@ -56,7 +56,7 @@ err_t *devices_caller(devices_t *devices, arena_t *arena, bytes_t client_cert, b
                       device_caller_t *ret_caller) {
     caller_job_t job = {.devices = devices, .arena = arena};
     char actor[DEVICE_ACTOR];
-    device_caller_t caller;
+    device_caller_t caller = {.by_identity = client_cert.n > 0};
     TRY(find_caller(&job, client_cert, token));
     if (!job.found || strcmp(job.device.state, "enrolled") != 0)
         return err_new(ERR_AUTH, "a device shows its identity certificate or its token");

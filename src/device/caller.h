@@ -10,6 +10,7 @@
 typedef struct {
     const char *device_id; /* in the arena */
     const char *actor;     /* "device:..." for the audit, in the arena */
+    bool by_identity;      /* showed its identity certificate, not a token */
 } device_caller_t;
 
 /*

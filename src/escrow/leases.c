@@ -184,6 +184,19 @@ err_t *leases_revoke(escrow_t *escrow, const lease_ref_t *ref, const char *reaso
     return db_write(escrow->o.db, write_revoke, &job);
 }
 
+static err_t *write_reset(db_conn_t *conn, void *arg) {
+    const lease_job_t *job = arg;
+    TRY(db_lease_events_forget(conn, job->ref->device_id, ""));
+    return audit_note(job->escrow->o.audit, conn, job->ref->actor, "lease.reset",
+                      job->ref->device_id, NULL);
+}
+
+err_t *leases_reset(escrow_t *escrow, const lease_ref_t *ref) {
+    lease_job_t job = {.escrow = escrow, .ref = ref};
+    TRY(keeper_lease_reset(escrow->o.keeper, ref->device_id, "an admin's wish"));
+    return db_write(escrow->o.db, write_reset, &job);
+}
+
 static err_t *read_events(db_conn_t *conn, void *arg) {
     const lease_job_t *job = arg;
     return db_lease_events_list(conn, job->arena, job->ref->device_id, LIMIT_LIST_PAGE,

@@ -23,6 +23,8 @@ typedef struct {
     const char *device_id;
     const char *account;
     const char *actor; /* for the audit */
+    bool by_identity;  /* the device itself, by its identity certificate: it may change its push key
+                        */
 } lease_ref_t;
 
 /*
@@ -42,6 +44,9 @@ err_t *leases_release(escrow_t *escrow, const lease_ref_t *ref, const char *even
                       keeper_lease_t *ret_lease, buf_t *ret_sealed) WARN_UNUSED;
 /* `account` "": all of the device. */
 err_t *leases_revoke(escrow_t *escrow, const lease_ref_t *ref, const char *reason) WARN_UNUSED;
+
+/* Ends all leases of the device; the next put registers its push key anew. Audited. */
+err_t *leases_reset(escrow_t *escrow, const lease_ref_t *ref) WARN_UNUSED;
 
 typedef struct {
     keeper_lease_state_t list[LIMIT_LEASES_DEVICE];

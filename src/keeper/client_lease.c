@@ -14,6 +14,7 @@ err_t *keeper_lease_put(keeper_t *keeper, const keeper_lease_t *lease, bytes_t s
     body_init(&reply);
     TRY(keeper_lease_put_fields(lease, &body));
     TRY(wire_put_bytes(&body, sealed));
+    TRY(wire_put_bool(&body, lease->may_change));
     return keeper_call_once(keeper, KEEPER_LEASE_PUT, &body, &reply);
 }
 
@@ -49,6 +50,15 @@ err_t *keeper_lease_revoke(keeper_t *keeper, const char *device, const char *acc
     TRY(wire_put_str(&body, account));
     TRY(wire_put_str(&body, reason));
     return keeper_call(keeper, KEEPER_LEASE_REVOKE, &body, &reply);
+}
+
+err_t *keeper_lease_reset(keeper_t *keeper, const char *device, const char *reason) {
+    CLEANUP(buf_done) buf_t body, reply;
+    body_init(&body);
+    body_init(&reply);
+    TRY(wire_put_str(&body, device));
+    TRY(wire_put_str(&body, reason));
+    return keeper_call(keeper, KEEPER_LEASE_RESET, &body, &reply);
 }
 
 static err_t *read_state(wire_reader_t *r, keeper_lease_state_t *state) {

@@ -18,6 +18,7 @@ typedef struct {
     uint64_t epoch;      /* from 1, higher with each renewal */
     int64_t expires;     /* seconds since 1970 UTC, at most LIMIT_LEASE_LIFE_S ahead */
     uint8_t push_key[LEASE_PUSH_KEY];
+    bool may_change; /* of a put: the device showed its identity, and may register a new push key */
 } keeper_lease_t;
 
 /* What the sealing of a key to the keeper is bound to. */
@@ -31,9 +32,10 @@ err_t *keeper_lease_put_fields(const keeper_lease_t *lease, buf_t *out) WARN_UNU
 
 /*
  * Puts a lease, or renews it: `sealed` is HPKE_AES256_GCM to KEEPER_PUBLIC_LEASE_KEY, at most
- * LIMIT_LEASE_KEY bytes. The first put of a device registers its push key for as long as it has
- * leases. ERR_DENIED if the epoch is not higher than what is or was there, or the push key is
- * another; ERR_LIMIT past LIMIT_LEASES_DEVICE.
+ * LIMIT_LEASE_KEY bytes. The first put of a device registers its push key; another one takes a
+ * put with may_change while the device has no leases, or keeper_lease_reset. ERR_DENIED if the
+ * epoch is not higher than what is or was there, or is too far ahead (LIMIT_LEASE_EPOCH_FIRST_BITS,
+ * then LIMIT_LEASE_EPOCH_STEP), or the push key is another; ERR_LIMIT past LIMIT_LEASES_DEVICE.
  */
 err_t *keeper_lease_put(keeper_t *keeper, const keeper_lease_t *lease, bytes_t sealed) WARN_UNUSED;
 /*
@@ -46,11 +48,13 @@ err_t *keeper_lease_release(keeper_t *keeper, const char *device, const char *ac
                             buf_t *ret_sealed) WARN_UNUSED;
 /*
  * Forgets the keys of a device (`account` "": of all its leases). What epoch a lease had stays
- * known until it would have expired, so that what was put before can't be put again. Nothing there
- * is fine. Idempotent.
+ * known until all that was ever put under its name would have expired, so that it can't be put
+ * again. Nothing there is fine. Idempotent.
  */
 err_t *keeper_lease_revoke(keeper_t *keeper, const char *device, const char *account,
                            const char *reason) WARN_UNUSED;
+/* The same for all of the device, and forgets which push key it registered. */
+err_t *keeper_lease_reset(keeper_t *keeper, const char *device, const char *reason) WARN_UNUSED;
 
 /* What is known of a lease. */
 typedef struct {

@@ -78,6 +78,7 @@ static const rule_t rules[] = {
     {KEEPER_LEASE_PUT, "lease-put", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_put},
     {KEEPER_LEASE_RELEASE, "lease-release", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_release},
     {KEEPER_LEASE_REVOKE, "lease-revoke", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_revoke},
+    {KEEPER_LEASE_RESET, "lease-reset", WEB, RECORD_FIRST, TALLY_NEVER, intent_lease_reset},
     {KEEPER_LEASE_LIST, "lease-list", WEB, RECORD_NOT, TALLY_NEVER, intent_lease_list},
     {KEEPER_RECEIVER_MAKE, "receiver-make", WEB, RECORD_FIRST, TALLY_NEVER, intent_receiver_make},
     {KEEPER_SECRET_TAKE, "secret-take", WEB, RECORD_FIRST, TALLY_NEVER, intent_secret_take},

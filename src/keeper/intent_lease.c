@@ -30,6 +30,7 @@ err_t *intent_lease_put(const keeper_core_t *core, const intent_call_t *call,
     TRY(wire_get_i64(&r, &lease.expires));
     TRY(wire_get_raw(&r, LEASE_PUSH_KEY, &push_key));
     TRY_WRAP(wire_get_bytes(&r, LIMIT_LEASE_KEY, &sealed), "sealed key");
+    TRY(wire_get_bool(&r, &lease.may_change));
     TRY(wire_done(&r));
     intent_about(answer, "device=%s account=%s epoch=%llu expires=%lld", lease.device,
                  lease.account, (unsigned long long)lease.epoch, (long long)lease.expires);
@@ -102,6 +103,18 @@ err_t *intent_lease_revoke(const keeper_core_t *core, const intent_call_t *call,
     intent_about(answer, "device=%s account=%s reason=%s", device, account[0] ? account : "*",
                  reason);
     return vault_lease_revoke(answer->op, device, account);
+}
+
+err_t *intent_lease_reset(const keeper_core_t *core, const intent_call_t *call,
+                          intent_answer_t *answer) {
+    (void)core;
+    wire_reader_t r = wire_reader(call->body);
+    CLEANUP(mem_free) char *device = NULL, *reason = NULL;
+    TRY(intent_get_name(&r, LIMIT_DEVICE_ID, "device", &device));
+    TRY(intent_get_name(&r, LIMIT_NAME, "reason", &reason));
+    TRY(wire_done(&r));
+    intent_about(answer, "device=%s reason=%s", device, reason);
+    return vault_lease_reset(answer->op, device);
 }
 
 static err_t *put_state(const keeper_lease_state_t *state, buf_t *out) {

@@ -12,6 +12,8 @@ err_t *intent_lease_release(const keeper_core_t *, const intent_call_t *,
                             intent_answer_t *) WARN_UNUSED;
 err_t *intent_lease_revoke(const keeper_core_t *, const intent_call_t *,
                            intent_answer_t *) WARN_UNUSED;
+err_t *intent_lease_reset(const keeper_core_t *, const intent_call_t *,
+                          intent_answer_t *) WARN_UNUSED;
 err_t *intent_lease_list(const keeper_core_t *, const intent_call_t *,
                          intent_answer_t *) WARN_UNUSED;
 

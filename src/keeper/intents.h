@@ -45,6 +45,7 @@ typedef enum {
     KEEPER_LEASE_RELEASE = 61,     /* web: its key, sealed to its device's push key; capped */
     KEEPER_LEASE_REVOKE = 62,      /* web: forget a device's leases */
     KEEPER_LEASE_LIST = 63,        /* web: which leases a device has; no keys */
+    KEEPER_LEASE_RESET = 64,       /* web: forget a device's leases and its push key */
     KEEPER_RECEIVER_MAKE = 70,     /* web: a key that a Mac encrypts its recovery key to */
     KEEPER_SECRET_TAKE = 71,       /* web: archive what a device sent, opened here alone */
     KEEPER_SECRET_PROVE = 72,      /* web: prove to its holder that a disk key is archived */

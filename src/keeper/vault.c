@@ -112,6 +112,20 @@ static const char *const migrations[] = {
     " sealed BLOB NOT NULL,"      /* the signing key, or nothing; the rest is its AAD */
     " since_ms INTEGER NOT NULL," /* of the hour in which opened messages are counted */
     " opened INTEGER NOT NULL) WITHOUT ROWID;",
+    /*
+     * keep_until: the highest expiry that a lease ever had; its epoch is known until then. due:
+     * when the sweep has something to do with it. A device's push key stays when its leases have
+     * ended.
+     */
+    "ALTER TABLE lease ADD COLUMN keep_until INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE lease ADD COLUMN due INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE lease SET keep_until = expires, due = expires;"
+    "DROP INDEX lease_by_expiry;"
+    "CREATE INDEX lease_by_due ON lease(due);"
+    "CREATE TABLE lease_device ("
+    " device TEXT PRIMARY KEY,"
+    " push_key BLOB NOT NULL) WITHOUT ROWID;"
+    "INSERT OR REPLACE INTO lease_device SELECT device, push_key FROM lease;",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {

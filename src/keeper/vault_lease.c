@@ -18,7 +18,8 @@ enum {
 };
 
 struct vault_lease_sql {
-    sql_stmt_t *epoch, *others, *put, *releases, *count, *revoke, *revoke_all, *expired, *forget;
+    sql_stmt_t *epoch, *others, *put, *releases, *count, *revoke, *revoke_all;
+    sql_stmt_t *expired, *forget, *end, *pin, *set_pin, *unpin;
     sql_stmt_t *find, *list, *any_expired; /* the reader's */
 };
 
@@ -33,8 +34,11 @@ static err_t *prepare_writer(sql_t *sql, vault_lease_sql_t *s) {
         " END) FROM lease WHERE device = ?",
         &s->others));
     TRY(sql_prepare(sql,
-                    "INSERT OR REPLACE INTO lease (device, account, epoch, expires, push_key,"
-                    " sealed, since_ms, releases) VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
+                    "INSERT INTO lease (device, account, epoch, expires, push_key, sealed,"
+                    " since_ms, releases, keep_until, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0,"
+                    " ?4, ?4) ON CONFLICT (device, account) DO UPDATE SET epoch = ?3,"
+                    " expires = ?4, push_key = ?5, sealed = ?6, total = 0, last_ms = 0,"
+                    " keep_until = max(keep_until, ?4), due = ?4",
                     &s->put));
     TRY(sql_prepare(sql,
                     "SELECT since_ms, releases FROM lease WHERE device = ? AND account = ?"
@@ -48,11 +52,24 @@ static err_t *prepare_writer(sql_t *sql, vault_lease_sql_t *s) {
                     &s->revoke));
     TRY(sql_prepare(sql, "UPDATE lease SET sealed = x'' WHERE device = ?", &s->revoke_all));
     TRY(sql_prepare(sql,
-                    "SELECT device, account, epoch FROM lease WHERE expires <= ?"
-                    " ORDER BY expires LIMIT ?",
+                    "SELECT device, account, epoch FROM lease WHERE due <= ?"
+                    " ORDER BY due, device, account LIMIT ?",
                     &s->expired));
-    return sql_prepare(sql, "DELETE FROM lease WHERE device = ? AND account = ? AND epoch = ?",
-                       &s->forget);
+    TRY(sql_prepare(sql,
+                    "DELETE FROM lease WHERE device = ? AND account = ? AND epoch = ?"
+                    " AND keep_until <= ?",
+                    &s->forget));
+    return sql_prepare(sql,
+                       "UPDATE lease SET sealed = x'', due = keep_until WHERE device = ?"
+                       " AND account = ? AND epoch = ?",
+                       &s->end);
+}
+
+static err_t *prepare_pins(sql_t *sql, vault_lease_sql_t *s) {
+    TRY(sql_prepare(sql, "SELECT push_key FROM lease_device WHERE device = ?", &s->pin));
+    TRY(sql_prepare(sql, "INSERT OR REPLACE INTO lease_device (device, push_key) VALUES (?, ?)",
+                    &s->set_pin));
+    return sql_prepare(sql, "DELETE FROM lease_device WHERE device = ?", &s->unpin);
 }
 
 err_t *vault_lease_prepare(vault_t *vault) {
@@ -60,6 +77,7 @@ err_t *vault_lease_prepare(vault_t *vault) {
     if (!s) return err_nomem();
     vault->lease = s;
     TRY(prepare_writer(vault->writer, s));
+    TRY(prepare_pins(vault->writer, s));
     TRY(sql_prepare(vault->reader,
                     "SELECT epoch, expires, push_key, sealed FROM lease WHERE device = ?"
                     " AND account = ? AND length(sealed) > 0",
@@ -68,7 +86,7 @@ err_t *vault_lease_prepare(vault_t *vault) {
                     "SELECT account, epoch, expires, total, last_ms, length(sealed), push_key"
                     " FROM lease WHERE device = ? AND expires > ? ORDER BY account LIMIT ?",
                     &s->list));
-    return sql_prepare(vault->reader, "SELECT 1 FROM lease WHERE expires <= ? LIMIT 1",
+    return sql_prepare(vault->reader, "SELECT 1 FROM lease WHERE due <= ? LIMIT 1",
                        &s->any_expired);
 }
 
@@ -88,8 +106,10 @@ typedef struct {
     bool found;
     uint64_t epoch;
     int64_t leases;
-    bool has_push_key;
+    bool has_push_key; /* of leases that live */
     uint8_t push_key[LEASE_PUSH_KEY];
+    bool has_pin; /* the device's registered push key */
+    uint8_t pin[LEASE_PUSH_KEY];
 } standing_t;
 
 static void take_push_key(bytes_t push_key, standing_t *standing) {
@@ -124,15 +144,50 @@ static err_t *find_others(vault_t *vault, const vault_lease_t *lease, int64_t no
     return NULL;
 }
 
+static err_t *find_pin(vault_t *vault, const vault_lease_t *lease, standing_t *standing) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->lease->pin;
+    bool row = false;
+    sql_bind_str(stmt, 1, lease->device);
+    TRY(sql_step(stmt, &row));
+    bytes_t pin = row ? sql_bytes(stmt, 0) : BYTES_NONE;
+    if (pin.n != LEASE_PUSH_KEY) return NULL;
+    memcpy(standing->pin, pin.p, LEASE_PUSH_KEY);
+    standing->has_pin = true;
+    return NULL;
+}
+
+/* Who holds a token must not be able to leap where the device can't follow. */
+static err_t *check_epoch(const vault_lease_t *lease, const standing_t *standing) {
+    if (!standing->found && lease->epoch > UINT64_C(1) << LIMIT_LEASE_EPOCH_FIRST_BITS)
+        return err_new(ERR_DENIED, "a lease begins at epoch 2^%d at most",
+                       LIMIT_LEASE_EPOCH_FIRST_BITS);
+    if (standing->found && lease->epoch > standing->epoch &&
+        lease->epoch - standing->epoch > LIMIT_LEASE_EPOCH_STEP)
+        return err_new(ERR_DENIED, "the lease has epoch %llu: the next is at most %d higher",
+                       (unsigned long long)standing->epoch, LIMIT_LEASE_EPOCH_STEP);
+    return NULL;
+}
+
 static err_t *check_put(const vault_lease_t *lease, const standing_t *standing) {
     if (standing->found && lease->epoch <= standing->epoch)
         return err_new(ERR_DENIED, "the lease has epoch %llu already",
                        (unsigned long long)standing->epoch);
     if (standing->has_push_key && memcmp(standing->push_key, lease->push_key, LEASE_PUSH_KEY) != 0)
         return err_new(ERR_DENIED, "the device has leases for another push key");
+    if (standing->has_pin && !lease->may_change &&
+        memcmp(standing->pin, lease->push_key, LEASE_PUSH_KEY) != 0)
+        return err_new(ERR_DENIED, "the device registered another push key: its identity "
+                                   "certificate or an admin's reset changes it");
     if (!standing->found && standing->leases >= LIMIT_LEASES_DEVICE)
         return err_new(ERR_LIMIT, "a device has at most %d leases", LIMIT_LEASES_DEVICE);
-    return NULL;
+    return check_epoch(lease, standing);
+}
+
+static err_t *write_pin(vault_t *vault, const vault_lease_t *lease) {
+    sql_stmt_t *stmt = vault->lease->set_pin;
+    sql_bind_str(stmt, 1, lease->device);
+    sql_bind_bytes(stmt, 2, BYTES_ARRAY(lease->push_key));
+    return sql_run(stmt);
 }
 
 static err_t *write_put(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
@@ -140,6 +195,7 @@ static err_t *write_put(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_
     standing_t standing = {0};
     TRY(find_epoch(vault, lease, now_ms / 1000, &standing));
     if (!standing.has_push_key) TRY(find_others(vault, lease, now_ms / 1000, &standing));
+    TRY(find_pin(vault, lease, &standing));
     *ret_refused = check_put(lease, &standing);
     if (*ret_refused) return NULL;
     if (standing.found) vault->scrub_next = true; /* the former key */
@@ -150,7 +206,8 @@ static err_t *write_put(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_
     sql_bind_i64(stmt, 4, lease->expires);
     sql_bind_bytes(stmt, 5, BYTES_ARRAY(lease->push_key));
     sql_bind_bytes(stmt, 6, bytes_make(lease->sealed, lease->sealed_n));
-    return sql_run(stmt);
+    TRY(sql_run(stmt));
+    return write_pin(vault, lease);
 }
 
 err_t *vault_lease_put(vault_op_t *op, const vault_lease_t *lease) {
@@ -222,6 +279,21 @@ err_t *vault_lease_revoke(vault_op_t *op, const char *device, const char *accoun
     memcpy(lease.device, device, strlen(device) + 1);
     memcpy(lease.account, account, strlen(account) + 1);
     return attach(op, &lease, write_revoke);
+}
+
+/* All keys of the device go; it registers anew. Epochs stay known: nothing is put twice. */
+static err_t *write_reset(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
+    const vault_lease_t *lease = rows;
+    sql_bind_str(vault->lease->unpin, 1, lease->device);
+    TRY(sql_run(vault->lease->unpin));
+    return write_revoke(vault, rows, now_ms, ret_refused);
+}
+
+err_t *vault_lease_reset(vault_op_t *op, const char *device) {
+    vault_lease_t lease = {0};
+    if (strlen(device) > LIMIT_DEVICE_ID) return err_new(ERR_LIMIT, "a device's id is too long");
+    memcpy(lease.device, device, strlen(device) + 1);
+    return attach(op, &lease, write_reset);
 }
 
 /* ---- reading ---- */
@@ -359,6 +431,21 @@ static err_t *say(sweep_t *sweep) {
     return NULL;
 }
 
+/* The key goes; the row too, unless an earlier one under this name would live on: its epoch stays.
+ */
+static err_t *end_one(vault_t *vault, const expired_t *one, int64_t now) {
+    sql_stmt_t *forget = vault->lease->forget, *end = vault->lease->end;
+    sql_bind_str(forget, 1, one->device);
+    sql_bind_str(forget, 2, one->account);
+    sql_bind_i64(forget, 3, one->epoch);
+    sql_bind_i64(forget, 4, now);
+    TRY(sql_run(forget));
+    sql_bind_str(end, 1, one->device);
+    sql_bind_str(end, 2, one->account);
+    sql_bind_i64(end, 3, one->epoch);
+    return sql_run(end);
+}
+
 static err_t *write_sweep(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
     sweep_t *sweep = rows;
     sweep->want = vault->crowded || atomic_load(&vault->expected) ? SWEEP_BUSY : SWEEP;
@@ -368,13 +455,7 @@ static err_t *write_sweep(vault_t *vault, void *rows, int64_t now_ms, err_t **re
         return NULL;
     }
     vault->scrub_next = true;
-    for (size_t i = 0; i < sweep->n; i++) {
-        sql_stmt_t *stmt = vault->lease->forget;
-        sql_bind_str(stmt, 1, sweep->list[i].device);
-        sql_bind_str(stmt, 2, sweep->list[i].account);
-        sql_bind_i64(stmt, 3, sweep->list[i].epoch);
-        TRY(sql_run(stmt));
-    }
+    for (size_t i = 0; i < sweep->n; i++) TRY(end_one(vault, &sweep->list[i], now_ms / 1000));
     return say(sweep);
 }
 

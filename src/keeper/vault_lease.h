@@ -15,6 +15,7 @@ typedef struct {
     uint64_t epoch;
     int64_t expires; /* seconds */
     uint8_t push_key[LEASE_PUSH_KEY];
+    bool may_change; /* of a put: register this push key instead of another */
     size_t sealed_n;
     uint8_t sealed[LIMIT_LEASE_KEY];
 } vault_lease_t;
@@ -22,14 +23,21 @@ typedef struct {
 /* ---- rows for an operation ---- */
 
 /*
- * Refused: ERR_DENIED if the epoch is not higher than what is there, revoked or not, or another
- * push key is registered; ERR_LIMIT past LIMIT_LEASES_DEVICE.
+ * Refused: ERR_DENIED if the epoch is not higher than what is there, revoked or not, or leaps
+ * (LIMIT_LEASE_EPOCH_STEP), if the device has leases for another push key, or registered another
+ * one and may_change is not set; ERR_LIMIT past LIMIT_LEASES_DEVICE.
  */
 err_t *vault_lease_put(vault_op_t *op, const vault_lease_t *lease) WARN_UNUSED;
 /* Counts a release. Refused: ERR_NOT_FOUND if this epoch is gone, ERR_BUSY at the cap. */
 err_t *vault_lease_release(vault_op_t *op, const vault_lease_t *lease) WARN_UNUSED;
-/* Deletes the keys, keeps the epochs until expiry. `account` "": all of the device. */
+/*
+ * Deletes the keys, keeps the epochs until the last expiry that there was under this name.
+ * `account`
+ * "": all of the device.
+ */
 err_t *vault_lease_revoke(vault_op_t *op, const char *device, const char *account) WARN_UNUSED;
+/* Revokes all of the device and forgets which push key it registered. */
+err_t *vault_lease_reset(vault_op_t *op, const char *device) WARN_UNUSED;
 
 /* ---- reading, any thread ---- */
 

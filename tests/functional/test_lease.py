@@ -206,6 +206,31 @@ def test_a_token_speaks_for_its_device(instance, factory, tmp_path):
     assert app.http("GET", "/leases").status == 401
 
 
+def test_a_stolen_token_cannot_lock_the_device_out(instance, factory, tmp_path):
+    device = Device(instance, factory).enrol(*instance.person("lease-thief@example.org"))
+    instance.coffer("device", "token", device.udid, "--output", tmp_path / "token")
+    token = (tmp_path / "token").read_text().strip()
+    app, thief = LeaseApp(device), LeaseApp(device, token=token)
+    app.put()
+    assert thief.http("DELETE", "/leases/mail").status == 204
+    for epoch in (2, 2 ** 63 - 1):
+        refused = thief.send_put(thief.sealed_put(b"mine", epoch=epoch))
+        assert refused.status == 403 and "registered another push key" in refused.text()
+    app.put()
+    # with the token alone a new push key takes an admin
+    renewed = LeaseApp(device, token=token)
+    renewed.epoch = app.epoch
+    instance.coffer("device", "leases", device.udid, "--reset", "--end", "mail", expect=2)
+    instance.coffer("device", "leases", device.udid, "--reset")
+    assert app.state()["mail"]["state"] == "revoked"
+    renewed.put()
+    assert len(audit(instance, app.id, "lease.reset")) == 1
+    # with the identity certificate it doesn't
+    renewed.http("DELETE", "/leases/mail")
+    app.epoch = renewed.epoch
+    app.put()
+
+
 def test_admins_see_and_end_leases(instance, phones):
     app = LeaseApp(phones[0], account="mail-admin")
     app.put()

@@ -17,6 +17,16 @@ static err_t *end_lease(cli_t *cli, const char *device, const char *account) {
     return output_done(cli, NULL, "Lease %s of %s has ended; its key is gone.", account, device);
 }
 
+static err_t *reset_leases(cli_t *cli, const char *device) {
+    CLEANUP(mem_free) char *path = NULL;
+    TRY(remote_path(&path, "/devices/%/leases", device));
+    TRY(remote_call(cli, "DELETE", path, NULL, NULL));
+    return output_done(cli, NULL,
+                       "All leases of %s have ended. The next one that it puts registers its push "
+                       "key anew.",
+                       device);
+}
+
 static err_t *run_leases(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
         {"account", "ACCOUNT"}, {"state", "STATE"},       {"epoch", "EPOCH"},
@@ -26,6 +36,9 @@ static err_t *run_leases(cli_t *cli, const args_t *args) {
     CLEANUP(mem_free) char *path = NULL;
     CLEANUP(jso_free) json_t *json = NULL;
     const char *account = args_value(args, "end");
+    if (args_flag(args, "reset"))
+        return account ? err_new(ERR_USAGE, "--reset ends all leases: leave --end out")
+                       : reset_leases(cli, args->operands[0]);
     if (account) return end_lease(cli, args->operands[0], account);
     TRY(remote_path(&path, "/devices/%/leases", args->operands[0]));
     TRY(remote_call(cli, "GET", path, NULL, &json));
@@ -34,6 +47,7 @@ static err_t *run_leases(cli_t *cli, const args_t *args) {
 
 static const option_t leases_options[] = {
     {"end", "ACCOUNT", "end this one: its key is deleted, the device puts a new one when it can"},
+    {"reset", NULL, "end all, and let the device register another push key"},
     {NULL, NULL, NULL},
 };
 
@@ -41,13 +55,18 @@ const command_t CMD_DEVICE_LEASES = {
     .group = "device",
     .name = "leases",
     .operands = "DEVICE",
-    .summary = "List the keys that a device left for a few hours, or end one",
+    .summary = "List the keys that a device left for a few hours, or end them",
     .notes =
         "A mail program leaves the key of its database when it locks, and is given it back for\n"
         "an event, sealed to the device. RELEASES counts since the last unlock. All leases\n"
-        "end when a device is lost, erased or released.",
+        "end when a device is lost, erased or released. --reset helps a device whose token "
+        "somebody\n"
+        "else used, or that has another push key and can't show its identity certificate: make it "
+        "a\n"
+        "new token first (coffer device token).",
     .examples = "  coffer device leases C39VX0SIM001\n"
-                "  coffer device leases C39VX0SIM001 --end mail",
+                "  coffer device leases C39VX0SIM001 --end mail\n"
+                "  coffer device leases C39VX0SIM001 --reset",
     .min = 1,
     .max = 1,
     .options = leases_options,

@@ -38,6 +38,7 @@ static err_t *find_ref(web_t *web, http_request_t *request, lease_ref_t *ret_ref
     TRY(param_account(request, &ref.account));
     ref.device_id = caller.device_id;
     ref.actor = caller.actor;
+    ref.by_identity = caller.by_identity;
     *ret_ref = ref;
     return NULL;
 }
@@ -129,7 +130,8 @@ err_t *push_leases_put(void *ctx, http_request_t *request, http_reply_t *reply) 
     lease_ref_t ref;
     bytes_t sealed;
     TRY(find_ref(web, request, &ref));
-    keeper_lease_t lease = {.device = ref.device_id, .account = ref.account};
+    keeper_lease_t lease = {
+        .device = ref.device_id, .account = ref.account, .may_change = ref.by_identity};
     TRY(read_put(request, &lease, &sealed));
     TRY(leases_put(web->escrow, &ref, &lease, sealed));
     return http_reply_empty(reply, 204);
@@ -216,6 +218,14 @@ err_t *api_leases_revoke(void *ctx, http_request_t *request, http_reply_t *reply
     lease_ref_t ref;
     TRY(admin_ref(web, request, &ref));
     TRY(leases_revoke(web->escrow, &ref, "an admin's wish"));
+    return http_reply_empty(reply, 204);
+}
+
+err_t *api_leases_reset(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    lease_ref_t ref = {.account = "", .actor = web_caller(request)->actor};
+    TRY(param_device(web, request, &ref.device_id));
+    TRY(leases_reset(web->escrow, &ref));
     return http_reply_empty(reply, 204);
 }
 

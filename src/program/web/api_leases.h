@@ -15,6 +15,7 @@ err_t *push_leases_revoke(void *ctx, http_request_t *request, http_reply_t *repl
 
 err_t *api_leases_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_leases_event(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_leases_reset(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_leases_revoke(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_devices_token(void *ctx, http_request_t *request, http_reply_t *reply);
 
@@ -29,6 +30,7 @@ err_t *api_devices_token(void *ctx, http_request_t *request, http_reply_t *reply
                        push_leases_release),                                                       \
         WEB_PUSH_ROUTE("DELETE", "/push/v1/leases/:account", 0, push_leases_revoke),               \
         WEB_API_ROUTE("GET", "/devices/:device/leases", 0, api_leases_list, WEB_NEED_READ),        \
+        WEB_API_ROUTE("DELETE", "/devices/:device/leases", 0, api_leases_reset, WEB_NEED_ADMIN),   \
         WEB_API_ROUTE("DELETE", "/devices/:device/leases/:account", 0, api_leases_revoke,          \
                       WEB_NEED_ADMIN),                                                             \
         WEB_API_ROUTE("POST", "/devices/:device/leases/:account/events", LIMIT_HTTP_BODY_FORM,     \

@@ -123,7 +123,7 @@ static void test_lease__renewal_has_a_higher_epoch(void **state) {
 static void assert_opens_not(lease_t *t, const keeper_lease_t *lease, const buf_t *sealed) {
     assert_ok(keeper_lease_put(t->f.keeper, lease, buf_bytes(sealed)));
     assert_err(ERR_VERIFY, release(t, lease->device));
-    assert_ok(keeper_lease_revoke(t->f.keeper, lease->device, "", "test"));
+    assert_ok(keeper_lease_reset(t->f.keeper, lease->device, "test"));
 }
 
 static void test_lease__nobody_puts_his_own_push_key_in(void **state) {
@@ -155,10 +155,63 @@ static void test_lease__the_first_put_registers_the_push_key(void **state) {
     calendar.account = "calendar";
     assert_err(ERR_DENIED, put(t, &calendar, "another account"));
     assert_released(t, "D1", "kek");
+    other.may_change = true; /* not while there are leases */
+    assert_err(ERR_DENIED, put(t, &other, "renewed"));
     assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "new app"));
-    assert_ok(put(t, &other, "renewed")); /* without leases it may have another */
+    other.may_change = false;
+    assert_err(ERR_DENIED, put(t, &other, "renewed")); /* nor by a token alone when they ended */
+    keeper_fixture_restart(&t->f);
+    assert_err(ERR_DENIED, put(t, &other, "renewed"));
+    other.may_change = true;
+    assert_ok(put(t, &other, "renewed"));
     lease.epoch = 3;
     assert_err(ERR_DENIED, put(t, &lease, "the former key"));
+}
+
+/* Who has a device's token, but not its identity certificate. */
+static void test_lease__a_stolen_token_cannot_lock_the_device_out(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t mine = lease_of(t, "D1", 3, 3600), thief = mine;
+    thief.push_key[0] ^= 1;
+    assert_ok(put(t, &mine, "kek"));
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "mail", "the thief's wish"));
+    thief.epoch = INT64_MAX;
+    assert_err(ERR_DENIED, put(t, &thief, "mine"));
+    thief.epoch = 4;
+    assert_err(ERR_DENIED, put(t, &thief, "mine"));
+    thief = mine; /* the right key, which is no secret, with epochs out of reach */
+    thief.epoch = mine.epoch + LIMIT_LEASE_EPOCH_STEP + 1;
+    assert_err(ERR_DENIED, put(t, &thief, "mine"));
+    thief.epoch--;
+    assert_ok(put(t, &thief, "mine"));
+    mine.epoch = thief.epoch + 1;
+    assert_ok(put(t, &mine, "kek"));
+    assert_released(t, "D1", "kek");
+    mine.account = "first";
+    mine.epoch = (UINT64_C(1) << LIMIT_LEASE_EPOCH_FIRST_BITS) + 1;
+    assert_err(ERR_DENIED, put(t, &mine, "kek"));
+    mine.epoch--;
+    assert_ok(put(t, &mine, "kek"));
+}
+
+/* The thief was first: his push key is registered. */
+static void test_lease__a_reset_registers_anew_and_revives_nothing(void **state) {
+    lease_t *t = *state;
+    CLEANUP(buf_done) buf_t sealed;
+    keeper_lease_t mine = lease_of(t, "D1", 3, 3600), thief = mine;
+    thief.push_key[0] ^= 1;
+    seal(t, &thief, "his", &sealed);
+    assert_ok(keeper_lease_put(t->f.keeper, &thief, buf_bytes(&sealed)));
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "an admin's wish"));
+    mine.epoch = 4;
+    assert_err(ERR_DENIED, put(t, &mine, "kek"));
+    assert_ok(keeper_lease_reset(t->f.keeper, "D1", "an admin's wish"));
+    assert_err(ERR_DENIED, keeper_lease_put(t->f.keeper, &thief, buf_bytes(&sealed)));
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+    assert_ok(put(t, &mine, "kek"));
+    assert_released(t, "D1", "kek");
+    assert_ok(keeper_lease_reset(t->f.keeper, "D9", "nothing there"));
+    assert_logged(t, "device=D1 reason=an admin's wish");
 }
 
 static void test_lease__what_was_revoked_is_not_put_again(void **state) {
@@ -306,6 +359,46 @@ static void test_lease__expired_ones_are_deleted_and_the_log_shows_it(void **sta
     assert_logged(t, "first=D1/mail/7");
 }
 
+/* A made-up short epoch does not push the memory of a revoked lease away. */
+static void test_lease__a_revoked_one_stays_known_until_it_would_have_expired(void **state) {
+    lease_t *t = *state;
+    CLEANUP(buf_done) buf_t sealed, junk;
+    keeper_lease_t lease = lease_of(t, "D1", 3, 7 * 86400 - 10);
+    seal(t, &lease, "the real key", &sealed);
+    assert_ok(keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+    assert_ok(keeper_lease_revoke(t->f.keeper, "D1", "", "lost"));
+    keeper_lease_t shorter = lease_of(t, "D1", 4, 1);
+    seal(t, &shorter, "junk", &junk);
+    assert_ok(keeper_lease_put(t->f.keeper, &shorter, buf_bytes(&junk)));
+    for (int day = 0; day < 7; day++) {
+        clk_fake_advance(&t->f.clk, (day ? 86400 : 2) * 1000);
+        assert_ok(vault_lease_sweep(t->f.vault));
+        wait_swept(t);
+        assert_err(ERR_DENIED, keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+        assert_err(ERR_NOT_FOUND, release(t, "D1"));
+        if (day == 3) keeper_fixture_restart(&t->f);
+    }
+    clk_fake_advance(&t->f.clk, 86400 * 1000); /* past its own expiry: forgotten, and of no use */
+    assert_ok(vault_lease_sweep(t->f.vault));
+    wait_swept(t);
+    assert_err(ERR_INVALID, keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+    keeper_lease_t anew = lease_of(t, "D1", 1, 100);
+    assert_ok(put(t, &anew, "new"));
+    assert_released(t, "D1", "new");
+}
+
+static void test_lease__renewing_does_not_lift_the_cap(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3 * 3600);
+    assert_ok(put(t, &lease, "kek"));
+    for (int i = 0; i < LIMIT_LEASE_RELEASES; i++) assert_ok(release(t, "D1"));
+    lease.epoch = 2;
+    assert_ok(put(t, &lease, "kek"));
+    assert_err(ERR_BUSY, release(t, "D1"));
+    clk_fake_advance(&t->f.clk, 3600 * 1000);
+    assert_released(t, "D1", "kek");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -321,6 +414,10 @@ int main(void) {
         TEST(test_lease__is_bounded),
         TEST(test_lease__releases_are_capped_an_hour),
         TEST(test_lease__is_revoked),
+        TEST(test_lease__a_stolen_token_cannot_lock_the_device_out),
+        TEST(test_lease__a_reset_registers_anew_and_revives_nothing),
+        TEST(test_lease__a_revoked_one_stays_known_until_it_would_have_expired),
+        TEST(test_lease__renewing_does_not_lift_the_cap),
         TEST(test_lease__expired_ones_are_deleted_and_the_log_shows_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
