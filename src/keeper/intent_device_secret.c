@@ -139,6 +139,13 @@ static err_t *check_taking(const taking_t *t) {
     if (t->has_previous && (memcmp(t->previous.object.id, object->id, ESCROW_ID) != 0 ||
                             strcmp(t->previous.object.device, object->device) != 0))
         return err_new(ERR_DENIED, "the version before belongs to another object");
+    /* Whether two secrets are the same must not be asked of a kind that can be guessed, a PIN. */
+    if (t->has_previous && strcmp(t->previous.object.kind, object->kind) != 0)
+        return err_new(ERR_DENIED, "the version before is a %s, not a %s", t->previous.object.kind,
+                       object->kind);
+    /* Not always the next: a number may have been used up by an answer that was lost. */
+    if (t->has_previous && t->previous.object.version >= object->version)
+        return err_new(ERR_DENIED, "the version before is not one before");
     return NULL;
 }
 

@@ -209,6 +209,31 @@ static void test_device_secret__proof_is_of_the_archived_disk_key(void **state) 
     assert_err(ERR_VERIFY, keeper_secret_prove(f->keeper, &kept, nonce, proof));
 }
 
+/* Every guess would be answered: same, or not. */
+static void test_device_secret__a_pin_is_not_guessed_by_comparing(void **state) {
+    keeper_fixture_t *f = *state;
+    CLEANUP(keeper_archived_done) keeper_archived_t pin, code, a;
+    bool same = false;
+    keeper_archived_init(&pin);
+    keeper_archived_init(&code);
+    keeper_archived_init(&a);
+    escrow_object_t object = object_of(ESCROW_KIND_PIN, "mac-1", 1);
+    assert_ok(keeper_escrow_archive(f->keeper, &object, KEEPER_WRAP_AUTOMATIC, BYTES_LIT("040506"),
+                                    &pin));
+    object = object_of(ESCROW_KIND_BYPASS, "mac-1", 1);
+    object.version = 2;
+    assert_err(ERR_DENIED, take(f, &object, NULL, &pin, BYTES_LIT("040505"), &same, &a));
+    assert_err(ERR_DENIED, take(f, &object, NULL, &pin, BYTES_LIT("040506"), &same, &a));
+    assert_false(same);
+    /* Of a code an earlier version alone is compared. */
+    object = object_of(ESCROW_KIND_BYPASS, "mac-1", 2);
+    assert_ok(take(f, &object, NULL, NULL, BYTES_LIT("3UM43-PUYVY"), &same, &code));
+    assert_err(ERR_DENIED, take(f, &object, NULL, &code, BYTES_LIT("3UM43-PUYVY"), &same, &a));
+    object.version = 2;
+    assert_ok(take(f, &object, NULL, &code, BYTES_LIT("3UM43-PUYVY"), &same, &a));
+    assert_true(same);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
@@ -219,6 +244,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_device_secret__receivers_are_of_devices_and_new, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_device_secret__a_pin_is_not_guessed_by_comparing,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_device_secret__proof_is_of_the_archived_disk_key,
                                         setup, teardown),
     };
