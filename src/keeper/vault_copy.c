@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "keeper/keyring.h"
 #include "keeper/vault_internal.h"
 
 enum { STEP_PAGES = 256, STEP_MS = 500 };
@@ -39,8 +40,15 @@ err_t *vault_copy_begin(const vault_t *vault, vault_copy_t **ret_copy) {
     return NULL;
 }
 
+/*
+ * Leases live for hours and end when they are revoked: neither they nor the key that opens them are
+ * in a backup. A restored keeper makes itself a new lease key.
+ */
+static const char left_out[] = "DELETE FROM lease; DELETE FROM key WHERE name = '" KEY_LEASE "';";
+
 static err_t *open_copy(vault_copy_t *copy) {
     struct stat st;
+    TRY(sql_copy_finish(copy->sql, left_out));
     sql_copy_free(STEAL(copy->sql));
     copy->fd = open(copy->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (copy->fd < 0) return err_errno(errno, "cannot open the copy of the vault");

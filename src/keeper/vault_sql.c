@@ -225,6 +225,19 @@ err_t *sql_copy_step(sql_copy_t *copy, int pages, int *ret_left) {
     return NULL;
 }
 
+err_t *sql_copy_finish(sql_copy_t *copy, const char *text) {
+    /* The copied header says WAL; nothing beside the copy is to lie there. */
+    static const char alone[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY;"
+                                "PRAGMA secure_delete=ON;";
+    int rc = sqlite3_backup_finish(copy->backup);
+    copy->backup = NULL;
+    if (rc == SQLITE_OK) rc = sqlite3_exec(copy->to, alone, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_exec(copy->to, text, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) return NULL;
+    return err_new(code_of(rc), "cannot finish the copy of the vault: %s (%d)",
+                   sqlite3_errmsg(copy->to), rc);
+}
+
 void sql_copy_free(sql_copy_t *copy) {
     if (!copy) return;
     if (copy->backup) (void)sqlite3_backup_finish(copy->backup);

@@ -56,6 +56,8 @@ typedef struct sql_copy sql_copy_t;
 err_t *sql_copy_new(const char *from, const char *to, sql_copy_t **ret_copy) WARN_UNUSED;
 /* So many pages more; *ret_left are still to come. */
 err_t *sql_copy_step(sql_copy_t *copy, int pages, int *ret_left) WARN_UNUSED;
+/* When none are left: runs statements on the copy; what they delete is overwritten in it. */
+err_t *sql_copy_finish(sql_copy_t *copy, const char *text) WARN_UNUSED;
 void sql_copy_free(sql_copy_t *copy); /* leaves the file; takes NULL */
 
 /* For CLEANUP: ends a statement that is not NULL. */

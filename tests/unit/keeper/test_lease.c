@@ -387,6 +387,35 @@ static void test_lease__a_revoked_one_stays_known_until_it_would_have_expired(vo
     assert_released(t, "D1", "new");
 }
 
+static bool contains(const buf_t *all, bytes_t part) {
+    return memmem(all->p, all->n, part.p, part.n) != NULL;
+}
+
+/* A backup's copy of the vault: neither leases nor their key, not even as remains. */
+static void test_lease__is_not_in_a_backup(void **state) {
+    lease_t *t = *state;
+    CLEANUP(vault_copy_free) vault_copy_t *copy = NULL;
+    CLEANUP(buf_done) buf_t sealed, all, key;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    unsigned left = 1;
+    seal(t, &lease, "kek", &sealed);
+    buf_init(&all, 64 * 1024 * 1024);
+    buf_init(&key, BUF);
+    assert_ok(keeper_lease_put(t->f.keeper, &lease, buf_bytes(&sealed)));
+    assert_ok(keeper_public(t->f.keeper, KEEPER_PUBLIC_LEASE_KEY, &key));
+    assert_ok(vault_copy_begin(t->f.vault, &copy));
+    while (left) assert_ok(vault_copy_step(copy, &left));
+    for (uint64_t at = 0; at < vault_copy_size(copy); at += 512) {
+        uint8_t part[512];
+        assert_ok(vault_copy_read(copy, at, part, sizeof part));
+        assert_ok(buf_add(&all, BYTES_ARRAY(part)));
+    }
+    assert_true(contains(&all, BYTES_LIT("lease-put"))); /* the log is there */
+    assert_false(contains(&all, buf_bytes(&sealed)));
+    assert_false(contains(&all, buf_bytes(&key)));
+    assert_released(t, "D1", "kek"); /* the vault itself has them as before */
+}
+
 static void test_lease__renewing_does_not_lift_the_cap(void **state) {
     lease_t *t = *state;
     keeper_lease_t lease = lease_of(t, "D1", 1, 3 * 3600);
@@ -417,6 +446,7 @@ int main(void) {
         TEST(test_lease__a_stolen_token_cannot_lock_the_device_out),
         TEST(test_lease__a_reset_registers_anew_and_revives_nothing),
         TEST(test_lease__a_revoked_one_stays_known_until_it_would_have_expired),
+        TEST(test_lease__is_not_in_a_backup),
         TEST(test_lease__renewing_does_not_lift_the_cap),
         TEST(test_lease__expired_ones_are_deleted_and_the_log_shows_it),
     };
