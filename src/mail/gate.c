@@ -25,8 +25,11 @@ err_t *gate_new(const gate_options_t *options, const gate_services_t *services, 
 void gate_free(gate_t *gate) { mem_free(gate); }
 
 static void drop_mails(gate_result_t *result) {
-    for (size_t i = 0; i < result->mails_n; i++)
-        if (!result->mails[i].same) fd_close(result->mails[i].fd);
+    for (size_t i = 0; i < result->mails_n; i++) {
+        if (result->mails[i].same || result->mails[i].fd < 0) continue;
+        fd_close(result->mails[i].fd);
+        spool_files_give(&result->files, result->mails[i].size);
+    }
     result->mails_n = 0;
 }
 
@@ -196,7 +199,7 @@ err_t *gate_run(const gate_t *gate, const gate_envelope_t *env, gate_result_t *r
     gate_result_t *result = ret_result;
     if (!env->rcpts_n || env->rcpts_n > LIMIT_GATE_RECIPIENTS)
         return err_new(ERR_USAGE, "%zu recipients", env->rcpts_n);
-    *result = (gate_result_t){0};
+    *result = (gate_result_t){.files = gate->files};
     TRY(arena_new(LIMIT_GATE_ARENA, &result->arena));
     gate_envelope_t once;
     size_t *at = NULL;

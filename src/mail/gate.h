@@ -87,6 +87,7 @@ typedef struct {
     size_t mails_n;
     char note[480]; /* for the log, one line: what was done and why; no content, no subject */
     arena_t *arena;
+    spool_files_t files; /* where the room of the mails goes back to */
 } gate_result_t;
 
 /* Zero-initialise a result before; done closes the files it owns. */

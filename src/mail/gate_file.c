@@ -27,7 +27,7 @@ err_t *gate_file_read(int fd, uint64_t from, uint64_t to, gate_each_t each, void
 }
 
 err_t *gate_file_begin(const gate_t *gate, gate_file_t *ret_file) {
-    gate_file_t file = {.fd = -1};
+    gate_file_t file = {.fd = -1, .files = &gate->files};
     buf_init_secret(&file.buffer, CHUNK);
     TRY(gate->services->new_file(gate->services->arg, &file.fd));
     *ret_file = file;
@@ -35,6 +35,8 @@ err_t *gate_file_begin(const gate_t *gate, gate_file_t *ret_file) {
 }
 
 static err_t *put(gate_file_t *file, bytes_t data) {
+    TRY(spool_files_take(file->files, data.n));
+    file->room += data.n;
     while (data.n) {
         ssize_t n = pwrite(file->fd, data.p, data.n, (off_t)file->size);
         if (n < 0 && errno == EINTR) continue;
@@ -72,12 +74,14 @@ err_t *gate_file_end(gate_file_t *file, gate_job_t *job, gate_mail_t *mail) {
     mail->smtputf8 = job->env->smtputf8;
     mail->eightbit = file->eightbit;
     file->fd = -1;
+    file->room = 0; /* the mail's now, by its size */
     gate_file_done(file);
     return NULL;
 }
 
 void gate_file_done(gate_file_t *file) {
     fd_close(file->fd);
+    spool_files_give(file->files, file->room);
     buf_done(&file->buffer);
     *file = (gate_file_t){.fd = -1};
 }

@@ -71,7 +71,8 @@ err_t *gate_file_read(int fd, uint64_t from, uint64_t to, gate_each_t each, void
 
 typedef struct {
     int fd; /* owned until gate_file_end; -1 */
-    uint64_t size;
+    const spool_files_t *files;
+    uint64_t size, room; /* room: taken of the files, `size` at least */
     bool eightbit;
     buf_t buffer;
 } gate_file_t;

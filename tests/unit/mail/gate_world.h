@@ -40,6 +40,7 @@ typedef struct {
     size_t policy_n;
     err_code_t keeper; /* what it answers; ERR_INTERNAL: it works */
     bool source_away;
+    uint64_t room, room_max; /* of files: taken now; at most, 0: no limit */
     unsigned signed_n, unwrapped_n, harvested_n;
     cert_t *root, *organisation;
     pkey_t *root_key, *organisation_key;
@@ -176,6 +177,19 @@ static inline err_t *world_file(void *arg, int *ret_fd) {
     return *ret_fd < 0 ? err_errno(errno, "temporary file") : NULL;
 }
 
+static inline err_t *world_take(void *arg, uint64_t bytes) {
+    world_t *w = arg;
+    if (w->room_max && w->room + bytes > w->room_max) return err_new(ERR_FULL, "no room");
+    w->room += bytes;
+    return NULL;
+}
+
+static inline void world_give(void *arg, uint64_t bytes) {
+    world_t *w = arg;
+    assert_true(bytes <= w->room);
+    w->room -= bytes;
+}
+
 /* ---- the world ---- */
 
 static inline void world_person(world_t *w, size_t i, const char *address, pkey_kind_t kind,
@@ -219,6 +233,8 @@ static inline world_t *world_new(void) {
                                     .trust = world_trust,
                                     .harvest = world_harvest,
                                     .new_file = world_file,
+                                    .take_room = world_take,
+                                    .give_room = world_give,
                                     .arg = w};
     assert_ok(gate_new(&w->options, &w->services, &w->gate));
     return w;

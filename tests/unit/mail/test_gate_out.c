@@ -124,6 +124,29 @@ static void test_gate_out__bcc_is_invisible(void **state) {
     assert_err(ERR_NOT_FOUND, world_read(w, "bob@example.org", buf_bytes(&text), &seen, NULL));
 }
 
+static void test_gate_out__counts_what_it_makes(void **state) {
+    WORLD();
+    CLEANUP(buf_done) buf_t big;
+    buf_init(&big, BIG);
+    assert_ok(buf_add_str(&big, MESSAGE("bob@example.org", "", "x")));
+    while (big.n < 700 * 1024) assert_ok(buf_add_str(&big, "All work and no play.\r\n"));
+    world_rule(w, GATE_SCOPE_FROM, "*", "encrypt=all-or-plain sign=yes");
+    world_run(w, GATE_OUT, "alice@example.org", "bob@example.org carol@example.org",
+              buf_bytes(&big), &run);
+    assert_int_equal(run.result.mails_n, 2);
+    assert_int_equal(w->room, run.result.mails[0].size + run.result.mails[1].size);
+    gate_result_done(&run.result);
+    assert_int_equal(w->room, 0);
+    for (w->room_max = 100 * 1024; w->room_max < 1600 * 1024; w->room_max += 500 * 1024) {
+        (void)close(run.fd);
+        world_run(w, GATE_OUT, "alice@example.org", "bob@example.org carol@example.org",
+                  buf_bytes(&big), &run);
+        assert_int_equal(run.result.reply.smtp, 452);
+        assert_int_equal(run.result.mails_n, 0);
+        assert_int_equal(w->room, 0);
+    }
+}
+
 static void test_gate_out__splits_only_by_choice(void **state) {
     WORLD();
     world_rule(w, GATE_SCOPE_FROM, "*", "encrypt=split");
@@ -382,6 +405,7 @@ int main(void) {
         cmocka_unit_test(test_gate_out__a_list_that_was_taken_apart_is_its_members),
         cmocka_unit_test(test_gate_out__require_names_who_lacks_what),
         cmocka_unit_test(test_gate_out__bcc_is_invisible),
+        cmocka_unit_test(test_gate_out__counts_what_it_makes),
         cmocka_unit_test(test_gate_out__splits_only_by_choice),
         cmocka_unit_test(test_gate_out__a_recipients_rule_asks_for_more),
         cmocka_unit_test(test_gate_out__tags_count_and_are_taken_out),
