@@ -47,10 +47,21 @@ static err_t *put(gate_file_t *file, bytes_t data) {
     return NULL;
 }
 
-err_t *gate_file_flush(gate_file_t *file) {
+static err_t *flush(gate_file_t *file) {
     TRY(put(file, buf_bytes(&file->buffer)));
     buf_clear(&file->buffer);
     return NULL;
+}
+
+static err_t *end_line(gate_file_t *file) {
+    if (!file->cr) return NULL;
+    file->cr = false;
+    return gate_file_add(file, BYTES_LIT("\n"));
+}
+
+err_t *gate_file_flush(gate_file_t *file) {
+    TRY(end_line(file));
+    return flush(file);
 }
 
 static bool has_8bit(bytes_t data) {
@@ -62,8 +73,26 @@ static bool has_8bit(bytes_t data) {
 err_t *gate_file_add(void *arg, bytes_t data) {
     gate_file_t *file = arg;
     file->eightbit = file->eightbit || has_8bit(data);
-    if (data.n >= CHUNK - file->buffer.n) TRY(gate_file_flush(file));
+    if (data.n >= CHUNK - file->buffer.n) TRY(flush(file));
     return data.n >= CHUNK ? put(file, data) : buf_add(&file->buffer, data);
+}
+
+err_t *gate_file_add_lines(void *arg, bytes_t data) {
+    gate_file_t *file = arg;
+    while (data.n) {
+        size_t n = 0;
+        if (data.p[0] != '\n') TRY(end_line(file));
+        while (n < data.n && data.p[n] != '\r' && data.p[n] != '\n' && data.p[n]) n++;
+        if (n) TRY(gate_file_add(file, bytes_make(data.p, n)));
+        data = bytes_from(data, n);
+        if (!data.n) break;
+        if (data.p[0] == '\n' && !file->cr) TRY(gate_file_add(file, BYTES_LIT("\r\n")));
+        else if (data.p[0] == '\n') TRY(end_line(file));
+        else if (data.p[0] == '\r') TRY(gate_file_add(file, BYTES_LIT("\r")));
+        file->cr = data.p[0] == '\r';
+        data = bytes_from(data, 1);
+    }
+    return NULL;
 }
 
 err_t *gate_file_end(gate_file_t *file, gate_job_t *job, gate_mail_t *mail) {

@@ -156,7 +156,7 @@ typedef struct {
 } person_t;
 
 static err_t *kept(reading_t *r, gate_file_t *file) {
-    TRY(mail_reader_output(r->reader, gate_file_add, file));
+    TRY(mail_reader_output(r->reader, gate_file_add_lines, file));
     return gate_file_flush(file);
 }
 

@@ -74,11 +74,15 @@ typedef struct {
     const spool_files_t *files;
     uint64_t size, room; /* room: taken of the files, `size` at least */
     bool eightbit;
+    bool cr; /* of gate_file_add_lines: the last byte is a CR whose LF isn't there yet */
     buf_t buffer;
 } gate_file_t;
 err_t *gate_file_begin(const gate_t *gate, gate_file_t *ret_file) WARN_UNUSED;
 /* arg is the gate_file_t. */
 err_t *gate_file_add(void *arg, bytes_t data) WARN_UNUSED;
+/* The same for what somebody else encrypted or encoded: every CR and every LF becomes CRLF, and NUL
+ * goes, so that no server sees an end of the message in it (data.h). */
+err_t *gate_file_add_lines(void *arg, bytes_t data) WARN_UNUSED;
 /* Hands the file to the mail. */
 err_t *gate_file_end(gate_file_t *file, gate_job_t *job, gate_mail_t *mail) WARN_UNUSED;
 /* Writes out what is held back. */

@@ -56,7 +56,7 @@ static err_t *on_begin(void *arg, mime_part_t *part, bool *ret_raw) {
 
 static err_t *on_raw(void *arg, mime_part_t *part, bytes_t data) {
     report_t *r = arg;
-    return r->depth && part->depth == r->depth ? gate_file_add(&r->file, data) : NULL;
+    return r->depth && part->depth == r->depth ? gate_file_add_lines(&r->file, data) : NULL;
 }
 
 static err_t *on_body(void *arg, mime_part_t *part, bytes_t data) {
@@ -64,12 +64,12 @@ static err_t *on_body(void *arg, mime_part_t *part, bytes_t data) {
     if (!r->eml || part->depth != r->depth) return NULL;
     if (r->decoder.encoding == MIME_ENCODING_IDENTITY ||
         r->decoder.encoding == MIME_ENCODING_UNKNOWN)
-        return gate_file_add(&r->file, data);
+        return gate_file_add_lines(&r->file, data);
     while (data.n) {
         bytes_t part_of = bytes_slice(data, 0, DECODED / 2);
         buf_clear(&r->decoded);
         TRY(transfer_decode(&r->decoder, part_of, &r->decoded));
-        TRY(gate_file_add(&r->file, buf_bytes(&r->decoded)));
+        TRY(gate_file_add_lines(&r->file, buf_bytes(&r->decoded)));
         data = bytes_from(data, part_of.n);
     }
     return NULL;
@@ -81,7 +81,7 @@ static err_t *on_end(void *arg, mime_part_t *part) {
     if (r->eml) {
         buf_clear(&r->decoded);
         TRY(transfer_decode_end(&r->decoder, &r->decoded));
-        TRY(gate_file_add(&r->file, buf_bytes(&r->decoded)));
+        TRY(gate_file_add_lines(&r->file, buf_bytes(&r->decoded)));
     }
     r->depth = 0;
     r->eml = false;

@@ -12,6 +12,7 @@ void smtp_undot_init(smtp_undot_t *undot) { *undot = (smtp_undot_t){.state = AT_
 static unsigned text_state(smtp_undot_t *u, uint8_t c) {
     if (c == '\r') return AFTER_CR;
     if (c == '\n') u->bare = true;
+    if (c == '\0') u->nul = true;
     if (c >= 0x80) u->eightbit = true;
     if (++u->line > LIMIT_SMTP_LINE) u->long_line = true;
     return IN_TEXT;
@@ -71,18 +72,21 @@ err_t *smtp_undot_feed(smtp_undot_t *u, bytes_t in, err_t *(*give)(void *arg, by
 
 err_t *smtp_dot_add(smtp_dot_t *dot, bytes_t data, buf_t *out) {
     while (data.n) {
-        size_t end = bytes_find(data, '\n');
-        size_t n = end == data.n ? data.n : end + 1;
+        size_t n = 0;
+        while (n < data.n && data.p[n] != '\r' && data.p[n] != '\n') n++;
+        if (n < data.n) n++;
         if (!dot->begun && data.p[0] == '.') TRY(buf_add_byte(out, '.'));
         TRY(buf_add(out, bytes_slice(data, 0, n)));
-        dot->begun = end == data.n;
+        uint8_t before = n > 1 ? data.p[n - 2] : dot->last;
         dot->last = data.p[n - 1];
+        dot->begun = dot->last != '\r' && dot->last != '\n';
+        dot->open = dot->last != '\n' || before != '\r';
         data = bytes_from(data, n);
     }
     return NULL;
 }
 
 err_t *smtp_dot_end(smtp_dot_t *dot, buf_t *out) {
-    if (dot->begun) TRY(buf_add_str(out, dot->last == '\r' ? "\n" : "\r\n"));
+    if (dot->open) TRY(buf_add_str(out, dot->last == '\r' ? "\n" : "\r\n"));
     return buf_add_str(out, ".\r\n");
 }

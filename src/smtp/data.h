@@ -19,6 +19,7 @@ typedef struct {
     bool bare;      /* a CR or LF alone was seen */
     bool long_line; /* longer than LIMIT_SMTP_LINE */
     bool eightbit;  /* bytes above 127 */
+    bool nul;       /* a NUL, which some servers take away, and then see another line */
 } smtp_undot_t;
 
 void smtp_undot_init(smtp_undot_t *undot);
@@ -33,10 +34,12 @@ err_t *smtp_undot_feed(smtp_undot_t *undot, bytes_t in, err_t *(*give)(void *arg
 
 typedef struct {
     bool begun; /* inside of a line */
+    bool open;  /* what came last is not CR LF */
     uint8_t last;
 } smtp_dot_t;
 
-/* Appends the next piece of content (lines ended by CR LF) as it is sent. */
+/* Appends the next piece of content as it is sent. Its lines should end with CR LF; a dot behind a
+ * CR or LF alone is doubled too, since some server may take that for a line end. */
 err_t *smtp_dot_add(smtp_dot_t *dot, bytes_t data, buf_t *out) WARN_UNUSED;
 /* Ends the last line if it isn't, and the message. */
 err_t *smtp_dot_end(smtp_dot_t *dot, buf_t *out) WARN_UNUSED;

@@ -100,6 +100,8 @@ static err_t *feed_content(smtp_session_t *s, bytes_t in, buf_t *out, size_t *re
         mem_free(STEAL(s->failure)); /* this counts more than a full disk: it won't change */
         TRY(fail(s, smtp_status(554, "5.5.2",
                                 "A bare CR or LF is in the message: lines end with CR LF")));
+    } else if (s->undot.nul) {
+        TRY(fail(s, smtp_status(554, "5.6.0", "A NUL byte is in the message")));
     } else if (s->undot.long_line) {
         TRY(fail(s, smtp_status(554, "5.6.0", "A line of the message is longer than %d bytes",
                                 LIMIT_SMTP_LINE)));

@@ -5,6 +5,9 @@
  */
 #include "gate_world.h"
 
+#include "crypto/cms_seal.h"
+#include "format/transfer.h"
+
 #define WORLD()                                                                                    \
     world_t *w CLEANUP(world_free) = world_new();                                                  \
     run_t run CLEANUP(run_done) = {.fd = -1};                                                      \
@@ -314,9 +317,59 @@ static void test_gate_in__spam_reports_arrive_as_they_were(void **state) {
     assert_int_equal(run.result.mails_n, 0);
 }
 
+/* A decoded or decrypted line end that only some servers take for one (SMTP smuggling). */
+static void test_gate_in__what_is_unpacked_has_no_bare_line_ends(void **state) {
+    WORLD();
+    static const char smuggled[] = "From: x@evil.example\n\nx\r.\r\nMAIL FROM:<e@x>\n.\nQ\r\n";
+    static const char mended[] =
+        "From: x@evil.example\r\n\r\nx\r\n.\r\nMAIL FROM:<e@x>\r\n.\r\nQ\r\n";
+    CLEANUP(buf_done) buf_t report;
+    transfer_encoder_t base64 = {0};
+    buf_init(&report, BIG);
+    assert_ok(buf_add_str(&report,
+                          "From: alice@example.org\r\nContent-Type: multipart/mixed; "
+                          "boundary=b\r\n\r\n--b\r\nContent-Type: application/octet-stream; "
+                          "name=spam.eml\r\nContent-Transfer-Encoding: base64\r\n\r\n"));
+    assert_ok(transfer_base64(&base64, BYTES_LIT(smuggled), &report));
+    assert_ok(transfer_base64_end(&base64, &report));
+    assert_ok(buf_add_str(&report, "\r\n--b--\r\n"));
+    world_run(w, GATE_OUT, "alice@example.org", "report@example.org", buf_bytes(&report), &run);
+    assert_int_equal(run.result.reply.smtp, 250);
+    assert_string_equal(run_text(&run, "spam@example.org", &text), mended);
+    assert_int_equal(w->room, strlen(mended));
+}
+
+static void test_gate_in__what_is_decrypted_has_no_bare_line_ends(void **state) {
+    WORLD();
+    static const char smuggled[] = "Content-Type: text/plain\r\n\r\nx\r.\r\nMAIL\n\0.\nQ\r";
+    cert_list_t to CLEANUP(cert_list_done) = {0};
+    cms_seal_t *seal CLEANUP(cms_seal_free) = NULL;
+    const cms_encrypt_options_t options = {.cipher = CMS_AES256_GCM};
+    transfer_encoder_t base64 = {0};
+    CLEANUP(buf_done) buf_t cms;
+    buf_init(&cms, BIG);
+    assert_ok(cert_list_add(&to, world_find(w, bytes_str("alice@example.org"))->cert));
+    assert_ok(cms_seal_encrypt(&to, &options, (cms_sink_fn_t){append, &cms}, &seal));
+    assert_ok(cms_seal_feed(seal, BYTES_LIT(smuggled)));
+    assert_ok(cms_seal_finish(seal));
+    assert_ok(buf_add_str(&message,
+                          "From: bob@example.org\r\nContent-Type: application/pkcs7-mime; "
+                          "smime-type=authEnveloped-data\r\n"
+                          "Content-Transfer-Encoding: base64\r\n\r\n"));
+    assert_ok(transfer_base64(&base64, buf_bytes(&cms), &message));
+    assert_ok(transfer_base64_end(&base64, &message));
+    world_rule(w, GATE_SCOPE_FROM, "*", "decrypt=yes");
+    const char *out =
+        receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+    assert_non_null(strstr(out, "\r\n\r\nx\r\n.\r\nMAIL\r\n.\r\nQ\r\n"));
+    assert_int_equal(strlen(out), text.n); /* no NUL */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gate_in__says_what_it_verified),
+        cmocka_unit_test(test_gate_in__what_is_unpacked_has_no_bare_line_ends),
+        cmocka_unit_test(test_gate_in__what_is_decrypted_has_no_bare_line_ends),
         cmocka_unit_test(test_gate_in__takes_out_what_others_say_in_our_name),
         cmocka_unit_test(test_gate_in__leaves_plain_mail_alone),
         cmocka_unit_test(test_gate_in__decrypts_for_whom_policy_has_it),

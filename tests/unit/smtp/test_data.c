@@ -92,12 +92,47 @@ static void test_data__round_trip(void **state) {
     }
 }
 
+static void encodes(const char *content, const char *wire) {
+    for (size_t step = 1; step <= strlen(content) + 1; step++) {
+        CLEANUP(buf_done) buf_t out;
+        smtp_dot_t dot = {0};
+        buf_init(&out, 1000);
+        for (size_t at = 0; at < strlen(content); at += step)
+            assert_ok(smtp_dot_add(&dot, bytes_slice(bytes_str(content), at, step), &out));
+        assert_ok(smtp_dot_end(&dot, &out));
+        assert_true(bytes_eq_str(buf_bytes(&out), wire));
+    }
+}
+
+/* Whatever a server takes for a line end, no dot stands alone behind it. */
+static void test_data__stuffs_behind_every_line_end(void **state) {
+    (void)state;
+    encodes("", ".\r\n");
+    encodes("x\r.\r\nMAIL\n.\nQ\r\n", "x\r..\r\nMAIL\n..\nQ\r\n.\r\n");
+    encodes("x\n", "x\n\r\n.\r\n");
+    encodes("x\r", "x\r\n.\r\n");
+    encodes("x\r\n", "x\r\n.\r\n");
+}
+
+static void test_data__sees_nul(void **state) {
+    (void)state;
+    static const char text[] = "a\r\n\0.\r\nb\r\n.\r\n";
+    CLEANUP(buf_done) buf_t out;
+    smtp_undot_t u;
+    bool done = false;
+    buf_init(&out, 1000);
+    (void)undot(&u, bytes_make(text, sizeof text - 1), 3, &out, &done);
+    assert_true(done && u.nul && !u.bare);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data__dots),
         cmocka_unit_test(test_data__false_ends),
         cmocka_unit_test(test_data__long_lines_and_high_bytes),
         cmocka_unit_test(test_data__round_trip),
+        cmocka_unit_test(test_data__stuffs_behind_every_line_end),
+        cmocka_unit_test(test_data__sees_nul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
