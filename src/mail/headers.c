@@ -71,6 +71,7 @@ static err_t *decode(mail_verdict_t *v, bytes_t value, bytes_t *ret_text) {
     CLEANUP(buf_done) buf_t text;
     buf_init(&text, (size_t)LIMIT_MIME_HEADER * 4);
     TRY(mime_words_decode(value, &text));
+    protect_one_line(&text, 0);
     return arena_copy(v->arena, buf_bytes(&text), ret_text);
 }
 

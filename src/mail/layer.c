@@ -9,6 +9,7 @@
 #include "format/mime_date.h"
 #include "mail/headers.h"
 #include "mail/layer_internal.h"
+#include "mail/protect.h"
 
 enum { DECODED = 192 * 1024 };
 
@@ -74,6 +75,7 @@ static err_t *take_header(mail_reader_t *r, const mime_part_t *part) {
         CLEANUP(buf_done) buf_t text;
         buf_init(&text, (size_t)LIMIT_MIME_HEADER * 4);
         TRY(mime_words_decode(subject->value, &text));
+        protect_one_line(&text, 0);
         TRY(arena_copy(v->arena, buf_bytes(&text), &v->subject));
     }
     for (size_t i = 0; i < part->fields.n; i++) {

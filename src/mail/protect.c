@@ -56,10 +56,19 @@ static err_t *obscure(const mime_field_t *f, buf_t *out) {
     return add_field(f->whole, out);
 }
 
+void protect_one_line(buf_t *text, size_t from) {
+    for (size_t i = from; i < text->n; i++)
+        if (text->p[i] < ' ' || text->p[i] == 127) text->p[i] = ' ';
+}
+
+/* An encoded word may hold anything, line ends too: text and parts of a stranger's making would
+ * stand under our signature. */
 static err_t *add_display(const mime_field_t *f, buf_t *out) {
     TRY(buf_add(out, f->name));
     TRY(buf_add_str(out, ": "));
+    size_t from = out->n;
     TRY(mime_words_decode(f->value, out));
+    protect_one_line(out, from);
     return buf_add_str(out, "\r\n");
 }
 

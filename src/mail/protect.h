@@ -14,6 +14,9 @@ typedef struct {
     buf_t display; /* hidden fields that people see, "Name: value" lines in UTF-8; or none */
 } protect_t;
 
+/* One line from there on: each control character becomes a space. */
+void protect_one_line(buf_t *text, size_t from);
+
 void protect_init(protect_t *p);
 void protect_done(protect_t *p);
 

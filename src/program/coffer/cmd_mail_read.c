@@ -81,8 +81,9 @@ static err_t *read_message(cli_t *cli, const args_t *args, mail_keep_t keep, rea
                                          .max = MAIL_IO_MAX};
     TRY(mail_reader_new(&r->handler, &r->options, &r->reader));
     err_t *e = mail_input(args, feed, r->reader);
+    bool fed = !e; /* else there is no such file */
     if (!e) e = mail_reader_finish(r->reader, &r->verdict);
-    if (e && err_code(e) == ERR_NOT_FOUND && !r->keys.n)
+    if (e && err_code(e) == ERR_NOT_FOUND && fed && !r->keys.n)
         return err_wrap(e, "give --key FILE to decrypt with");
     return e;
 }
@@ -158,17 +159,27 @@ static err_t *say_text(cli_t *cli, bytes_t text) {
     return cli_print(cli, &clean);
 }
 
+/* The same on one line: no line of a stranger's looks like one of ours. */
+static err_t *say_line(cli_t *cli, bytes_t text) {
+    CLEANUP(buf_done) buf_t line;
+    buf_init(&line, TEXT_MAX);
+    TRY(buf_add(&line, text));
+    for (size_t i = 0; i < line.n; i++)
+        if (line.p[i] < ' ') line.p[i] = ' ';
+    return say_text(cli, buf_bytes(&line));
+}
+
 /* Protected fields that stand otherwise outside. */
 static err_t *say_headers(cli_t *cli, const mail_verdict_t *v) {
     for (size_t i = 0; i < v->headers_n; i++) {
         const mail_header_t *h = &v->headers[i];
         if (!h->differs) continue;
         TRY(cli_say(cli, "  header altered outside: "));
-        TRY(say_text(cli, h->name));
+        TRY(say_line(cli, h->name));
         TRY(cli_say(cli, "; protected: "));
-        TRY(say_text(cli, h->value));
+        TRY(say_line(cli, h->value));
         TRY(cli_say(cli, "; outside: "));
-        TRY(say_text(cli, h->has_outer ? h->outer : BYTES_LIT("absent")));
+        TRY(say_line(cli, h->has_outer ? h->outer : BYTES_LIT("absent")));
         TRY(cli_say(cli, "\n"));
     }
     return NULL;
@@ -304,13 +315,12 @@ static bytes_t without_display(bytes_t text) {
 static err_t *say_parts(cli_t *cli, const mail_verdict_t *v) {
     for (size_t i = 0; i < v->parts_n; i++) {
         const mail_part_t *p = &v->parts[i];
-        CLEANUP(buf_done) buf_t line;
-        buf_init(&line, TEXT_MAX);
         if (!p->leaf || (!p->size && !p->name.n)) continue;
-        TRY(buf_printf(&line, "%s\t%llu\t%.*s\t%.*s\n", p->path, (unsigned long long)p->size,
-                       (int)p->type.n, (const char *)p->type.p, (int)p->name.n,
-                       (const char *)p->name.p));
-        TRY(say_text(cli, buf_bytes(&line)));
+        TRY(cli_say(cli, "%s\t%llu\t", p->path, (unsigned long long)p->size));
+        TRY(say_line(cli, p->type));
+        TRY(cli_say(cli, "\t"));
+        TRY(say_line(cli, p->name));
+        TRY(cli_say(cli, "\n"));
     }
     return NULL;
 }
@@ -329,7 +339,7 @@ static err_t *run_show(cli_t *cli, const args_t *args) {
         TRY(cli_say(cli, "From: %.*s\n", (int)r.verdict->from.at[0].address.n,
                     (const char *)r.verdict->from.at[0].address.p));
     TRY(cli_say(cli, "Subject: "));
-    TRY(say_text(cli, mail_verdict_subject(r.verdict)));
+    TRY(say_line(cli, mail_verdict_subject(r.verdict)));
     TRY(cli_say(cli, "\n"));
     TRY(say_parts(cli, r.verdict));
     TRY(say_text(cli, buf_bytes(&r.packed)));

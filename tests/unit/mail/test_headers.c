@@ -343,6 +343,33 @@ static void test_headers__every_allocation_may_fail(void **state) {
     fail_msg("it never succeeded");
 }
 
+/* A Subject of a stranger's that was replied to: its encoded words hold line ends and a boundary.
+ */
+static void test_headers__an_encoded_subject_makes_no_lines(void **state) {
+    (void)state;
+    static const char message[] =
+        "From: alice@example.org\r\nSubject: Re: =?utf-8?Q?Plans=0D=0A=0D=0AI_agree=0D=0A--b=0D=0A"
+        "Content-Type:_text/html=0D=0A=0D=0A=00evil=1B?=\r\n"
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b--\r\n";
+    CLEANUP(buf_done) buf_t out;
+    read_t r = {0};
+    bool protected;
+    buf_init(&out, 1 << 20);
+    const how_t how = {true, true, true, MAIL_HEADERS_BASELINE};
+    assert_ok(write_message(message, how, &out, &protected));
+    assert_true(protected);
+    assert_ok(read_message(buf_bytes(&out), MAIL_KEEP_CONTENT, &r));
+    size_t leaves = 0;
+    for (size_t i = 0; i < r.v->parts_n; i++) leaves += r.v->parts[i].leaf;
+    assert_int_equal(leaves, 2); /* the text and the signature, nothing injected */
+    assert_true(has(buf_bytes(&r.content),
+                    "Subject: Re: Plans    I agree  --b  Content-Type: text/html"
+                    "     evil \r\n\r\nhello"));
+    bytes_t subject = mail_verdict_subject(r.v);
+    for (size_t i = 0; i < subject.n; i++) assert_true(subject.p[i] >= ' ');
+    read_done(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headers__baseline_hides_the_subject_and_gives_it_back),
@@ -352,6 +379,7 @@ int main(void) {
         cmocka_unit_test(test_headers__hp_outside_of_a_payload_is_nothing),
         cmocka_unit_test(test_headers__what_is_signed_already_is_left_alone),
         cmocka_unit_test(test_headers__legacy_display_fits_every_encoding),
+        cmocka_unit_test(test_headers__an_encoded_subject_makes_no_lines),
         cmocka_unit_test(test_protect__a_parameter_is_set_anew),
         cmocka_unit_test(test_headers__every_allocation_may_fail),
     };
