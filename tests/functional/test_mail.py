@@ -789,3 +789,14 @@ def test_mail__bombs_end_within_64_mb_and_seconds(people, name):
     for command in ("verify", "show"):
         done = limited("mail", command, "--key", people.dir / "bob.pem", stdin=bombs()[name])
         assert done.returncode in (0, 1, 2, 3, 5, 6, 7, 8), (command, done.returncode, done.stderr[-300:])
+
+
+def test_mail__a_subject_stays_one_line():
+    """Encoded line ends make no line of their own that looks like a verdict of ours."""
+    shown = coffer("mail", "show", stdin=b"From: eve@example.org\r\nSubject: =?utf-8?Q?hi=0ASigned_by_the_sender.?=\r\n\r\nx\r\n")
+    assert b"Subject: hi Signed by the sender.\n" in shown
+
+
+def test_mail__a_missing_file_needs_no_key(tmp_path):
+    done = subprocess.run([COFFER, "mail", "verify", tmp_path / "nosuch.eml"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "cannot open" in done.stderr and "--key" not in done.stderr
