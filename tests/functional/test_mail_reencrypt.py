@@ -96,6 +96,29 @@ def test_reencrypt__keeps_names_flags_times_and_content(people, tmp_path):
     coffer("mail", "decrypt", "--key", people.dir / "old.pem", made / "cur" / "1000.M1P2.host:2,FS", status=3)
 
 
+def test_reencrypt__names_what_still_needs_an_old_key(people, tmp_path):
+    """An envelope below a signature or among parts stays, and its key must not be thrown away."""
+    made = maildir(tmp_path, people, 0)
+    sealed = {who: coffer("mail", "encrypt", "--to", people.crt(who), stdin=MESSAGE) for who in ("old", "new")}
+    around = {"clear": coffer("mail", "sign", "--key", people.dir / "old.pem", stdin=sealed["old"]),
+              "opaque": coffer("mail", "sign", "--opaque", "--key", people.dir / "old.pem", stdin=sealed["old"])}
+    part = sealed["old"][sealed["old"].index(b"Content-Type: application/pkcs7-mime"):]
+    around["parts"] = (b"From: eve@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=g\r\n\r\n"
+                       b"--g\r\n\r\nhello\r\n--g\r\n" + part + b"\r\n--g--\r\n")
+    (made / "cur" / "1.plain:2,").write_bytes(coffer("mail", "sign", "--key", people.dir / "old.pem", stdin=MESSAGE))
+    (made / "cur" / "2.new:2,").write_bytes(coffer("mail", "sign", "--key", people.dir / "old.pem", stdin=sealed["new"]))
+    assert run(people, made)["plain"] == 2
+    for name, text in around.items():
+        (made / "cur" / f"{name}:2,").write_bytes(text)
+    said = run(people, made, status=LEFT)
+    assert (said["reencrypted"], said["current"], said["plain"]) == (0, 0, 2)
+    left = {os.path.basename(one["path"]): one["reason"] for one in said["left"]}
+    assert set(left) == {f"{name}:2," for name in around}
+    assert "signed around" in left["clear:2,"] and "signed around" in left["opaque:2,"] and "parts" in left["parts:2,"]
+    for name, text in around.items():
+        assert (made / "cur" / f"{name}:2,").read_bytes() == text
+
+
 def test_reencrypt__mailbox_files(people, tmp_path):
     path = tmp_path / "Archive"
     box = mailbox.mbox(path)

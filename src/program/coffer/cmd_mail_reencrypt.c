@@ -185,7 +185,8 @@ const command_t CMD_MAIL_REENCRYPT = {
         "names, flags and times. Each\nnew copy is written beside, synced, opened with the new key "
         "and compared before it takes the old\none's place, so a kill, a full disk or a crash "
         "costs nothing: run it again, it goes on. What can't\nbe opened is named and left alone "
-        "(exit status 6). No server is needed.",
+        "(exit status 6), and so is what has an envelope inside:\nbelow a signature, or among "
+        "parts. No server is needed.",
     .examples = "  coffer mail reencrypt --key old.p12 --key new.p12 --passphrase-file p --to "
                 "new.pem ~/Maildir\n"
                 "  coffer mail reencrypt --key all.pem --to new.pem --dry-run archive.mbox",

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "mail/mbox.h"
+#include "mail/reader.h"
 #include "program/coffer/reencrypt_internal.h"
 
 enum { CHUNK = 64 * 1024 };
@@ -47,14 +48,40 @@ static bool is_its_own(const err_t *e) {
     return code == ERR_NOT_FOUND || code == ERR_VERIFY || code == ERR_INVALID || code == ERR_LIMIT;
 }
 
+static err_t *feed_reader(void *arg, bytes_t data) { return mail_reader_feed(arg, data); }
+
+/*
+ * A message that isn't encrypted as a whole may hold an envelope below a signature, or among its
+ * parts: that stays, and may need an old key. *ret_why then; not if the new key opens it.
+ */
+static err_t *look_inside(const reencrypt_t *job, range_t range, err_t **ret_why) {
+    const mail_reader_handler_t handler = {.find_key = job->proof.find_key, .arg = job->proof.arg};
+    const mail_reader_options_t options = {
+        .rnd = job->reseal.rnd, .look = MAIL_LOOK_SKIM, .max = job->reseal.max};
+    mail_reader_t *reader CLEANUP(mail_reader_free) = NULL;
+    const mail_verdict_t *verdict = NULL;
+    TRY(mail_reader_new(&handler, &options, &reader));
+    err_t *e = range_read(range, feed_reader, NULL, reader);
+    if (!e) e = mail_reader_finish(reader, &verdict);
+    if (e && !is_its_own(e)) return e;
+    bool below = e && err_code(e) == ERR_NOT_FOUND;
+    bool among = !e && verdict->problems[MAIL_NESTED_ENVELOPE];
+    err_free(e);
+    if (below) *ret_why = err_new(ERR_NOT_FOUND, "signed around its envelope, which stays");
+    else if (among) *ret_why = err_new(ERR_NOT_FOUND, "encrypted parts among others, which stay");
+    return NULL;
+}
+
 err_t *message_open(const reencrypt_t *job, range_t range, reseal_t **ret_reseal,
                     reseal_kind_t *ret_kind, err_t **ret_why) {
     CLEANUP(reseal_free) reseal_t *r = NULL;
     reseal_kind_t kind = RESEAL_PLAIN;
+    *ret_kind = kind;
     TRY(reseal_new(&job->reseal, &r));
     err_t *e = range_read(range, feed, enough, r);
     if (!e) e = reseal_finish(r, &kind);
     if (e && !is_its_own(e)) return e;
+    if (!e && kind == RESEAL_PLAIN) return look_inside(job, range, ret_why);
     *ret_why = e;
     *ret_kind = e ? RESEAL_PLAIN : kind;
     if (!e && kind == RESEAL_OPENED) *ret_reseal = STEAL(r);
