@@ -126,6 +126,37 @@ static err_t *check_from(sets_t *s) {
     return NULL;
 }
 
+/* What composing programs write. Nothing else comes out of a payload: fields of the way a message
+ * came and of what our own servers found (Received, Authentication-Results, List-*, X-*) are never
+ * a stranger's to replace, be he the signer or not. */
+static bool is_composers(bytes_t name) {
+    static const char *const names[] = {"from",
+                                        "sender",
+                                        "reply-to",
+                                        "to",
+                                        "cc",
+                                        "subject",
+                                        "date",
+                                        "message-id",
+                                        "in-reply-to",
+                                        "references",
+                                        "comments",
+                                        "keywords",
+                                        "user-agent",
+                                        "organization",
+                                        "mail-followup-to",
+                                        "mail-reply-to",
+                                        "importance",
+                                        "priority",
+                                        "sensitivity",
+                                        "disposition-notification-to",
+                                        "autocrypt",
+                                        "accept-language"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_eq_fold(name, bytes_str(names[i]))) return true;
+    return false;
+}
+
 /* Keeps the protected fields and the structural ones, for output. */
 static err_t *keep(mail_reader_t *r, const sets_t *s, const mime_fields_t *all) {
     for (size_t i = 0; i < all->n; i++) {
@@ -133,7 +164,7 @@ static err_t *keep(mail_reader_t *r, const sets_t *s, const mime_fields_t *all) 
         bool structural = protect_is_structural(f->name);
         if (structural && !text_eq_fold(bytes_slice(f->name, 0, 8), BYTES_LIT("content-")))
             continue;
-        if (!structural && protect_is_trace(f->name)) continue;
+        if (!structural && !is_composers(f->name)) continue;
         if (text_eq_fold(f->name, BYTES_LIT("from")) && s->v->problems[MAIL_FROM_DIFFERS]) continue;
         buf_t *out = structural ? &r->payload_type : &r->payload_header;
         TRY(buf_add(out, f->whole));
@@ -149,7 +180,7 @@ static err_t *drop_outer(mail_reader_t *r, const sets_t *s) {
     for (size_t i = 0; i < s->outer.n; i++) {
         const mime_field_t *f = &s->outer.at[i];
         bool from = text_eq_fold(f->name, BYTES_LIT("from")) && s->v->problems[MAIL_FROM_DIFFERS];
-        if (nth(&s->inner, f->name, 0) && !protect_is_trace(f->name) && !from) continue;
+        if (nth(&s->inner, f->name, 0) && is_composers(f->name) && !from) continue;
         TRY(buf_add(&rest, f->whole));
     }
     buf_clear(&r->header);

@@ -211,6 +211,35 @@ static void test_headers__what_was_altered_outside_is_named(void **state) {
     }
 }
 
+/* What our own servers wrote outside stays, whatever stands inside (a spam filter's word). */
+static void test_headers__only_a_composers_fields_come_from_inside(void **state) {
+    (void)state;
+    static const char message[] =
+        "From: alice@example.org\r\nSubject: a secret plan\r\nX-Spam-Flag: NO\r\n"
+        "List-Id: <inside>\r\nX-Coffer-Mailgate: inside out\r\n\r\nhello\r\n";
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        CLEANUP(buf_done) buf_t out;
+        read_t r = {0};
+        bool done;
+        buf_init(&out, 1 << 20);
+        const how_t how = {is_signed, true, false, MAIL_HEADERS_BASELINE};
+        assert_ok(write_message(message, how, &out, &done));
+        replace(&out, "X-Spam-Flag: NO", "X-Spam-Flag: YES");
+        replace(&out, "List-Id: <inside>", "X-Virus: one");
+        replace(&out, "X-Coffer-Mailgate: inside out", "X-Other: y");
+        assert_ok(read_message(buf_bytes(&out), MAIL_KEEP_CONTENT, &r));
+        bytes_t content = buf_bytes(&r.content);
+        assert_int_equal(r.v->protection, MAIL_PROTECTION_CIPHER);
+        assert_true(has(content, "Subject: a secret plan\r\n"));
+        assert_false(has(content, "Subject: [...]"));
+        assert_true(has(content, "X-Spam-Flag: YES"));
+        assert_true(has(content, "X-Virus: one"));
+        assert_false(has(content, "X-Spam-Flag: NO"));
+        assert_false(has(content, "inside"));
+        read_done(&r);
+    }
+}
+
 static void test_headers__two_from_are_nobodys_signature(void **state) {
     (void)state;
     CLEANUP(buf_done) buf_t out;
@@ -375,6 +404,7 @@ int main(void) {
         cmocka_unit_test(test_headers__baseline_hides_the_subject_and_gives_it_back),
         cmocka_unit_test(test_headers__a_decrypted_message_is_not_taken_for_altered),
         cmocka_unit_test(test_headers__what_was_altered_outside_is_named),
+        cmocka_unit_test(test_headers__only_a_composers_fields_come_from_inside),
         cmocka_unit_test(test_headers__two_from_are_nobodys_signature),
         cmocka_unit_test(test_headers__hp_outside_of_a_payload_is_nothing),
         cmocka_unit_test(test_headers__what_is_signed_already_is_left_alone),
