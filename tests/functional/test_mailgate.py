@@ -379,6 +379,17 @@ def test_clients_are_listed(make_instance):
         raw.say("MAIL FROM:<x@example.com>")
         assert raw.say("RCPT TO:<y@example.com>").startswith("550 5.7.1")
         assert raw.say("RCPT TO:<y@EXAMPLE.ORG>").startswith("250")
+    # A stranger's sender may be forged: no report, his own server is told and tells him.
+    gate.rules = lambda e, a: "550 5.1.1 no such user" if e == "rcpt" and "ben@" in a else None
+    text = message("to one who is there and one who is not")
+    assert gate.refused("cleo@example.org", "ben@example.org", text=text, sender="victim@example.com",
+                        port=gate.port_in) == (550, "5.1.1 <ben@example.org>: no such user")
+    assert [m.recipients for m in gate.inward.wait(1)] == [["cleo@example.org"]]
+    gate.rules = lambda e, a: None
+    assert gate.send("cleo@example.org", "ben@example.org", text=text, sender="victim@example.com",
+                     port=gate.port_in) == {}
+    assert [m.recipients for m in gate.inward.wait(2)] == [["cleo@example.org"], ["ben@example.org"]]
+    assert gate.out.wait(0) == []
 
 
 def test_silent_client_is_sent_away(make_instance):

@@ -95,6 +95,7 @@ static err_t *submit(conn_t *c) {
     job->conn = c;
     job->side = c->listener->side;
     job->lmtp = smtp_session_is_lmtp(&c->session);
+    job->stranger = job->side == SIDE_IN && !c->session.may_forward;
     job->envelope = smtp_session_take(&c->session, &job->eightbit);
     job->fd = c->spool_fd;
     job->size = c->spool_size;

@@ -30,6 +30,7 @@ struct job {
     int fd;                    /* owned */
     uint64_t size;
     bool eightbit, lmtp;
+    bool stranger;              /* incoming, of a client that nobody vouches for */
     char address[ADDRESS_TEXT]; /* of the client */
     /* What came of it. */
     smtp_status_t *statuses; /* owned: one for all, or with LMTP one a recipient */

@@ -28,7 +28,9 @@ static bool anybody_wants(const transaction_t *t) {
     return false;
 }
 
+/* A stranger's sender may be forged: his own server, which still has the message, tells him. */
 bool transaction_can_report(const transaction_t *t) {
+    if (t->job->stranger && t->job->envelope->from.n && anybody_wants(t)) return false;
     return t->job->envelope->from.n == 0 || !anybody_wants(t) || way_back(t) != NULL;
 }
 
