@@ -107,7 +107,8 @@ static err_t *read_message(const gate_job_t *job, bytes_t address, mail_keep_t k
                                          .intermediates = &r->intermediates,
                                          .keep = keep,
                                          .max = o->max,
-                                         .files = &job->gate->files};
+                                         .files = &job->gate->files,
+                                         .at_arrival = true};
     TRY(mail_reader_new(&r->handler, &r->options, &r->reader));
     TRY(gate_file_read(job->env->fd, 0, job->env->size, feed, r->reader));
     return mail_reader_finish(r->reader, &r->verdict);

@@ -179,37 +179,49 @@ void gate_message_done(gate_message_t *m) { buf_done(&m->raw); }
 
 /* ---- Authentication-Results ---- */
 
+/* White space and controls: some readers skip what others don't. */
+static bool is_blank(uint8_t c) { return c <= ' ' || c == 0x7f; }
+
 static void skip_cfws(bytes_t *rest) {
     unsigned depth = 0;
     while (rest->n) {
         uint8_t c = rest->p[0];
-        bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
         if (c == '(') depth++;
         else if (c == ')' && depth) depth--;
         else if (c == '\\' && depth && rest->n > 1) *rest = bytes_from(*rest, 1);
-        else if (!depth && !space) return;
+        else if (!depth && !is_blank(c)) return;
         *rest = bytes_from(*rest, 1);
     }
 }
 
-/* authserv-id is a Value (RFC 8601 section 2.2): a token or a quoted string. */
-bool gate_results_claim(bytes_t value, const char *authserv_id) {
+static bool is_token(uint8_t c) { return !is_blank(c) && !strchr("()<>@,;:\\\"/[]?=", c); }
+
+/* Controls left out, or an end of the name: read both ways. */
+static bool claims(bytes_t value, const char *authserv_id, bool skip) {
     char id[256];
     size_t n = 0;
-    skip_cfws(&value);
     bool quoted = value.n && value.p[0] == '"';
     if (quoted) value = bytes_from(value, 1);
     for (; value.n && n < sizeof id; value = bytes_from(value, 1)) {
         uint8_t c = value.p[0];
+        bool control = (c < ' ' && c != '\t') || c == 0x7f;
         if (quoted && c == '"') break;
-        if (!quoted &&
-            (c == ';' || c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '(' || c == '/'))
-            break;
+        if (control && skip) continue;
+        if (!quoted && !is_token(c)) break;
         if (quoted && c == '\\' && value.n > 1) {
             value = bytes_from(value, 1);
             c = value.p[0];
         }
         if (c != '\r' && c != '\n') id[n++] = (char)c;
     }
-    return text_eq_fold(bytes_make(id, n), bytes_str(authserv_id));
+    while (n && (id[n - 1] == '.' || is_blank((uint8_t)id[n - 1]))) n--;
+    size_t blanks = 0;
+    while (blanks < n && is_blank((uint8_t)id[blanks])) blanks++;
+    return text_eq_fold(bytes_make(id + blanks, n - blanks), bytes_str(authserv_id));
+}
+
+/* authserv-id is a Value (RFC 8601 section 2.2): a token or a quoted string. */
+bool gate_results_claim(bytes_t value, const char *authserv_id) {
+    skip_cfws(&value);
+    return claims(value, authserv_id, false) || claims(value, authserv_id, true);
 }

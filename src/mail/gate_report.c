@@ -92,19 +92,44 @@ static err_t *on_end(void *arg, mime_part_t *part) {
 
 static err_t *feed_reader(void *arg, bytes_t data) { return mail_reader_feed(arg, data); }
 
-static err_t *unwrap(gate_job_t *job, gate_file_t *file) {
-    const mail_reader_handler_t handler = {0};
+typedef struct {
+    cert_list_t roots, intermediates;
+    mail_reader_t *reader;
+} inside_t;
+
+static void inside_done(inside_t *i) {
+    mail_reader_free(i->reader);
+    cert_list_done(&i->roots);
+    cert_list_done(&i->intermediates);
+}
+DEFINE_CLEANUP_VALUE(inside_t, inside_done)
+
+static err_t *on_revoked(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked) {
+    const gate_services_t *s = arg;
+    return s->revoked(s->arg, cert, at, ret_revoked);
+}
+
+/* *ret_good: signed by whom it is from. */
+static err_t *unwrap(gate_job_t *job, gate_file_t *file, bool *ret_good) {
+    gate_services_t services = *job->gate->services;
+    inside_t in CLEANUP(inside_done) = {.reader = NULL};
+    TRY(services.trust(services.arg, gate_message_from(&job->msg), &in.roots, &in.intermediates));
+    const mail_reader_handler_t handler = {.revoked = services.revoked ? on_revoked : NULL,
+                                           .arg = &services};
     const mail_reader_options_t options = {.rnd = job->gate->options->rnd,
                                            .now = clk_unix(job->gate->options->clk),
+                                           .roots = &in.roots,
+                                           .intermediates = &in.intermediates,
                                            .keep = MAIL_KEEP_CONTENT,
                                            .max = job->gate->options->max,
+                                           .at_arrival = true,
                                            .files = &job->gate->files};
-    mail_reader_t *reader CLEANUP(mail_reader_free) = NULL;
     const mail_verdict_t *verdict;
-    TRY(mail_reader_new(&handler, &options, &reader));
-    TRY(gate_file_read(job->env->fd, 0, job->env->size, feed_reader, reader));
-    TRY(mail_reader_finish(reader, &verdict));
-    TRY(mail_reader_output(reader, gate_file_add, file));
+    TRY(mail_reader_new(&handler, &options, &in.reader));
+    TRY(gate_file_read(job->env->fd, 0, job->env->size, feed_reader, in.reader));
+    TRY(mail_reader_finish(in.reader, &verdict));
+    *ret_good = verdict->signatures_n && mail_status(verdict) == MAIL_GOOD;
+    TRY(mail_reader_output(in.reader, gate_file_add, file));
     return gate_file_flush(file);
 }
 
@@ -120,20 +145,34 @@ static err_t *walk(report_t *r, int fd, uint64_t size) {
     return mime_finish(reader);
 }
 
+/* Mail that comes in may name anybody as its sender: only a signature says who reports. */
+static void refuse_stranger(gate_job_t *job) {
+    gate_note(job, "spam report of a stranger");
+    gate_reply(job, 550, "5.7.1", "%s",
+               "spam reports are taken by our own way out, or signed by one of our people");
+}
+
 static err_t *take_report(gate_job_t *job) {
     report_t r = {.job = job, .file = {.fd = -1}};
     gate_file_t inside CLEANUP(gate_file_done) = {.fd = -1};
     int fd = job->env->fd;
     uint64_t size = job->env->size;
-    buf_init_secret(&r.decoded, DECODED);
+    bool good = false, is_signed = job->msg.kind == GATE_BODY_SIGNED && job->msg.smime;
     err_t *e = NULL;
-    if (job->msg.kind == GATE_BODY_SIGNED && job->msg.smime) {
+    if (is_signed) {
         e = gate_file_begin(job->gate, &inside);
-        if (!e) e = unwrap(job, &inside);
+        if (!e) e = unwrap(job, &inside, &good);
+        if (e) return e;
         fd = inside.fd;
         size = inside.size;
     }
-    if (!e) e = walk(&r, fd, size);
+    if (job->env->direction == GATE_IN &&
+        (!good || !gate_is_ours(job->gate, gate_message_from(&job->msg)))) {
+        refuse_stranger(job);
+        return NULL;
+    }
+    buf_init_secret(&r.decoded, DECODED);
+    e = walk(&r, fd, size);
     gate_file_done(&r.file);
     buf_done(&r.decoded);
     if (e) return e;

@@ -38,7 +38,7 @@ static result_t of_signer(const mail_verdict_t *v, const mail_signature_t *s, si
     if (s->econtent_differs) return (result_t){"fail", "signature carries other content"};
     switch (j->trust) {
     case MAIL_TRUST_UNKNOWN: return (result_t){"policy", "signer's issuer isn't trusted"};
-    case MAIL_TRUST_EXPIRED: return (result_t){"policy", "certificate wasn't valid then"};
+    case MAIL_TRUST_EXPIRED: return (result_t){"policy", "certificate isn't valid at arrival"};
     case MAIL_TRUST_REVOKED: return (result_t){"policy", "certificate was revoked"};
     case MAIL_TRUST_USAGE: return (result_t){"policy", "certificate isn't for mail"};
     case MAIL_TRUST_GOOD: break;

@@ -51,8 +51,9 @@ static void say_why(mail_signer_judgement_t *j, const cert_t *cert, cert_chain_t
 static err_t *judge_one(mail_signer_judgement_t *j, const cms_signer_info_t *signer,
                         const cert_list_t *intermediates, const mail_reader_options_t *options,
                         const mail_reader_handler_t *handler) {
-    int64_t at = signer->has_time && signer->time <= options->now + CLOCK_SKEW_S ? signer->time
-                                                                                 : options->now;
+    bool believed =
+        !options->at_arrival && signer->has_time && signer->time <= options->now + CLOCK_SKEW_S;
+    int64_t at = believed ? signer->time : options->now;
     static const cert_list_t none = {0};
     cert_chain_t chain = {.intermediates = intermediates,
                           .roots = options->roots ? options->roots : &none,

@@ -1,5 +1,6 @@
 /*
- * Is a signer to be believed? Chain and dates at the time of signing, revocation, and whether the
+ * Is a signer to be believed? Chain and dates at the time of signing (at
+ * arrival where the options say so), revocation, and whether the
  * certificate speaks for the address the message claims to be from.
  */
 #ifndef COFFER_MAIL_JUDGE_H

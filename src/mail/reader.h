@@ -58,6 +58,8 @@ typedef struct {
     mail_look_t look;
     uint64_t max;               /* bytes of kept content */
     const spool_files_t *files; /* for what is kept; NULL: temporary ones */
+    bool at_arrival; /* signers are judged as of `now`, whatever time they say they signed at: for
+                        mail that has just come */
 } mail_reader_options_t;
 
 typedef struct mail_reader mail_reader_t;

@@ -84,6 +84,13 @@ static void test_gate_in__takes_out_what_others_say_in_our_name(void **state) {
         "Authentication-Results: \"gate.example.org\"; smime=pass\r\n",
         "Authentication-Results: gate.example.org 1; smime=pass\r\n",
         "Authentication-Results: \"ga\\te.example.org\"; smime=pass\r\n",
+        "Authentication-Results: gate.example.org\v; smime=pass\r\n",
+        "Authentication-Results: \fgate.example.org; smime=pass\r\n",
+        "Authentication-Results: ga\x01te.example.org; smime=pass\r\n",
+        "Authentication-Results: gate.example.org.; smime=pass\r\n",
+        "Authentication-Results: gate.example.org,; smime=pass\r\n",
+        "Authentication-Results: gate.example.org=1; smime=pass\r\n",
+        "Authentication-Results: \" gate.example.org.\"; smime=pass\r\n",
     };
     for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
         buf_clear(&message);
@@ -97,6 +104,34 @@ static void test_gate_in__takes_out_what_others_say_in_our_name(void **state) {
         assert_null(strstr(out, "smime=pass"));
         assert_non_null(strstr(out, "mx.example.org; spf=pass\r\n"));
     }
+}
+
+static void test_gate_in__takes_out_claims_with_a_nul(void **state) {
+    WORLD();
+    static const char forged[] = "Authentication-Results: gate.example.org\0; smime=pass\r\n"
+                                 "Authentication-Results: \0gate.example.org; smime=pass\r\n"
+                                 "Authentication-Results: gate.example.organic; smime=pass\r\n";
+    assert_ok(buf_add(&message, bytes_make(forged, sizeof forged - 1)));
+    assert_ok(buf_add_str(&message, note));
+    const char *out =
+        receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(strncmp(out, "Authentication-Results: gate.example.organic;", 45), 0);
+}
+
+/* Signed in its time, by what it says: who has an old key may say any time. */
+static void test_gate_in__judges_signers_as_of_arrival(void **state) {
+    WORLD();
+    world_rule(w, GATE_SCOPE_FROM, "alice@example.org", "decrypt=yes");
+    compose(w, note, "bob@example.org", NULL, CMS_AES256_CBC, &message);
+    clk_fake_init(&w->clk, ((int64_t)NOW + 2 * YEAR) * 1000);
+    const char *out =
+        receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+    assert_null(strstr(out, "smime=pass"));
+    assert_non_null(strstr(out, "smime=policy (certificate isn't valid at arrival)"));
+    /* Nor does such a signature open what nothing else protects. */
+    compose(w, note, "bob@example.org", "alice@example.org", CMS_AES256_CBC, &message);
+    out = receive(w, "alice@example.org", "alice@example.org", buf_bytes(&message), &run, &text);
+    assert_null(strstr(out, "The secret."));
 }
 
 static void test_gate_in__leaves_plain_mail_alone(void **state) {
@@ -292,8 +327,8 @@ static void test_gate_in__spam_reports_arrive_as_they_were(void **state) {
                          "Content-Transfer-Encoding: base64\r\n\r\nRnJvbTogeQ0KDQpiDQo=\r\n"
                          "--o--\r\n",
                          spam));
-    const char *out =
-        receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text);
+    world_run(w, GATE_OUT, "bob@example.org", "report@example.org", buf_bytes(&message), &run);
+    const char *out = run_text(&run, "spam@example.org", &text);
     assert_int_equal(run.result.mails_n, 2);
     assert_string_equal(out, spam);
     assert_int_equal(run.result.mails[0].rcpts[0].index, GATE_NO_INDEX);
@@ -305,6 +340,13 @@ static void test_gate_in__spam_reports_arrive_as_they_were(void **state) {
     compose(w, plain, "bob@example.org", NULL, CMS_AES256_CBC, &is_signed);
     out = receive(w, "report@example.org", "spam@example.org", buf_bytes(&is_signed), &run, &text);
     assert_string_equal(out, spam);
+    /* What comes in and nobody of ours has signed, whatever it says whom it is from. */
+    (void)receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 550);
+    assert_int_equal(run.result.mails_n, 0);
+    compose(w, plain, "alice@example.org", NULL, CMS_AES256_CBC, &is_signed);
+    (void)receive(w, "report@example.org", "spam@example.org", buf_bytes(&is_signed), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 550);
     /* Not forwarded as attachment; from outside; with others. */
     (void)receive(w, "report@example.org", "spam@example.org", bytes_str(note), &run, &text);
     assert_int_equal(run.result.reply.smtp, 550);
@@ -371,6 +413,8 @@ int main(void) {
         cmocka_unit_test(test_gate_in__what_is_unpacked_has_no_bare_line_ends),
         cmocka_unit_test(test_gate_in__what_is_decrypted_has_no_bare_line_ends),
         cmocka_unit_test(test_gate_in__takes_out_what_others_say_in_our_name),
+        cmocka_unit_test(test_gate_in__takes_out_claims_with_a_nul),
+        cmocka_unit_test(test_gate_in__judges_signers_as_of_arrival),
         cmocka_unit_test(test_gate_in__leaves_plain_mail_alone),
         cmocka_unit_test(test_gate_in__decrypts_for_whom_policy_has_it),
         cmocka_unit_test(test_gate_in__keeps_signatures_of_what_it_decrypts),
