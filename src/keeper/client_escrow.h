@@ -154,8 +154,9 @@ typedef struct {
  * PKCS#12 of the object's key, {{password:ID}} its password; each key's file exactly once. Nothing
  * of it comes back in clear. ERR_DENIED: another person's object, a certificate that has expired,
  * or one whose holder got another person's keys before. ERR_AUTH (KEEPER_WRAP_APPROVED, at a
- * holder's first time): an officer must agree first. ERR_BUSY at LIMIT_ESCROW_DELIVERIES a person
- * and LIMIT_ESCROW_DELIVERIES_ALL in all, a day. What payloads may look like: escrow_payloads.h.
+ * device key's first time): an officer must agree first. ERR_BUSY at LIMIT_ESCROW_DELIVERIES a
+ * person and LIMIT_ESCROW_DELIVERIES_ALL in all, a day. What payloads may look like:
+ * escrow_payloads.h.
  */
 err_t *keeper_escrow_deliver(keeper_t *keeper, const keeper_delivery_t *delivery,
                              buf_t *ret_envelope) WARN_UNUSED;

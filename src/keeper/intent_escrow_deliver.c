@@ -2,8 +2,9 @@
  * A person's mail keys to a device of his: PKCS#12 files (RFC 7292) are made here, put into the
  * payloads' holes and encrypted (CMS, RFC 5652) to a certificate that this keeper issued, so that
  * whoever asked gets ciphertext. The keeper's own record says whom the certificate was issued to
- * (the holder: an enrolment or a device), and a holder only ever gets one person's keys. Worker
- * threads.
+ * (the holder: an enrolment or a device), and a holder only ever gets one person's keys. The name
+ * of a holder is the caller's word; what officers agreed to is one certificate, and what is
+ * remembered of it is that certificate's key. Worker threads.
  */
 #include <string.h>
 
@@ -37,8 +38,11 @@ typedef struct {
     int64_t expires;
     escrow_signature_t signatures[LIMIT_ESCROW_OFFICERS];
     size_t signatures_n;
-    bool approved_needed; /* one of the keys asks for it */
-    bool known;           /* the holder got this person's keys before */
+    bool approved_needed;     /* one of the keys asks for it */
+    uint8_t key[ESCROW_HASH]; /* SHA-256 of the device's public key */
+    bool seen;                /* this person's keys were encrypted to it before */
+    bool known;               /* an officer agreed to it before */
+    bool consented;           /* an officer agrees to it now */
     file_t files[LIMIT_ESCROW_PAYLOADS];
     size_t files_n;
 } delivery_t;
@@ -64,7 +68,8 @@ static err_t *find_device(delivery_t *d, bytes_t fingerprint) {
     TRY(vault_issued_owner(d->core->vault, fingerprint, &d->holder));
     if (!d->holder || d->holder[0] == '\0')
         return err_new(ERR_DENIED, "the certificate was issued to nobody");
-    return vault_delivery_known(d->core->vault, d->person, d->holder, &d->known);
+    TRY(pkey_spki_sha256(cert_key(d->device), d->key));
+    return vault_delivery_known(d->core->vault, d->person, d->key, &d->seen, &d->known);
 }
 
 /* ---- what ---- */
@@ -135,7 +140,7 @@ static err_t *take_keys(delivery_t *d, wire_reader_t *r) {
 
 /* ---- may it ---- */
 
-static err_t *check_consent(const delivery_t *d) {
+static err_t *check_consent(delivery_t *d) {
     if (!d->approved_needed || d->known) return NULL;
     escrow_set_t set;
     escrow_delivery_t consent = {.expires = d->expires};
@@ -155,8 +160,10 @@ static err_t *check_consent(const delivery_t *d) {
         if (officer && strcmp(officer->person, d->person) == 0)
             return err_new(ERR_DENIED, "officer %s may not agree to his own device", officer->id);
     }
-    return escrow_delivery_verify(&set, &consent, d->signatures, d->signatures_n,
-                                  ESCROW_DELIVERY_CONSENTS);
+    TRY(escrow_delivery_verify(&set, &consent, d->signatures, d->signatures_n,
+                               ESCROW_DELIVERY_CONSENTS));
+    d->consented = true;
+    return NULL;
 }
 
 /* ---- the payloads ---- */
@@ -202,14 +209,16 @@ err_t *intent_escrow_deliver(const keeper_core_t *core, const intent_call_t *cal
     intent_about(answer, "person=%s", d->person);
     TRY(find_device(d, fingerprint));
     intent_about(answer, "person=%s holder=%s%s serial=%s", d->person, d->holder,
-                 d->known ? "" : " (new)", cert_serial_hex(d->device));
+                 d->seen ? "" : " (new)", cert_serial_hex(d->device));
     TRY(take_keys(d, &r));
     TRY(check_consent(d));
     intent_about(answer, "person=%s holder=%s%s serial=%s keys=%zu consents=%zu", d->person,
-                 d->holder, d->known ? "" : " (new)", cert_serial_hex(d->device), d->files_n,
+                 d->holder, d->seen ? "" : " (new)", cert_serial_hex(d->device), d->files_n,
                  d->signatures_n);
     TRY(fill(d, &filled));
     TRY(cms_encrypt_to(buf_bytes(&filled), d->device, &options, &envelope));
     TRY(wire_put_bytes(&answer->body, buf_bytes(&envelope)));
-    return vault_delivery_put(answer->op, d->person, d->holder);
+    vault_delivery_t row = {d->person, d->holder, {0}, d->consented};
+    memcpy(row.key, d->key, sizeof row.key);
+    return vault_delivery_put(answer->op, &row);
 }

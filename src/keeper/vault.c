@@ -126,6 +126,9 @@ static const char *const migrations[] = {
     " device TEXT PRIMARY KEY,"
     " push_key BLOB NOT NULL) WITHOUT ROWID;"
     "INSERT OR REPLACE INTO lease_device SELECT device, push_key FROM lease;",
+    /* To which key of a device, and, where an officer's consent was checked, a MAC that says so. */
+    "ALTER TABLE delivery ADD COLUMN key BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE delivery ADD COLUMN mac BLOB NOT NULL DEFAULT x'';",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {

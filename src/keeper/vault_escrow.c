@@ -40,7 +40,8 @@ static err_t *prepare_writer(sql_t *sql, vault_escrow_sql_t *s) {
     TRY(sql_prepare(sql, "INSERT INTO attempt (what, who, ms) VALUES (?, ?, ?)", &s->put_attempt));
     TRY(sql_prepare(sql, "DELETE FROM attempt WHERE what = ? AND who = ? AND ms <= ?",
                     &s->forget_attempts));
-    TRY(sql_prepare(sql, "INSERT INTO delivery (person, holder, ms) VALUES (?, ?, ?)",
+    TRY(sql_prepare(sql,
+                    "INSERT INTO delivery (person, holder, ms, key, mac) VALUES (?, ?, ?, ?, ?)",
                     &s->put_delivery));
     TRY(sql_prepare(sql, "SELECT count(*) FROM delivery WHERE person = ? AND ms > ?",
                     &s->count_deliveries));
@@ -62,7 +63,9 @@ static err_t *prepare_reader(sql_t *sql, vault_escrow_sql_t *s) {
                     &s->current_set));
     TRY(sql_prepare(sql, "SELECT count(*) FROM attempt WHERE what = ? AND who = ? AND ms > ?",
                     &s->count_attempts));
-    return sql_prepare(sql, "SELECT 1 FROM delivery WHERE holder = ? AND person = ? LIMIT 1",
+    return sql_prepare(sql,
+                       "SELECT holder, mac FROM delivery WHERE person = ? AND key = ?"
+                       " ORDER BY length(mac) DESC LIMIT 1",
                        &s->known_delivery);
 }
 
@@ -94,6 +97,17 @@ static err_t *mac_set(const vault_t *vault, uint64_t epoch, bytes_t record,
     TRY(wire_put_str(&row, "coffer/v1/vault/officers"));
     TRY(wire_put_u64(&row, epoch));
     TRY(wire_put_bytes(&row, record));
+    return digest_hmac_sha256(secret_bytes(vault->mac_key), buf_bytes(&row), ret_mac);
+}
+
+static err_t *mac_delivery(const vault_t *vault, const char *person, bytes_t holder, bytes_t key,
+                           uint8_t ret_mac[ESCROW_HASH]) {
+    CLEANUP(buf_done) buf_t row;
+    buf_init(&row, ROW_MAX);
+    TRY(wire_put_str(&row, "coffer/v1/vault/delivery"));
+    TRY(wire_put_str(&row, person));
+    TRY(wire_put_bytes(&row, holder));
+    TRY(wire_put_bytes(&row, key));
     return digest_hmac_sha256(secret_bytes(vault->mac_key), buf_bytes(&row), ret_mac);
 }
 
@@ -258,7 +272,7 @@ err_t *vault_officers_put(vault_op_t *op, uint64_t epoch, bytes_t record) {
     return NULL;
 }
 
-/* Two names: what and who, person and holder. */
+/* Two names: what and who. */
 typedef struct {
     char *a, *b;
 } pair_t;
@@ -302,38 +316,73 @@ err_t *vault_attempt_put(vault_op_t *op, const char *what, const char *who) {
     return pair_put(op, what, who, write_attempt);
 }
 
-static err_t *write_delivery(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
-    const pair_t *pair = rows;
+typedef struct {
+    char *person, *holder;
+    uint8_t key[ESCROW_HASH];
+    bool consented;
+} delivered_t;
+
+static void delivered_free(void *rows) {
+    delivered_t *delivered = rows;
+    mem_free(delivered->person);
+    mem_free(delivered->holder);
+    mem_free(delivered);
+}
+
+static err_t *check_delivery(vault_t *vault, const delivered_t *d, int64_t now_ms,
+                             err_t **ret_refused) {
     int64_t n = 0, other = 0, nth_ms = 0;
     sql_bind_i64(vault->escrow->delivered_before, 1, LIMIT_ESCROW_DELIVERIES_ALL);
     TRY(one_number(vault->escrow->delivered_before, &nth_ms));
-    sql_bind_str(vault->escrow->count_deliveries, 1, pair->a);
+    sql_bind_str(vault->escrow->count_deliveries, 1, d->person);
     sql_bind_i64(vault->escrow->count_deliveries, 2, now_ms - DAY_MS);
     TRY(one_number(vault->escrow->count_deliveries, &n));
-    sql_bind_str(vault->escrow->other_person, 1, pair->b);
-    sql_bind_str(vault->escrow->other_person, 2, pair->a);
+    sql_bind_str(vault->escrow->other_person, 1, d->holder);
+    sql_bind_str(vault->escrow->other_person, 2, d->person);
     TRY(one_number(vault->escrow->other_person, &other));
     if (other)
         *ret_refused =
-            err_new(ERR_DENIED, "ALARM: %s was given another person's keys before", pair->b);
+            err_new(ERR_DENIED, "ALARM: %s was given another person's keys before", d->holder);
     else if (n >= LIMIT_ESCROW_DELIVERIES)
         *ret_refused = err_new(ERR_BUSY,
                                "ALARM: the keys of %s were delivered %lld times in 24 "
                                "hours",
-                               pair->a, (long long)n);
+                               d->person, (long long)n);
     else if (nth_ms > now_ms - DAY_MS)
         *ret_refused = err_new(ERR_BUSY, "ALARM: keys were delivered %d times in 24 hours",
                                LIMIT_ESCROW_DELIVERIES_ALL);
+    return NULL;
+}
+
+static err_t *write_delivery(vault_t *vault, void *rows, int64_t now_ms, err_t **ret_refused) {
+    const delivered_t *d = rows;
+    uint8_t mac[ESCROW_HASH];
+    TRY(check_delivery(vault, d, now_ms, ret_refused));
     if (*ret_refused) return NULL;
+    if (d->consented)
+        TRY(mac_delivery(vault, d->person, bytes_str(d->holder), BYTES_ARRAY(d->key), mac));
     sql_stmt_t *put = vault->escrow->put_delivery;
-    sql_bind_str(put, 1, pair->a);
-    sql_bind_str(put, 2, pair->b);
+    sql_bind_str(put, 1, d->person);
+    sql_bind_str(put, 2, d->holder);
     sql_bind_i64(put, 3, now_ms);
+    sql_bind_bytes(put, 4, BYTES_ARRAY(d->key));
+    sql_bind_bytes(put, 5, d->consented ? BYTES_ARRAY(mac) : BYTES_NONE);
     return sql_run(put);
 }
 
-err_t *vault_delivery_put(vault_op_t *op, const char *person, const char *holder) {
-    return pair_put(op, person, holder, write_delivery);
+err_t *vault_delivery_put(vault_op_t *op, const vault_delivery_t *delivery) {
+    delivered_t *copy = mem_zalloc(sizeof *copy);
+    if (!copy) return err_nomem();
+    copy->person = mem_strdup(delivery->person);
+    copy->holder = mem_strdup(delivery->holder);
+    memcpy(copy->key, delivery->key, sizeof copy->key);
+    copy->consented = delivery->consented;
+    if (!copy->person || !copy->holder) {
+        delivered_free(copy);
+        return err_nomem();
+    }
+    op->rows = (vault_rows_t){.rows = copy, .write = write_delivery, .free = delivered_free};
+    return NULL;
 }
 
 /* ---- reading ---- */
@@ -390,14 +439,29 @@ err_t *vault_attempts(vault_t *vault, const char *what, const char *who, int64_t
     return e;
 }
 
-err_t *vault_delivery_known(vault_t *vault, const char *person, const char *holder,
-                            bool *ret_known) {
-    int64_t known = 0;
+static err_t *known(vault_t *vault, const char *person, bytes_t key, bool *ret_seen,
+                    bool *ret_consented) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->escrow->known_delivery;
+    uint8_t want[ESCROW_HASH];
+    bool row = false;
+    sql_bind_str(stmt, 1, person);
+    sql_bind_bytes(stmt, 2, key);
+    TRY(sql_step(stmt, &row));
+    bytes_t mac = row ? sql_bytes(stmt, 1) : BYTES_NONE;
+    if (mac.n) {
+        TRY(mac_delivery(vault, person, sql_bytes(stmt, 0), key, want));
+        if (!bytes_eq_ct(mac, BYTES_ARRAY(want)))
+            return err_new(ERR_VERIFY, "the vault's record of a delivery was changed");
+    }
+    *ret_seen = row;
+    *ret_consented = mac.n > 0;
+    return NULL;
+}
+
+err_t *vault_delivery_known(vault_t *vault, const char *person, const uint8_t key[ESCROW_HASH],
+                            bool *ret_seen, bool *ret_consented) {
     (void)pthread_mutex_lock(&vault->read_lock);
-    sql_bind_str(vault->escrow->known_delivery, 1, holder);
-    sql_bind_str(vault->escrow->known_delivery, 2, person);
-    err_t *e = one_number(vault->escrow->known_delivery, &known);
+    err_t *e = known(vault, person, bytes_make(key, ESCROW_HASH), ret_seen, ret_consented);
     (void)pthread_mutex_unlock(&vault->read_lock);
-    *ret_known = known != 0;
     return e;
 }

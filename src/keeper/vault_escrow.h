@@ -32,11 +32,18 @@ err_t *vault_escrow_dealt(vault_op_t *op, const vault_escrow_t *records, size_t 
 err_t *vault_officers_put(vault_op_t *op, uint64_t epoch, bytes_t record) WARN_UNUSED;
 /* A try that failed, e.g. a password. Only for operations whose rows are kept with an error. */
 err_t *vault_attempt_put(vault_op_t *op, const char *what, const char *who) WARN_UNUSED;
+typedef struct {
+    const char *person;
+    const char *holder;       /* whom the device's certificate was issued to */
+    uint8_t key[ESCROW_HASH]; /* SHA-256 of the SubjectPublicKeyInfo in that certificate */
+    bool consented;           /* an officer's consent to this certificate was checked just now */
+} vault_delivery_t;
+
 /*
- * A person's keys go to whom a certificate was issued. Refused (ERR_BUSY) at
- * LIMIT_ESCROW_DELIVERIES in 24 hours, and (ERR_DENIED) if that holder got another person's.
+ * A person's keys go to a device's key. Refused (ERR_BUSY) at LIMIT_ESCROW_DELIVERIES in 24 hours,
+ * and (ERR_DENIED) if that holder got another person's.
  */
-err_t *vault_delivery_put(vault_op_t *op, const char *person, const char *holder) WARN_UNUSED;
+err_t *vault_delivery_put(vault_op_t *op, const vault_delivery_t *delivery) WARN_UNUSED;
 
 /* ---- reading, any thread ---- */
 
@@ -47,8 +54,12 @@ err_t *vault_escrow_find(vault_t *vault, const uint8_t id[ESCROW_ID], uint64_t v
 err_t *vault_officers_current(vault_t *vault, bool *ret_found, buf_t *record) WARN_UNUSED;
 err_t *vault_attempts(vault_t *vault, const char *what, const char *who, int64_t since_ms,
                       int64_t *ret_n) WARN_UNUSED;
-/* Whether this holder was ever given this person's keys. */
-err_t *vault_delivery_known(vault_t *vault, const char *person, const char *holder,
-                            bool *ret_known) WARN_UNUSED;
+/*
+ * Whether keys of this person were ever encrypted to this key of a device, and whether an officer
+ * agreed to it: a certificate that is issued anew for the same key needs no second consent, one for
+ * another key does, whatever name it was issued to. ERR_VERIFY if the row was changed.
+ */
+err_t *vault_delivery_known(vault_t *vault, const char *person, const uint8_t key[ESCROW_HASH],
+                            bool *ret_seen, bool *ret_consented) WARN_UNUSED;
 
 #endif

@@ -23,14 +23,16 @@ typedef struct {
     cert_t *device;
 } deliver_t;
 
-static cert_t *issue(keeper_fixture_t *f, const char *enrolment) {
+static cert_t *issue_for(keeper_fixture_t *f, const char *enrolment, const pkey_t *key) {
     CLEANUP(buf_done) buf_t csr, certificate, certrep;
+    name_entry_t subject[] = {{"O", "Example"}, {"CN", "device"}};
+    csr_spec_t spec = {.subject = subject, .subject_n = 2, .challenge = BYTES_LIT("once")};
     static const uint8_t nonce[16] = {1};
     cert_t *cert = NULL;
     buf_init(&csr, LIMIT_CSR_BYTES);
     buf_init(&certificate, LIMIT_CERTIFICATE_BYTES);
     buf_init(&certrep, BUF);
-    keeper_fixture_csr(f, "device", NULL, &csr);
+    assert_ok(csr_build(&spec, key, &csr));
     keeper_scep_reply_t reply = {.transaction_id = BYTES_LIT("t"),
                                  .sender_nonce = BYTES_ARRAY(nonce),
                                  .signer = cert_der(f->device_self),
@@ -39,6 +41,10 @@ static cert_t *issue(keeper_fixture_t *f, const char *enrolment) {
     assert_ok(keeper_scep_issue(f->keeper, &request, &reply, &certificate, &certrep));
     assert_ok(cert_parse_der(buf_bytes(&certificate), &cert));
     return cert;
+}
+
+static cert_t *issue(keeper_fixture_t *f, const char *enrolment) {
+    return issue_for(f, enrolment, f->device_key);
 }
 
 static void make_key(deliver_t *t, size_t i, const char *person, keeper_wrap_t wrap) {
@@ -316,11 +322,8 @@ static void test_escrow_deliver__is_capped_for_all_people_together(void **state)
     assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
 }
 
-static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **state) {
-    deliver_t *t = *state;
-    CLEANUP(buf_done) buf_t envelope, record;
-    buf_init(&envelope, BUF);
-    buf_init(&record, BUF);
+/* The third key takes an officer. */
+static void approved_key(deliver_t *t) {
     keeper_archived_done(&t->keys[2]);
     escrow_object_t object = {.kind = ESCROW_KIND_SMIME, .version = 1, .owner = "person-1"};
     keeper_smime_t smime = {"mail-encrypt-p256", "one@example.org", ""};
@@ -330,28 +333,141 @@ static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **stat
     assert_ok(keeper_escrow_make_smime(t->f.keeper, &object, KEEPER_WRAP_APPROVED, &smime, a));
     t->list[2] = (keeper_delivered_t){a->object, buf_bytes(&a->blob), buf_bytes(&a->wrap),
                                       buf_bytes(&a->certificate)};
-    assert_err(ERR_AUTH, deliver(t, &(keeper_delivery_t){0}, &envelope));
-    int64_t now = clk_unix(&t->f.clk.clk);
-    escrow_delivery_t consent = {.person = "person-1", .epoch = 1, .expires = now + 100};
+}
+
+static escrow_delivery_t consent_to(const deliver_t *t, const cert_t *device) {
+    escrow_delivery_t consent = {
+        .person = "person-1", .epoch = 1, .expires = clk_unix(&t->f.clk.clk) + 100};
+    memcpy(consent.certificate, cert_sha256(device), ESCROW_HASH);
+    return consent;
+}
+
+static void sign_consent(const deliver_t *t, const escrow_delivery_t *consent, buf_t *record) {
     escrow_signature_t signature;
-    memcpy(consent.certificate, cert_sha256(t->device), ESCROW_HASH);
-    assert_ok(escrow_delivery_sign(t->officer_sign[1], "officer-1", &consent, &signature));
-    assert_ok(escrow_signature_put(&signature, &record));
+    assert_ok(escrow_delivery_sign(t->officer_sign[1], "officer-1", consent, &signature));
+    assert_ok(escrow_signature_put(&signature, record));
+}
+
+/* Keys to the fixture's device, to which an officer agrees. */
+static void deliver_with_consent(deliver_t *t) {
+    CLEANUP(buf_done) buf_t envelope, record;
+    buf_init(&envelope, BUF);
+    buf_init(&record, BUF);
+    escrow_delivery_t consent = consent_to(t, t->device);
+    sign_consent(t, &consent, &record);
     bytes_t signatures[1] = {buf_bytes(&record)};
-    keeper_delivery_t d = {.expires = now + 101, .signatures = signatures, .signatures_n = 1};
-    assert_err(ERR_VERIFY, deliver(t, &d, &envelope)); /* another date than the officer signed */
-    d.expires = now + 100;
+    keeper_delivery_t d = {.expires = consent.expires, .signatures = signatures, .signatures_n = 1};
     assert_ok(deliver(t, &d, &envelope));
     assert_opens(t, buf_bytes(&envelope));
-    /* from now on this device is known: a renewal asks nobody */
+}
+
+static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope, record;
+    buf_init(&envelope, BUF);
+    buf_init(&record, BUF);
+    approved_key(t);
+    assert_err(ERR_AUTH, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    escrow_delivery_t consent = consent_to(t, t->device);
+    sign_consent(t, &consent, &record);
+    bytes_t signatures[1] = {buf_bytes(&record)};
+    keeper_delivery_t d = {
+        .expires = consent.expires + 1, .signatures = signatures, .signatures_n = 1};
+    assert_err(ERR_VERIFY, deliver(t, &d, &envelope)); /* another date than the officer signed */
+    d.expires = consent.expires;
+    assert_ok(deliver(t, &d, &envelope));
+    assert_opens(t, buf_bytes(&envelope));
+    /* from now on this device's key is known: the next keys ask nobody, nor does a certificate
+     * that is issued anew for it */
     clk_fake_advance(&t->f.clk, 1000 * 1000);
     buf_clear(&envelope);
     assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
-    /* a consent is for one certificate, and ends */
-    cert_t *next = issue(&t->f, "enrolment-2");
-    d.fingerprint = bytes_make(cert_sha256(next), CERT_SHA256_SIZE);
-    assert_err(ERR_DENIED, deliver(t, &d, &envelope));
-    cert_free(next);
+    cert_t *anew = issue(&t->f, "enrolment-1");
+    bytes_t renewed = bytes_make(cert_sha256(anew), CERT_SHA256_SIZE);
+    buf_clear(&envelope);
+    assert_ok(deliver(t, &(keeper_delivery_t){.fingerprint = renewed}, &envelope));
+    cert_free(anew);
+}
+
+/* A key of the attacker's, certified for whatever name. */
+static void assert_needs_consent(deliver_t *t, const char *holder, bool warm_up) {
+    CLEANUP(buf_done) buf_t envelope;
+    CLEANUP(pkey_free) pkey_t *key = NULL;
+    buf_init(&envelope, BUF);
+    assert_ok(pkey_generate(PKEY_RSA, 2048, &key));
+    cert_t *mine = issue_for(&t->f, holder, key);
+    keeper_delivery_t d = {.fingerprint = bytes_make(cert_sha256(mine), CERT_SHA256_SIZE)};
+    assert_err(ERR_AUTH, deliver(t, &d, &envelope));
+    if (warm_up) {
+        d.keys_n = 1; /* the automatic one */
+        assert_ok(deliver(t, &d, &envelope));
+        d.keys_n = KEYS;
+        assert_err(ERR_AUTH, deliver(t, &d, &envelope));
+    }
+    cert_free(mine);
+}
+
+/* Having got an automatic key is no consent to the others. */
+static void test_escrow_deliver__automatic_keys_make_no_device_known(void **state) {
+    deliver_t *t = *state;
+    approved_key(t);
+    assert_needs_consent(t, "made-up", true);
+}
+
+/* Whom a certificate is issued to is the caller's word. */
+static void test_escrow_deliver__consent_is_for_a_key_not_for_a_name(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope, record;
+    buf_init(&envelope, BUF);
+    buf_init(&record, BUF);
+    approved_key(t);
+    deliver_with_consent(t);
+    assert_needs_consent(t, "enrolment-1", true);
+    keeper_fixture_restart(&t->f);
+    assert_needs_consent(t, "enrolment-1", false);
+    assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+}
+
+/* A row that says so, or another's MAC, is no consent. */
+static void test_escrow_deliver__a_changed_record_is_no_consent(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope;
+    buf_init(&envelope, BUF);
+    approved_key(t);
+    deliver_with_consent(t);
+    keeper_fixture_stop(&t->f);
+    keeper_fixture_sql(&t->f, "UPDATE delivery SET holder = 'another'");
+    keeper_fixture_start(&t->f);
+    assert_err(ERR_VERIFY, deliver(t, &(keeper_delivery_t){0}, &envelope));
+    keeper_fixture_stop(&t->f);
+    keeper_fixture_sql(&t->f, "UPDATE delivery SET mac = x''");
+    keeper_fixture_start(&t->f);
+    assert_err(ERR_DENIED, deliver(t, &(keeper_delivery_t){.person = "person-2"}, &envelope));
+    assert_err(ERR_AUTH, deliver(t, &(keeper_delivery_t){0}, &envelope));
+}
+
+/* A consent is for one certificate. */
+static void test_escrow_deliver__consent_is_for_one_certificate(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope, record;
+    CLEANUP(pkey_free) pkey_t *key = NULL;
+    buf_init(&envelope, BUF);
+    buf_init(&record, BUF);
+    approved_key(t);
+    escrow_delivery_t consent = consent_to(t, t->device);
+    sign_consent(t, &consent, &record);
+    bytes_t signatures[1] = {buf_bytes(&record)};
+    assert_ok(pkey_generate(PKEY_RSA, 2048, &key));
+    cert_t *other = issue_for(&t->f, "enrolment-1", key);
+    keeper_delivery_t d = {.expires = consent.expires,
+                           .fingerprint = bytes_make(cert_sha256(other), CERT_SHA256_SIZE),
+                           .signatures = signatures,
+                           .signatures_n = 1};
+    assert_err(ERR_VERIFY, deliver(t, &d, &envelope));
+    clk_fake_advance(&t->f.clk, 101 * 1000);
+    d.fingerprint = BYTES_NONE;
+    assert_err(ERR_DENIED, deliver(t, &d, &envelope)); /* it has ended */
+    cert_free(other);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -366,6 +482,10 @@ int main(void) {
         TEST(test_escrow_deliver__is_capped_for_all_people_together),
         TEST(test_escrow_deliver__holes_are_filled_exactly),
         TEST(test_escrow_deliver__an_officer_agrees_to_a_first_device),
+        TEST(test_escrow_deliver__automatic_keys_make_no_device_known),
+        TEST(test_escrow_deliver__consent_is_for_a_key_not_for_a_name),
+        TEST(test_escrow_deliver__a_changed_record_is_no_consent),
+        TEST(test_escrow_deliver__consent_is_for_one_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
