@@ -202,11 +202,12 @@ enum {
     LIMIT_KEEPER_ORGANISATION = 64, /* bytes; ub-organization-name, RFC 5280 appendix A.1 */
 
     /* Escrow */
-    LIMIT_ESCROW_KIND = 32,     /* bytes of an escrow object's kind */
-    LIMIT_ESCROW_OWNER = 128,   /* bytes of a person's id */
-    LIMIT_ESCROW_OFFICER = 64,  /* bytes of an officer's id */
-    LIMIT_ESCROW_LABEL = 128,   /* bytes of what an officer's key says of itself */
-    LIMIT_ESCROW_OFFICERS = 32, /* officers in one set */
+    LIMIT_ESCROW_KIND = 32,        /* bytes of an escrow object's kind */
+    LIMIT_ESCROW_OWNER = 128,      /* bytes of a person's id */
+    LIMIT_ESCROW_OFFICER = 64,     /* bytes of an officer's id */
+    LIMIT_ESCROW_MAILBOXES = 2048, /* bytes of a person's mail addresses in a consent */
+    LIMIT_ESCROW_LABEL = 128,      /* bytes of what an officer's key says of itself */
+    LIMIT_ESCROW_OFFICERS = 32,    /* officers in one set */
     LIMIT_ESCROW_SECRET =
         32 * 1024,              /* bytes of one secret: a PKCS#8 key, an unlock token, a file */
     LIMIT_ESCROW_REASON = 1024, /* bytes of a recovery request's reason */

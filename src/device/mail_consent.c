@@ -3,11 +3,16 @@
  */
 #include "device/mail_consent.h"
 
+#include <string.h>
+
 #include "audit/note.h"
+#include "crypto/cert.h"
+#include "keeper/escrow_format.h"
+#include "store/escrow.h"
 #include "store/mail_consents.h"
 #include "store/officers.h"
 
-enum { NOTICE_MAX = 4096 };
+enum { NOTICE_MAX = 4096, PERSON_KEYS = 256 /* of one person */ };
 
 err_t *mail_consent_find(devices_t *devices, db_conn_t *conn, arena_t *arena, const char *device_id,
                          mail_consent_t *ret_consent) {
@@ -29,7 +34,49 @@ err_t *mail_consent_find(devices_t *devices, db_conn_t *conn, arena_t *arena, co
     consent.id = row.id;
     consent.certificate = row.certificate;
     consent.expires = row.expires;
+    consent.mailboxes = row.mailboxes;
     *ret_consent = consent;
+    return NULL;
+}
+
+/* ---- whose mailboxes ---- */
+
+static bool has_mailbox(bytes_t list, const char *mailbox) {
+    escrow_delivery_t d = {0};
+    if (list.n > LIMIT_ESCROW_MAILBOXES) return false;
+    memcpy(d.mailboxes, list.p, list.n);
+    return escrow_delivery_names(&d, bytes_str(mailbox));
+}
+
+static err_t *add_mailboxes(bytes_t der, buf_t *list) {
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    const char *mailbox = NULL;
+    TRY(cert_parse_der(der, &cert));
+    for (size_t i = 0; (mailbox = cert_san_get(cert, SAN_EMAIL, i)) != NULL; i++)
+        if (!has_mailbox(buf_bytes(list), mailbox))
+            TRY(buf_printf(list, "%s%s", list->n ? " " : "", mailbox));
+    return NULL;
+}
+
+/* Those of all the person's mail certificates, the former ones too: the keeper knows them. */
+static err_t *find_mailboxes(db_conn_t *conn, arena_t *arena, const char *person_id,
+                             const char **ret_mailboxes) {
+    db_escrow_filter_t filter = {.kind = ESCROW_KIND_SMIME, .owner = person_id, .device_id = ""};
+    db_escrow_t *rows = NULL;
+    size_t count = 0;
+    CLEANUP(buf_done) buf_t list;
+    bytes_t copy;
+    buf_init(&list, LIMIT_ESCROW_MAILBOXES);
+    TRY(db_escrow_list(conn, arena, &filter, 0, PERSON_KEYS, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        db_escrow_t row;
+        bool found = false;
+        TRY(db_escrow_by_seq(conn, arena, rows[i].seq, &row, &found));
+        if (found && row.certificates.n) TRY(add_mailboxes(row.certificates, &list));
+    }
+    if (list.n == 0) return err_new(ERR_VERIFY, "the person's mail keys name no mailbox");
+    TRY(arena_copy(arena, buf_bytes(&list), &copy));
+    *ret_mailboxes = (const char *)copy.p;
     return NULL;
 }
 
@@ -83,6 +130,7 @@ static err_t *ask(db_conn_t *conn, asking_t *x, const db_mail_consent_t *row, by
     TRY(rnd_fill(x->devices->o.rnd, raw, sizeof raw));
     escrow_id_text(raw, x->id);
     asked.id = x->id;
+    TRY(find_mailboxes(conn, x->arena, row->person_id, &asked.mailboxes));
     x->person = found ? person.email : row->person_id;
     TRY(db_mail_consents_void(conn, row->device_id, row->created_ms));
     TRY(db_mail_consents_add(conn, &asked));

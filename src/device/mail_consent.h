@@ -13,7 +13,8 @@ typedef struct {
     const char *id; /* NULL: nothing */
     bytes_t certificate;
     int64_t expires;
-    bytes_t *signatures; /* records cofferSG */
+    const char *mailboxes; /* what they signed */
+    bytes_t *signatures;   /* records cofferSG */
     size_t signatures_n;
 } mail_consent_t;
 

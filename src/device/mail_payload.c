@@ -103,6 +103,7 @@ err_t *mail_payload_seal(const devices_t *devices, const mail_keys_t *keys, cons
                                   .old_p12 = o->mail_key_old_p12,
                                   .payloads = buf_bytes(&payloads),
                                   .expires = consent->expires,
+                                  .mailboxes = consent->mailboxes,
                                   .signatures = consent->signatures,
                                   .signatures_n = consent->signatures_n,
                                   .keys = keys->list,

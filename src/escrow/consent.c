@@ -126,6 +126,8 @@ static err_t *check_signature(const job_t *job, const escrow_officer_t *officer)
     if (row->certificate.n != ESCROW_HASH)
         return err_new(ERR_VERIFY, "consent %s was changed", job->id);
     TRY(escrow_set_text(delivery.person, sizeof delivery.person, row->person_id, "person"));
+    TRY(escrow_set_text(delivery.mailboxes, sizeof delivery.mailboxes, row->mailboxes,
+                        "mailboxes"));
     memcpy(delivery.certificate, row->certificate.p, ESCROW_HASH);
     return escrow_delivery_verify(&job->set, &delivery, &job->signature, 1, 1);
 }

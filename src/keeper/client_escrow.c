@@ -280,6 +280,7 @@ err_t *keeper_escrow_deliver(keeper_t *keeper, const keeper_delivery_t *d, buf_t
     TRY(wire_put_bool(&body, d->old_p12));
     TRY(wire_put_bytes(&body, d->payloads));
     TRY(wire_put_i64(&body, d->expires));
+    TRY(wire_put_str(&body, d->mailboxes ? d->mailboxes : ""));
     TRY(wire_put_u16(&body, (uint16_t)d->signatures_n));
     for (size_t i = 0; i < d->signatures_n; i++) TRY(wire_put_bytes(&body, d->signatures[i]));
     TRY(wire_put_u16(&body, (uint16_t)d->keys_n));

@@ -143,6 +143,7 @@ typedef struct {
     bool old_p12;              /* 3DES and SHA-1 inside: for old systems alone */
     bytes_t payloads;          /* the PayloadContent array as a property list, with holes */
     int64_t expires;           /* of the officers' consent; 0: there is none */
+    const char *mailboxes;     /* that they agreed to (escrow_delivery_t); NULL: there is none */
     const bytes_t *signatures; /* records cofferSG over the record cofferDL */
     size_t signatures_n;
     const keeper_delivered_t *keys; /* at most LIMIT_ESCROW_PAYLOADS */

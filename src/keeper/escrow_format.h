@@ -253,17 +253,27 @@ typedef struct {
 err_t *escrow_signature_put(const escrow_signature_t *signature, buf_t *out) WARN_UNUSED;
 err_t *escrow_signature_parse(bytes_t record, escrow_signature_t *ret_signature) WARN_UNUSED;
 
-/* "cofferDL": what officers sign to let a person's keys go to a new device. */
+/*
+ * "cofferDL", version 2: what officers sign to let a person's keys go to a new device. The
+ * mailboxes are what an officer can check: the keeper holds them against the certificates that it
+ * issued to this person.
+ */
 typedef struct {
     char person[LIMIT_ESCROW_OWNER + 1];
-    uint8_t certificate[ESCROW_HASH]; /* SHA-256 of the device's certificate */
+    char mailboxes[LIMIT_ESCROW_MAILBOXES + 1]; /* not empty; a space between two */
+    uint8_t certificate[ESCROW_HASH];           /* SHA-256 of the device's certificate */
     uint64_t epoch;
     int64_t expires; /* seconds since 1970 UTC */
 } escrow_delivery_t;
 
-enum { ESCROW_DELIVERY_CONSENTS = 1 }; /* officers who must agree to a first device */
+enum {
+    ESCROW_DELIVERY_VERSION = 2,
+    ESCROW_DELIVERY_CONSENTS = 1, /* officers who must agree to a first device */
+};
 
 err_t *escrow_delivery_put(const escrow_delivery_t *delivery, buf_t *out) WARN_UNUSED;
 err_t *escrow_delivery_parse(bytes_t record, escrow_delivery_t *ret_delivery) WARN_UNUSED;
+/* Whether the mailbox is one of those, in whatever case. */
+bool escrow_delivery_names(const escrow_delivery_t *delivery, bytes_t mailbox);
 
 #endif

@@ -159,8 +159,9 @@ err_t *escrow_signature_parse(bytes_t record, escrow_signature_t *ret_signature)
 }
 
 err_t *escrow_delivery_put(const escrow_delivery_t *delivery, buf_t *out) {
-    TRY(escrow_put_head(out, "DL"));
+    TRY(record_put_head(out, "DL", ESCROW_DELIVERY_VERSION));
     TRY(record_put_text(out, LIMIT_ESCROW_OWNER, false, "person", delivery->person));
+    TRY(record_put_text(out, LIMIT_ESCROW_MAILBOXES, false, "mailboxes", delivery->mailboxes));
     TRY(record_put_raw(out, delivery->certificate, ESCROW_HASH));
     TRY(wire_put_u64(out, delivery->epoch));
     return wire_put_i64(out, delivery->expires);
@@ -169,12 +170,23 @@ err_t *escrow_delivery_put(const escrow_delivery_t *delivery, buf_t *out) {
 err_t *escrow_delivery_parse(bytes_t record, escrow_delivery_t *ret_delivery) {
     wire_reader_t r = wire_reader(record);
     escrow_delivery_t delivery = {0};
-    TRY(escrow_get_head(&r, "DL"));
+    TRY(record_get_head(&r, "DL", ESCROW_DELIVERY_VERSION));
     TRY(record_get_text(&r, LIMIT_ESCROW_OWNER, false, "person", delivery.person));
+    TRY(record_get_text(&r, LIMIT_ESCROW_MAILBOXES, false, "mailboxes", delivery.mailboxes));
     TRY(record_get_raw(&r, ESCROW_HASH, delivery.certificate));
     TRY(wire_get_u64(&r, &delivery.epoch));
     TRY(wire_get_i64(&r, &delivery.expires));
     TRY(wire_done(&r));
     *ret_delivery = delivery;
     return NULL;
+}
+
+bool escrow_delivery_names(const escrow_delivery_t *delivery, bytes_t mailbox) {
+    const char *at = delivery->mailboxes;
+    while (*at) {
+        size_t n = strcspn(at, " ");
+        if (n && text_eq_fold(bytes_make((const uint8_t *)at, n), mailbox)) return true;
+        at += n + strspn(at + n, " ");
+    }
+    return false;
 }

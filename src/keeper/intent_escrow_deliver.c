@@ -14,6 +14,7 @@
 #include "crypto/p12.h"
 #include "keeper/escrow_payloads.h"
 #include "keeper/intent_escrow.h"
+#include "keeper/mail_ca.h"
 
 enum {
     PASSWORD = 20,   /* random bytes of a file's password; hex in the payload */
@@ -36,6 +37,7 @@ typedef struct {
     p12_cipher_t p12;
     bytes_t payloads;
     int64_t expires;
+    char *mailboxes;
     escrow_signature_t signatures[LIMIT_ESCROW_OFFICERS];
     size_t signatures_n;
     bool approved_needed;     /* one of the keys asks for it */
@@ -51,6 +53,7 @@ static void delivery_free(delivery_t *d) {
     if (!d) return;
     mem_free(d->person);
     mem_free(d->holder);
+    mem_free(d->mailboxes);
     cert_free(d->device);
     for (size_t i = 0; i < LIMIT_ESCROW_PAYLOADS; i++) buf_done(&d->files[i].file);
     mem_wipe(d->files, sizeof d->files);
@@ -59,6 +62,12 @@ static void delivery_free(delivery_t *d) {
 DEFINE_CLEANUP(delivery_t, delivery_free)
 
 /* ---- to whom ---- */
+
+static vault_delivery_t row_of(const delivery_t *d) {
+    vault_delivery_t row = {.person = d->person, .holder = d->holder, .consented = d->consented};
+    memcpy(row.key, d->key, sizeof row.key);
+    return row;
+}
 
 static err_t *find_device(delivery_t *d, bytes_t fingerprint) {
     TRY(intent_find_issued(d->core, fingerprint, &d->device));
@@ -69,7 +78,8 @@ static err_t *find_device(delivery_t *d, bytes_t fingerprint) {
     if (!d->holder || d->holder[0] == '\0')
         return err_new(ERR_DENIED, "the certificate was issued to nobody");
     TRY(pkey_spki_sha256(cert_key(d->device), d->key));
-    return vault_delivery_known(d->core->vault, d->person, d->key, &d->seen, &d->known);
+    vault_delivery_t row = row_of(d);
+    return vault_delivery_known(d->core->vault, &row, &d->seen, &d->known);
 }
 
 /* ---- what ---- */
@@ -140,6 +150,38 @@ static err_t *take_keys(delivery_t *d, wire_reader_t *r) {
 
 /* ---- may it ---- */
 
+typedef struct {
+    const escrow_delivery_t *consent;
+    size_t known;
+} mailboxes_t;
+
+static err_t *check_mailbox(void *arg, bytes_t der) {
+    mailboxes_t *m = arg;
+    CLEANUP(cert_free) cert_t *cert = NULL;
+    const char *mailbox = NULL;
+    TRY(cert_parse_der(der, &cert));
+    for (size_t i = 0; (mailbox = cert_san_get(cert, SAN_EMAIL, i)) != NULL; i++) {
+        if (!escrow_delivery_names(m->consent, bytes_str(mailbox)))
+            return err_new(ERR_DENIED, "ALARM: %s is this person's too, and no officer was told",
+                           mailbox);
+        m->known++;
+    }
+    return NULL;
+}
+
+/*
+ * Who it is, an officer knows by mailboxes; the id that objects have as owner says nothing to him.
+ * Every mailbox that we certified for this id must be among those that he signed.
+ */
+static err_t *check_mailboxes(const delivery_t *d, const escrow_delivery_t *consent) {
+    mailboxes_t m = {.consent = consent};
+    TRY(vault_issued_each(d->core->vault, KEY_MAIL_CA, d->person, check_mailbox, &m));
+    if (m.known == 0)
+        return err_new(ERR_DENIED, "no mailbox was certified for this person, so that an officer "
+                                   "could tell who it is: make a key first (coffer key new)");
+    return NULL;
+}
+
 static err_t *check_consent(delivery_t *d) {
     if (!d->approved_needed || d->known) return NULL;
     escrow_set_t set;
@@ -151,8 +193,8 @@ static err_t *check_consent(delivery_t *d) {
         return err_new(ERR_AUTH, "an officer must agree to this person's new device first");
     if (d->expires <= now || d->expires - now > CONSENT_MAX_S)
         return err_new(ERR_DENIED, "the officers' consent has expired, or lasts too long");
-    size_t n = strlen(d->person);
-    memcpy(consent.person, d->person, n + 1);
+    memcpy(consent.person, d->person, strlen(d->person) + 1);
+    memcpy(consent.mailboxes, d->mailboxes, strlen(d->mailboxes) + 1);
     memcpy(consent.certificate, cert_sha256(d->device), ESCROW_HASH);
     consent.epoch = set.epoch;
     for (size_t i = 0; i < d->signatures_n; i++) {
@@ -162,6 +204,7 @@ static err_t *check_consent(delivery_t *d) {
     }
     TRY(escrow_delivery_verify(&set, &consent, d->signatures, d->signatures_n,
                                ESCROW_DELIVERY_CONSENTS));
+    TRY(check_mailboxes(d, &consent));
     d->consented = true;
     return NULL;
 }
@@ -189,6 +232,7 @@ static err_t *read_head(delivery_t *d, wire_reader_t *r, cms_cipher_t *ret_ciphe
     TRY(wire_get_bool(r, &old));
     TRY(wire_get_bytes(r, LIMIT_PROFILE_BYTES, &d->payloads));
     TRY(wire_get_i64(r, &d->expires));
+    TRY(wire_get_str(r, LIMIT_ESCROW_MAILBOXES, &d->mailboxes));
     TRY(escrow_get_signatures(r, d->signatures, &d->signatures_n));
     d->p12 = old ? P12_DES3 : P12_AES256;
     return NULL;
@@ -218,7 +262,6 @@ err_t *intent_escrow_deliver(const keeper_core_t *core, const intent_call_t *cal
     TRY(fill(d, &filled));
     TRY(cms_encrypt_to(buf_bytes(&filled), d->device, &options, &envelope));
     TRY(wire_put_bytes(&answer->body, buf_bytes(&envelope)));
-    vault_delivery_t row = {d->person, d->holder, {0}, d->consented};
-    memcpy(row.key, d->key, sizeof row.key);
+    vault_delivery_t row = row_of(d);
     return vault_delivery_put(answer->op, &row);
 }

@@ -129,6 +129,7 @@ static const char *const migrations[] = {
     /* To which key of a device, and, where an officer's consent was checked, a MAC that says so. */
     "ALTER TABLE delivery ADD COLUMN key BLOB NOT NULL DEFAULT x'';"
     "ALTER TABLE delivery ADD COLUMN mac BLOB NOT NULL DEFAULT x'';",
+    "CREATE INDEX issued_by_owner ON issued(owner, issuer);",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {

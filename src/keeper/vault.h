@@ -151,6 +151,9 @@ err_t *vault_issued_find(vault_t *vault, bytes_t fingerprint, bool *ret_found,
                          buf_t *der) WARN_UNUSED;
 /* Whom it was issued to (vault_issued_t.owner), as a new string; NULL if there is no such one. */
 err_t *vault_issued_owner(vault_t *vault, bytes_t fingerprint, char **ret_owner) WARN_UNUSED;
+/* All certificates (DER) that this issuer made for this owner, in their order. */
+err_t *vault_issued_each(vault_t *vault, const char *issuer, const char *owner,
+                         err_t *(*visit)(void *arg, bytes_t der), void *arg) WARN_UNUSED;
 /*
  * Appends log entries after `after` as JSON lines, as many as fit in max_bytes; *ret_last is the
  * last one's number (or `after`).

@@ -64,7 +64,7 @@ static err_t *prepare_reader(sql_t *sql, vault_escrow_sql_t *s) {
     TRY(sql_prepare(sql, "SELECT count(*) FROM attempt WHERE what = ? AND who = ? AND ms > ?",
                     &s->count_attempts));
     return sql_prepare(sql,
-                       "SELECT holder, mac FROM delivery WHERE person = ? AND key = ?"
+                       "SELECT mac FROM delivery WHERE person = ? AND holder = ? AND key = ?"
                        " ORDER BY length(mac) DESC LIMIT 1",
                        &s->known_delivery);
 }
@@ -439,17 +439,18 @@ err_t *vault_attempts(vault_t *vault, const char *what, const char *who, int64_t
     return e;
 }
 
-static err_t *known(vault_t *vault, const char *person, bytes_t key, bool *ret_seen,
+static err_t *known(vault_t *vault, const vault_delivery_t *d, bool *ret_seen,
                     bool *ret_consented) {
     CLEANUP(sql_end) sql_stmt_t *stmt = vault->escrow->known_delivery;
     uint8_t want[ESCROW_HASH];
     bool row = false;
-    sql_bind_str(stmt, 1, person);
-    sql_bind_bytes(stmt, 2, key);
+    sql_bind_str(stmt, 1, d->person);
+    sql_bind_str(stmt, 2, d->holder);
+    sql_bind_bytes(stmt, 3, BYTES_ARRAY(d->key));
     TRY(sql_step(stmt, &row));
-    bytes_t mac = row ? sql_bytes(stmt, 1) : BYTES_NONE;
+    bytes_t mac = row ? sql_bytes(stmt, 0) : BYTES_NONE;
     if (mac.n) {
-        TRY(mac_delivery(vault, person, sql_bytes(stmt, 0), key, want));
+        TRY(mac_delivery(vault, d->person, bytes_str(d->holder), BYTES_ARRAY(d->key), want));
         if (!bytes_eq_ct(mac, BYTES_ARRAY(want)))
             return err_new(ERR_VERIFY, "the vault's record of a delivery was changed");
     }
@@ -458,10 +459,10 @@ static err_t *known(vault_t *vault, const char *person, bytes_t key, bool *ret_s
     return NULL;
 }
 
-err_t *vault_delivery_known(vault_t *vault, const char *person, const uint8_t key[ESCROW_HASH],
-                            bool *ret_seen, bool *ret_consented) {
+err_t *vault_delivery_known(vault_t *vault, const vault_delivery_t *delivery, bool *ret_seen,
+                            bool *ret_consented) {
     (void)pthread_mutex_lock(&vault->read_lock);
-    err_t *e = known(vault, person, bytes_make(key, ESCROW_HASH), ret_seen, ret_consented);
+    err_t *e = known(vault, delivery, ret_seen, ret_consented);
     (void)pthread_mutex_unlock(&vault->read_lock);
     return e;
 }

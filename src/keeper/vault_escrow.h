@@ -55,11 +55,12 @@ err_t *vault_officers_current(vault_t *vault, bool *ret_found, buf_t *record) WA
 err_t *vault_attempts(vault_t *vault, const char *what, const char *who, int64_t since_ms,
                       int64_t *ret_n) WARN_UNUSED;
 /*
- * Whether keys of this person were ever encrypted to this key of a device, and whether an officer
- * agreed to it: a certificate that is issued anew for the same key needs no second consent, one for
- * another key does, whatever name it was issued to. ERR_VERIFY if the row was changed.
+ * Whether keys of this person were ever encrypted to this key of this holder, and whether an
+ * officer agreed to it: a certificate that is issued anew for both needs no second consent, one for
+ * another key does, whatever name it was issued to. `consented` is not looked at. ERR_VERIFY if the
+ * row was changed.
  */
-err_t *vault_delivery_known(vault_t *vault, const char *person, const uint8_t key[ESCROW_HASH],
-                            bool *ret_seen, bool *ret_consented) WARN_UNUSED;
+err_t *vault_delivery_known(vault_t *vault, const vault_delivery_t *delivery, bool *ret_seen,
+                            bool *ret_consented) WARN_UNUSED;
 
 #endif

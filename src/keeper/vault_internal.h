@@ -68,7 +68,7 @@ struct vault {
 
     pthread_mutex_t read_lock;
     sql_t *reader; /* guarded by read_lock, as the next two */
-    sql_stmt_t *select_issued, *select_log;
+    sql_stmt_t *select_issued, *select_owned, *select_log;
 
     vault_escrow_sql_t *escrow; /* statements of both connections, under the same rules */
     vault_lease_sql_t *lease;   /* the same */

@@ -11,6 +11,9 @@ enum { LINE_MAX_BYTES = 8192 }; /* bytes of one log line with every character es
 err_t *vault_reader_prepare(vault_t *vault) {
     TRY(sql_prepare(vault->reader, "SELECT der, owner FROM issued WHERE fingerprint = ?",
                     &vault->select_issued));
+    TRY(sql_prepare(vault->reader,
+                    "SELECT der FROM issued WHERE owner = ? AND issuer = ? ORDER BY id",
+                    &vault->select_owned));
     return sql_prepare(vault->reader,
                        "SELECT seq, ms, role, intent, object, outcome, prev_hash, hash FROM log"
                        " WHERE seq > ? ORDER BY seq",
@@ -49,6 +52,28 @@ static err_t *find_owner(vault_t *vault, bytes_t fingerprint, char **ret_owner) 
 err_t *vault_issued_owner(vault_t *vault, bytes_t fingerprint, char **ret_owner) {
     (void)pthread_mutex_lock(&vault->read_lock);
     err_t *e = find_owner(vault, fingerprint, ret_owner);
+    (void)pthread_mutex_unlock(&vault->read_lock);
+    return e;
+}
+
+static err_t *each_issued(vault_t *vault, const char *issuer, const char *owner,
+                          err_t *(*visit)(void *arg, bytes_t der), void *arg) {
+    CLEANUP(sql_end) sql_stmt_t *stmt = vault->select_owned;
+    bool row = false;
+    sql_bind_str(stmt, 1, owner);
+    sql_bind_str(stmt, 2, issuer);
+    TRY(sql_step(stmt, &row));
+    while (row) {
+        TRY(visit(arg, sql_bytes(stmt, 0)));
+        TRY(sql_step(stmt, &row));
+    }
+    return NULL;
+}
+
+err_t *vault_issued_each(vault_t *vault, const char *issuer, const char *owner,
+                         err_t *(*visit)(void *arg, bytes_t der), void *arg) {
+    (void)pthread_mutex_lock(&vault->read_lock);
+    err_t *e = each_issued(vault, issuer, owner, visit, arg);
     (void)pthread_mutex_unlock(&vault->read_lock);
     return e;
 }

@@ -7,7 +7,7 @@
 
 #define CONSENT                                                                                    \
     "seq, id, device_id, person_id, certificate, epoch, expires, state, consents, created_ms,"     \
-    " decided_ms"
+    " decided_ms, mailboxes"
 
 static const row_column_t columns[] = {
     {ROW_I64, offsetof(db_mail_consent_t, seq)},
@@ -21,17 +21,18 @@ static const row_column_t columns[] = {
     {ROW_I64, offsetof(db_mail_consent_t, consents)},
     {ROW_I64, offsetof(db_mail_consent_t, created_ms)},
     {ROW_I64, offsetof(db_mail_consent_t, decided_ms)},
+    {ROW_STR, offsetof(db_mail_consent_t, mailboxes)},
 };
 static const row_type_t type = ROW_TYPE(columns, db_mail_consent_t);
 
 err_t *db_mail_consents_add(db_conn_t *conn, const db_mail_consent_t *row) {
     return db_exec(conn,
                    "INSERT INTO mail_consent (id, device_id, person_id, certificate, epoch,"
-                   " expires, state, consents, created_ms, decided_ms)"
-                   " VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $7, 0)",
+                   " expires, state, consents, created_ms, decided_ms, mailboxes)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $7, 0, $8)",
                    DB_STR(row->id), DB_STR(row->device_id), DB_STR(row->person_id),
                    DB_BYTES(row->certificate), DB_I64(row->epoch), DB_I64(row->expires),
-                   DB_I64(row->created_ms));
+                   DB_I64(row->created_ms), DB_STR(row->mailboxes));
 }
 
 err_t *db_mail_consents_get(db_conn_t *conn, arena_t *arena, const char *id,

@@ -13,7 +13,8 @@ typedef struct {
     const char *id;
     const char *device_id;
     const char *person_id;
-    bytes_t certificate; /* fingerprint */
+    const char *mailboxes; /* the person's, a space between two: what officers sign */
+    bytes_t certificate;   /* fingerprint */
     int64_t epoch;
     int64_t expires;   /* seconds since 1970 UTC */
     const char *state; /* waiting, given, used, denied, void */

@@ -76,7 +76,7 @@ DEFINE_CLEANUP_VALUE(agreeing_t, agreeing_done)
 /* What will be signed, out of the answer; the certificate's hash is our own. */
 static err_t *read_delivery(agreeing_t *a) {
     CLEANUP(buf_done) buf_t der;
-    bytes_t person;
+    bytes_t person, mailboxes;
     int64_t epoch = 0;
     buf_init(&der, LIMIT_CERTIFICATE_BYTES);
     TRY(officer_get_record(a->answer, "certificate", &der));
@@ -84,6 +84,10 @@ static err_t *read_delivery(agreeing_t *a) {
     TRY(jso_get_string(a->answer, "person_id", LIMIT_ESCROW_OWNER, true, &person));
     TRY(jso_get_int(a->answer, "epoch", 1, INT64_MAX, true, &epoch));
     TRY(jso_get_int(a->answer, "expires_unix", 1, INT64_MAX, true, &a->delivery.expires));
+    TRY(jso_get_string(a->answer, "mailboxes", LIMIT_ESCROW_MAILBOXES, true, &mailboxes));
+    if (mailboxes.n == 0) return err_new(ERR_VERIFY, "the request does not say whose mailboxes");
+    memcpy(a->delivery.mailboxes, mailboxes.p, mailboxes.n);
+    a->delivery.mailboxes[mailboxes.n] = '\0';
     memcpy(a->delivery.person, person.p, person.n);
     a->delivery.person[person.n] = '\0';
     memcpy(a->delivery.certificate, cert_sha256(a->cert), ESCROW_HASH);
@@ -150,6 +154,7 @@ static err_t *show(cli_t *cli, const agreeing_t *a) {
     TRY(hex_of(a, &hex));
     TRY(buf_cstr(&hex, &fingerprint));
     (void)fprintf(cli->err, "A new device is to get all keys of a person's encrypted mail:\n");
+    say_line(cli, "mailboxes", a->delivery.mailboxes);
     say_line(cli, "person", server_says(a->answer, "person"));
     say_line(cli, "person's id", a->delivery.person);
     say_line(cli, "device", server_says(device, "product"));
@@ -158,8 +163,8 @@ static err_t *show(cli_t *cli, const agreeing_t *a) {
     say_line(cli, "certificate", cert_subject(a->cert));
     say_line(cli, "fingerprint", fingerprint);
     say_line(cli, "until", text_time(a->delivery.expires, time));
-    (void)fprintf(cli->err, "Id, certificate and time are what you sign; the rest is as the server "
-                            "says.\n");
+    (void)fprintf(cli->err, "Mailboxes, id, certificate and time are what you sign; the rest is as "
+                            "the server says.\n");
     return NULL;
 }
 
@@ -191,7 +196,9 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
     if (!args_flag(args, "yes")) {
         TRY(show(cli, &a));
         TRY(prompt_confirm(cli,
-                           "Ask the person whether it is his. Type approve to go on: ", words));
+                           "Ask whose mailboxes these are, whether it is his device and shows "
+                           "this fingerprint. Type approve to go on: ",
+                           words));
     }
     return send(cli, args->operands[0], &a);
 }
@@ -208,8 +215,9 @@ const command_t CMD_KEY_APPROVE = {
     .name = "approve",
     .operands = "REQUEST",
     .summary = "Agree that a new device gets its person's mail keys, on your own machine",
-    .notes = "Shows whose keys go to which device, then signs person, certificate and time with\n"
-             "your officer's key. The key process checks the signature before it delivers. Nobody\n"
+    .notes = "Shows whose keys go to which device, then signs mailboxes, person, certificate and\n"
+             "time with your officer's key. The key process checks the signature before it "
+             "delivers. Nobody\n"
              "agrees to his own device. Your token needs the role officer and must be yours.",
     .examples = "  coffer --server https://coffer.example.org:8443 --token-file anna.token \\\n"
                 "         key approve 90b1... --key anna.officer",

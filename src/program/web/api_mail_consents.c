@@ -39,6 +39,7 @@ static err_t *view_json(const consent_view_t *view, int64_t now_ms, json_t *out)
     json_t *list = NULL, *item = NULL;
     TRY(brief_json(view, now_ms, out));
     TRY(jso_set_str(out, "person_id", view->row.person_id));
+    TRY(jso_set_str(out, "mailboxes", view->row.mailboxes));
     TRY(jso_set_int(out, "epoch", view->row.epoch));
     TRY(jso_set_int(out, "expires_unix", view->row.expires));
     TRY(api_set_hex(out, "fingerprint", view->row.certificate));

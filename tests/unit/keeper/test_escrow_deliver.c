@@ -336,8 +336,10 @@ static void approved_key(deliver_t *t) {
 }
 
 static escrow_delivery_t consent_to(const deliver_t *t, const cert_t *device) {
-    escrow_delivery_t consent = {
-        .person = "person-1", .epoch = 1, .expires = clk_unix(&t->f.clk.clk) + 100};
+    escrow_delivery_t consent = {.person = "person-1",
+                                 .mailboxes = "one@example.org",
+                                 .epoch = 1,
+                                 .expires = clk_unix(&t->f.clk.clk) + 100};
     memcpy(consent.certificate, cert_sha256(device), ESCROW_HASH);
     return consent;
 }
@@ -356,7 +358,10 @@ static void deliver_with_consent(deliver_t *t) {
     escrow_delivery_t consent = consent_to(t, t->device);
     sign_consent(t, &consent, &record);
     bytes_t signatures[1] = {buf_bytes(&record)};
-    keeper_delivery_t d = {.expires = consent.expires, .signatures = signatures, .signatures_n = 1};
+    keeper_delivery_t d = {.expires = consent.expires,
+                           .mailboxes = consent.mailboxes,
+                           .signatures = signatures,
+                           .signatures_n = 1};
     assert_ok(deliver(t, &d, &envelope));
     assert_opens(t, buf_bytes(&envelope));
 }
@@ -371,8 +376,10 @@ static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **stat
     escrow_delivery_t consent = consent_to(t, t->device);
     sign_consent(t, &consent, &record);
     bytes_t signatures[1] = {buf_bytes(&record)};
-    keeper_delivery_t d = {
-        .expires = consent.expires + 1, .signatures = signatures, .signatures_n = 1};
+    keeper_delivery_t d = {.expires = consent.expires + 1,
+                           .mailboxes = consent.mailboxes,
+                           .signatures = signatures,
+                           .signatures_n = 1};
     assert_err(ERR_VERIFY, deliver(t, &d, &envelope)); /* another date than the officer signed */
     d.expires = consent.expires;
     assert_ok(deliver(t, &d, &envelope));
@@ -382,6 +389,10 @@ static void test_escrow_deliver__an_officer_agrees_to_a_first_device(void **stat
     clk_fake_advance(&t->f.clk, 1000 * 1000);
     buf_clear(&envelope);
     assert_ok(deliver(t, &(keeper_delivery_t){0}, &envelope));
+    cert_t *elsewhere = issue(&t->f, "enrolment-2"); /* enrolled anew: asked about again */
+    bytes_t second = bytes_make(cert_sha256(elsewhere), CERT_SHA256_SIZE);
+    assert_err(ERR_AUTH, deliver(t, &(keeper_delivery_t){.fingerprint = second}, &envelope));
+    cert_free(elsewhere);
     cert_t *anew = issue(&t->f, "enrolment-1");
     bytes_t renewed = bytes_make(cert_sha256(anew), CERT_SHA256_SIZE);
     buf_clear(&envelope);
@@ -436,7 +447,7 @@ static void test_escrow_deliver__a_changed_record_is_no_consent(void **state) {
     approved_key(t);
     deliver_with_consent(t);
     keeper_fixture_stop(&t->f);
-    keeper_fixture_sql(&t->f, "UPDATE delivery SET holder = 'another'");
+    keeper_fixture_sql(&t->f, "UPDATE delivery SET mac = zeroblob(32)");
     keeper_fixture_start(&t->f);
     assert_err(ERR_VERIFY, deliver(t, &(keeper_delivery_t){0}, &envelope));
     keeper_fixture_stop(&t->f);
@@ -460,6 +471,7 @@ static void test_escrow_deliver__consent_is_for_one_certificate(void **state) {
     assert_ok(pkey_generate(PKEY_RSA, 2048, &key));
     cert_t *other = issue_for(&t->f, "enrolment-1", key);
     keeper_delivery_t d = {.expires = consent.expires,
+                           .mailboxes = consent.mailboxes,
                            .fingerprint = bytes_make(cert_sha256(other), CERT_SHA256_SIZE),
                            .signatures = signatures,
                            .signatures_n = 1};
@@ -468,6 +480,42 @@ static void test_escrow_deliver__consent_is_for_one_certificate(void **state) {
     d.fingerprint = BYTES_NONE;
     assert_err(ERR_DENIED, deliver(t, &d, &envelope)); /* it has ended */
     cert_free(other);
+}
+
+/* An officer agreed for one person's mailbox: over another person's id that is worth nothing. */
+static void test_escrow_deliver__an_officer_knows_all_mailboxes(void **state) {
+    deliver_t *t = *state;
+    CLEANUP(buf_done) buf_t envelope, record;
+    buf_init(&envelope, BUF);
+    buf_init(&record, BUF);
+    approved_key(t);
+    escrow_delivery_t consent = consent_to(t, t->device);
+    (void)snprintf(consent.mailboxes, sizeof consent.mailboxes, "nurse@example.org");
+    sign_consent(t, &consent, &record);
+    bytes_t signatures[1] = {buf_bytes(&record)};
+    keeper_delivery_t d = {.expires = consent.expires,
+                           .mailboxes = consent.mailboxes,
+                           .signatures = signatures,
+                           .signatures_n = 1};
+    assert_err(ERR_DENIED, deliver(t, &d, &envelope));
+    /* nor does a key that is made in that name meanwhile help */
+    escrow_object_t object = {.kind = ESCROW_KIND_SMIME, .version = 1, .owner = "person-1"};
+    keeper_smime_t smime = {"mail-encrypt-p256", "nurse@example.org", ""};
+    keeper_archived_t made;
+    memset(object.id, 0x77, sizeof object.id);
+    keeper_archived_init(&made);
+    assert_ok(keeper_escrow_make_smime(t->f.keeper, &object, KEEPER_WRAP_AUTOMATIC, &smime, &made));
+    keeper_archived_done(&made);
+    assert_err(ERR_DENIED, deliver(t, &d, &envelope));
+    d.mailboxes = "one@example.org"; /* the signature is over the other */
+    assert_err(ERR_VERIFY, deliver(t, &d, &envelope));
+    (void)snprintf(consent.mailboxes, sizeof consent.mailboxes,
+                   "nurse@example.org one@example.org");
+    buf_clear(&record);
+    sign_consent(t, &consent, &record);
+    signatures[0] = buf_bytes(&record);
+    d.mailboxes = consent.mailboxes;
+    assert_ok(deliver(t, &d, &envelope));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -486,6 +534,7 @@ int main(void) {
         TEST(test_escrow_deliver__consent_is_for_a_key_not_for_a_name),
         TEST(test_escrow_deliver__a_changed_record_is_no_consent),
         TEST(test_escrow_deliver__consent_is_for_one_certificate),
+        TEST(test_escrow_deliver__an_officer_knows_all_mailboxes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,7 +136,7 @@ static void approve(const people_t *p, const archived_t *a, const escrow_request
             assert_bad(parse(bytes_make(one.p, n), &again));                                       \
         assert_ok(buf_add_byte(&one, 0));                                                          \
         if (!open_end) assert_bad(parse(buf_bytes(&one), &again));                                 \
-        one.p[8] = 2;                                                                              \
+        one.p[8] = 9;                                                                              \
         assert_err(ERR_VERIFY, parse(buf_bytes(&one), &again));                                    \
         one.p[6] = 'x';                                                                            \
         assert_err(ERR_INVALID, parse(buf_bytes(&one), &again));                                   \
@@ -183,7 +183,8 @@ static void test_escrow_format__every_record_has_one_form(void **state) {
     request_make(&p, &a, recipient, &request);
     approve(&p, &a, &request, 1, &approval);
     assert_ok(escrow_set_sign(p.sign[0], "o", p.hash, &signature));
-    escrow_delivery_t delivery = {.person = "p", .epoch = 1, .expires = 9};
+    escrow_delivery_t delivery = {
+        .person = "p", .mailboxes = "one@example.org", .epoch = 1, .expires = 9};
     escrow_officer_file_t file = {.label = "one@example.org", .created = 7};
     assert_ok(escrow_officer_file_sign(p.sign[0], &file));
     uint8_t sealed[ESCROW_KEY + ESCROW_NONCE_TAG] = {7};
@@ -551,7 +552,8 @@ static void test_escrow_seal__a_delivery_needs_signatures(void **state) {
     (void)state;
     people_t p;
     escrow_signature_t s[2];
-    escrow_delivery_t d = {.person = "person-9", .epoch = 1, .expires = 100};
+    escrow_delivery_t d = {
+        .person = "person-9", .mailboxes = "nine@example.org", .epoch = 1, .expires = 100};
     people_make(&p, 1, NULL, 2, 3);
     for (size_t i = 0; i < 2; i++)
         assert_ok(escrow_delivery_sign(p.sign[i], p.set.officers[i].id, &d, &s[i]));
@@ -559,7 +561,23 @@ static void test_escrow_seal__a_delivery_needs_signatures(void **state) {
     assert_err(ERR_DENIED, escrow_delivery_verify(&p.set, &d, s, 1, 2));
     d.certificate[0] = 1;
     assert_err(ERR_VERIFY, escrow_delivery_verify(&p.set, &d, s, 2, 2));
+    d.certificate[0] = 0;
+    d.mailboxes[0] = 'm';
+    assert_err(ERR_VERIFY, escrow_delivery_verify(&p.set, &d, s, 2, 2));
+    d.mailboxes[0] = '\0'; /* whose keys they are has to be said */
+    assert_err(ERR_INVALID, escrow_delivery_verify(&p.set, &d, s, 2, 2));
     people_done(&p);
+}
+
+static void test_escrow_format__a_delivery_names_mailboxes(void **state) {
+    (void)state;
+    escrow_delivery_t d = {.mailboxes = "One@example.org  two@example.org"};
+    assert_true(escrow_delivery_names(&d, BYTES_LIT("one@EXAMPLE.org")));
+    assert_true(escrow_delivery_names(&d, BYTES_LIT("two@example.org")));
+    assert_false(escrow_delivery_names(&d, BYTES_LIT("two@example.or")));
+    assert_false(escrow_delivery_names(&d, BYTES_LIT("wo@example.org")));
+    assert_false(escrow_delivery_names(&d, BYTES_LIT("One@example.org  two@example.org")));
+    assert_false(escrow_delivery_names(&d, BYTES_NONE));
 }
 
 static int setup(void **state) {
@@ -582,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_escrow_seal__the_next_set_needs_the_threshold),
         cmocka_unit_test(test_escrow_seal__officers_change_without_the_key_being_seen),
         cmocka_unit_test(test_escrow_seal__a_delivery_needs_signatures),
+        cmocka_unit_test(test_escrow_format__a_delivery_names_mailboxes),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
