@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "escrow/escrow_internal.h"
+#include "keeper/escrow_recipient.h"
 
 /* What every step on a request is about. */
 typedef struct {
@@ -257,7 +258,8 @@ static err_t *check_officer(const recovery_job_t *job, const escrow_officer_t **
     TRY(escrow_own_officer(&job->set, job->caller, &officer));
     if (strcmp(officer->person, job->request.requester) == 0)
         return err_new(ERR_DENIED, "%s asked for it and can't approve it too", job->caller->email);
-    if (text_eq_fold(bytes_str(job->request.recipient), bytes_str(job->caller->email)))
+    if (escrow_recipient_names(job->request.recipient, job->caller->email) ||
+        escrow_recipient_names(job->request.recipient, officer->person))
         return err_new(ERR_DENIED, "%s is to get it and can't approve it too", job->caller->email);
     *ret_officer = officer;
     return NULL;

@@ -7,6 +7,7 @@
 #include "crypto/hpke.h"
 #include "crypto/shamir.h"
 #include "keeper/escrow_codec.h"
+#include "keeper/escrow_recipient.h"
 #include "keeper/escrow_seal.h"
 
 enum { MESSAGE_MAX = 4 * 1024, INFO_MAX = 256 }; /* bytes */
@@ -180,6 +181,8 @@ err_t *escrow_approval_verify(const escrow_request_t *request, const escrow_set_
     if (strcmp(officer->person, request->requester) == 0)
         return err_new(ERR_DENIED, "officer %s made the request and may not approve it",
                        officer->id);
+    if (escrow_recipient_names(request->recipient, officer->person))
+        return err_new(ERR_DENIED, "officer %s is to get it and may not approve it", officer->id);
     TRY(escrow_request_hash(request, hash));
     if (memcmp(hash, approval->request_hash, ESCROW_HASH) != 0)
         return err_new(ERR_VERIFY, "officer %s approved another request", officer->id);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "escrow/request_key.h"
+#include "keeper/escrow_recipient.h"
 #include "keeper/escrow_seal.h"
 #include "program/coffer/officer_local.h"
 #include "program/coffer/output.h"
@@ -59,6 +60,9 @@ static err_t *fetch(cli_t *cli, const args_t *args, approving_t *a) {
 static err_t *check(cli_t *cli, const approving_t *a) {
     if (strcmp(a->request.requester, a->own->person) == 0)
         return err_new(ERR_DENIED, "you asked for it and can't approve it too");
+    if (escrow_recipient_names(a->request.recipient, a->key.file.label) ||
+        escrow_recipient_names(a->request.recipient, a->own->person))
+        return err_new(ERR_DENIED, "you are to get it and can't approve it too");
     if (clk_unix(cli->clk) >= a->request.expires)
         return err_new(ERR_DENIED, "the request has expired");
     return NULL;

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "crypto/digest.h"
+#include "keeper/escrow_recipient.h"
 #include "keeper/escrow_seal.h"
 
 enum { OFFICERS = 5, THRESHOLD = 3, BUF = 256 * 1024 };
@@ -569,6 +570,29 @@ static void test_escrow_seal__a_delivery_needs_signatures(void **state) {
     people_done(&p);
 }
 
+static void test_escrow_recipient__an_address_among_other_words(void **state) {
+    (void)state;
+    static const char *const named[] = {
+        "ben@example.org",        "BEN@Example.org",     "Ben (ben@example.org)",
+        "Ben <ben@example.org>",  "to ben@example.org.", "zoe@example.org,ben@example.org",
+        "mailto:ben@example.org", "-ben@example.org",
+    };
+    static const char *const not_named[] = {
+        "",
+        "Ben",
+        "reuben@example.org",
+        "big.ben@example.org",
+        "ben@example.org.uk",
+        "ben@example.organisation",
+        "ben@example.or",
+    };
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        assert_true(escrow_recipient_names(named[i], "ben@example.org"));
+    for (size_t i = 0; i < sizeof not_named / sizeof not_named[0]; i++)
+        assert_false(escrow_recipient_names(not_named[i], "ben@example.org"));
+    assert_false(escrow_recipient_names("anybody", ""));
+}
+
 static void test_escrow_format__a_delivery_names_mailboxes(void **state) {
     (void)state;
     escrow_delivery_t d = {.mailboxes = "One@example.org  two@example.org"};
@@ -601,6 +625,7 @@ int main(void) {
         cmocka_unit_test(test_escrow_seal__officers_change_without_the_key_being_seen),
         cmocka_unit_test(test_escrow_seal__a_delivery_needs_signatures),
         cmocka_unit_test(test_escrow_format__a_delivery_names_mailboxes),
+        cmocka_unit_test(test_escrow_recipient__an_address_among_other_words),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
