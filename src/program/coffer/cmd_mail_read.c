@@ -31,6 +31,7 @@ typedef struct {
     mail_reader_handler_t handler;
     mail_reader_options_t options;
     mail_reader_t *reader;
+    bool fed; /* something of the message: there is such a file */
     const mail_verdict_t *verdict;
     buf_t text;          /* of `show`: the parts people read */
     bool legacy_display; /* it begins with fields shown again */
@@ -53,7 +54,11 @@ static void read_done(read_t *r) {
 }
 DEFINE_CLEANUP_VALUE(read_t, read_done)
 
-static err_t *feed(void *arg, bytes_t data) { return mail_reader_feed(arg, data); }
+static err_t *feed(void *arg, bytes_t data) {
+    read_t *r = arg;
+    r->fed = true;
+    return mail_reader_feed(r->reader, data);
+}
 
 static err_t *find(void *arg, const cms_recipient_t *recipient, const cert_t **ret_cert,
                    const pkey_t **ret_key, bool *ret_found) {
@@ -80,10 +85,9 @@ static err_t *read_message(cli_t *cli, const args_t *args, mail_keep_t keep, rea
                                          .look = r->options.look,
                                          .max = MAIL_IO_MAX};
     TRY(mail_reader_new(&r->handler, &r->options, &r->reader));
-    err_t *e = mail_input(args, feed, r->reader);
-    bool fed = !e; /* else there is no such file */
+    err_t *e = mail_input(args, feed, r);
     if (!e) e = mail_reader_finish(r->reader, &r->verdict);
-    if (e && err_code(e) == ERR_NOT_FOUND && fed && !r->keys.n)
+    if (e && err_code(e) == ERR_NOT_FOUND && r->fed && !r->keys.n)
         return err_wrap(e, "give --key FILE to decrypt with");
     return e;
 }
