@@ -198,7 +198,7 @@ static bool is_token(uint8_t c) { return !is_blank(c) && !strchr("()<>@,;:\\\"/[
 
 /* Controls left out, or an end of the name: read both ways. */
 static bool claims(bytes_t value, const char *authserv_id, bool skip) {
-    char id[256];
+    char id[256] = {0};
     size_t n = 0;
     bool quoted = value.n && value.p[0] == '"';
     if (quoted) value = bytes_from(value, 1);

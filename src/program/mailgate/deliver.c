@@ -170,8 +170,8 @@ static err_t *batch_fill(transaction_t *t, const policy_mail_t *mail, size_t nth
             t->repeats++;
             continue;
         }
-        b->rcpts[b->n] = r->index == POLICY_EXTRA ? (smtp_rcpt_t){.notify = SMTP_NOTIFY_NEVER}
-                                                  : t->job->envelope->rcpts[r->index];
+        if (r->index == POLICY_EXTRA) b->rcpts[b->n] = (smtp_rcpt_t){.notify = SMTP_NOTIFY_NEVER};
+        else b->rcpts[b->n] = t->job->envelope->rcpts[r->index];
         b->rcpts[b->n].address = r->address;
         b->which[b->n++] = i;
     }

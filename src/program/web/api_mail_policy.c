@@ -92,7 +92,8 @@ static err_t *find_effective(const web_t *web, const char *name, gate_rule_t *ru
     if (to) who = bytes_from(who, 3);
     if (bytes_find(who, '@') == who.n) TRY(buf_add_str(&address, "@"));
     TRY(buf_add(&address, who));
-    *rule = to ? (gate_rule_t){0} : gate_rule_default();
+    *rule = gate_rule_default();
+    if (to) *rule = (gate_rule_t){0};
     return mail_policy_find(&web->mail_policy, web->db, to ? GATE_SCOPE_TO : GATE_SCOPE_FROM,
                             buf_bytes(&address), rule);
 }

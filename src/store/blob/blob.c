@@ -11,7 +11,7 @@
 #include "crypto/digest.h"
 
 err_t *blob_id_of(bytes_t ciphertext, blob_id_t *ret_id) {
-    blob_id_t id;
+    blob_id_t id = {0};
     TRY(digest_sha256(ciphertext, id.bytes));
     *ret_id = id;
     return NULL;
