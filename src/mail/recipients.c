@@ -106,7 +106,7 @@ static err_t *add_mailbox(gather_t *g, bytes_t address, bytes_t asked, bytes_t f
     return add(g, (mail_recipient_t){.address = address, .asked = asked}, folded);
 }
 
-static err_t *gather(gather_t *g, bytes_t address, bytes_t asked, bytes_t outer, unsigned depth);
+static err_t *gather(gather_t *g, bytes_t given, bytes_t asked, bytes_t outer, unsigned depth);
 
 static err_t *gather_members(gather_t *g, bytes_t group, bytes_t folded, bytes_t asked,
                              const bytes_t *members, size_t n, unsigned depth) {

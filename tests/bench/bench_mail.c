@@ -20,7 +20,7 @@ typedef struct {
     cert_t *cert;
     cert_list_t list;
     cms_signer_t *signer;
-    buf_t plain, encrypted, signed_, out, signature;
+    buf_t plain, encrypted, opaque, out, signature;
 } bench_t;
 
 static void must(err_t *e) {
@@ -86,7 +86,7 @@ static void do_sign(bench_t *b) { write_message(b, true, false, &b->out); }
 static void do_decrypt(bench_t *b) {
     read_message(b, buf_bytes(&b->encrypted), MAIL_KEEP_DECRYPTED);
 }
-static void do_verify(bench_t *b) { read_message(b, buf_bytes(&b->signed_), MAIL_KEEP_NOTHING); }
+static void do_verify(bench_t *b) { read_message(b, buf_bytes(&b->opaque), MAIL_KEEP_NOTHING); }
 static void do_rsa_private(bench_t *b) {
     buf_clear(&b->signature);
     must(pkey_sign(b->key, "bench", BYTES_LIT("x"), &b->signature));
@@ -108,7 +108,7 @@ static void make(bench_t *b) {
                               .not_after = 1900000000,
                               .key_usage =
                                   KEY_USAGE_DIGITAL_SIGNATURE | KEY_USAGE_KEY_ENCIPHERMENT};
-    buf_t *all[] = {&b->plain, &b->encrypted, &b->signed_, &b->out, &b->signature};
+    buf_t *all[] = {&b->plain, &b->encrypted, &b->opaque, &b->out, &b->signature};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) buf_init(all[i], MESSAGE_MAX);
     must(crypto_init());
     must(pkey_generate(PKEY_RSA, 2048, &b->key));
@@ -120,7 +120,7 @@ static void make(bench_t *b) {
     while (b->plain.n < SIZE)
         must(buf_add_str(&b->plain, "A line of text like any other one.\r\n"));
     write_message(b, false, true, &b->encrypted);
-    write_message(b, true, false, &b->signed_);
+    write_message(b, true, false, &b->opaque);
 }
 
 static const struct {

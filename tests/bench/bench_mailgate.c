@@ -98,7 +98,7 @@ static void *serve_all(void *arg) {
     bench_t *b = arg;
     for (;;) {
         client_t *c = calloc(1, sizeof *c);
-        pthread_t thread;
+        pthread_t thread = 0;
         if (!c) die("memory");
         c->bench = b;
         c->fd = accept(b->sink, NULL, NULL);

@@ -14,6 +14,7 @@ static bytes_t lit(const char *text) { return bytes_str(text); }
 #define WORLD()                                                                                    \
     world_t *w CLEANUP(world_free) = world_new();                                                  \
     run_t run CLEANUP(run_done) = {.fd = -1};                                                      \
+    (void)run;                                                                                     \
     CLEANUP(buf_done) buf_t text, plain;                                                           \
     seen_t seen;                                                                                   \
     buf_init(&text, BIG);                                                                          \
