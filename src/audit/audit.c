@@ -106,7 +106,7 @@ err_t *audit_head_pending(const audit_t *audit, db_conn_t *conn, bool *ret_found
     int64_t signed_seq = 0;
     TRY(audit_rows_last(conn, node, &head.seq, head.hash));
     TRY(audit_heads_last(conn, node, &signed_seq));
-    memcpy(head.node, node.p, node.n);
+    bytes_put(head.node, node);
     *ret_found = head.seq > signed_seq;
     if (*ret_found) *ret_head = head;
     return NULL;
@@ -143,7 +143,7 @@ err_t *audit_head_parse(bytes_t message, audit_head_t *ret_head) {
         return err_new(ERR_INVALID, "audit head has a field of the wrong size");
     audit_head_t head = {.seq = read_number(fields[1]), .unix_ms = read_number(fields[3])};
     if (head.seq < 1) return err_new(ERR_INVALID, "audit head has no such sequence number");
-    memcpy(head.node, fields[0].p, fields[0].n);
+    bytes_put(head.node, fields[0]);
     memcpy(head.hash, fields[2].p, AUDIT_HASH_SIZE);
     memcpy(head.key_id, fields[4].p, AUDIT_HASH_SIZE);
     *ret_head = head;

@@ -86,7 +86,7 @@ static err_t *begin_chain(verify_t *v, bytes_t node) {
         return err_new(ERR_VERIFY, "chain %.*s stands out of order or comes twice", (int)node.n,
                        (const char *)node.p);
     TRY(end_chain(v));
-    memcpy(v->node, node.p, node.n);
+    bytes_put(v->node, node);
     v->node_size = node.n;
     v->seq = 0;
     v->signed_seq = 0;

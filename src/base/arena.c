@@ -66,7 +66,7 @@ err_t *arena_alloc(arena_t *arena, size_t size, void *ret_p) {
 err_t *arena_copy(arena_t *arena, bytes_t data, bytes_t *ret_copy) {
     uint8_t *p = NULL;
     TRY(arena_alloc(arena, data.n + 1, &p));
-    if (data.n) memcpy(p, data.p, data.n);
+    bytes_put(p, data);
     *ret_copy = bytes_make(p, data.n);
     return NULL;
 }

@@ -51,7 +51,7 @@ err_t *buf_reserve(buf_t *b, size_t more) {
 
 err_t *buf_add(buf_t *b, bytes_t data) {
     TRY(buf_reserve(b, data.n));
-    if (data.n) memcpy(b->p + b->n, data.p, data.n);
+    bytes_put(b->p + b->n, data);
     b->n += data.n;
     return NULL;
 }

@@ -34,6 +34,10 @@ static inline bool bytes_eq(bytes_t a, bytes_t b) {
 static inline bool bytes_eq_str(bytes_t a, const char *text) {
     return bytes_eq(a, bytes_str(text));
 }
+/* Copies it to `to`, which has room for it. memcpy() must not see the NULL of an empty run. */
+static inline void bytes_put(void *to, bytes_t from) {
+    if (from.n) memcpy(to, from.p, from.n);
+}
 /* From `from` to the end; none if out of range. */
 static inline bytes_t bytes_from(bytes_t b, size_t from) {
     return from >= b.n ? BYTES_NONE : bytes_make(b.p + from, b.n - from);

@@ -280,7 +280,7 @@ err_t *text_parse_time(bytes_t text, int64_t *ret_unix_seconds) {
     struct tm tm = {0};
     if (text.n != TEXT_TIME_SIZE - 1)
         return err_new(ERR_INVALID, "a time is written 2026-11-22T04:19:00Z");
-    memcpy(copy, text.p, text.n);
+    bytes_put(copy, text);
     copy[text.n] = '\0';
     const char *end = strptime(copy, "%Y-%m-%dT%H:%M:%SZ", &tm);
     if (!end || *end) return err_new(ERR_INVALID, "a time is written 2026-11-22T04:19:00Z");

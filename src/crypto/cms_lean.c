@@ -245,7 +245,7 @@ err_t *cms_verify_lean(bytes_t message, const bytes_t *detached,
     if (message.n > LIMIT_CMS_BYTES || !der_check(message)) return NULL;
     cms_signed_t *s CLEANUP(cms_signed_free) = mem_zalloc(sizeof *s);
     if (!s || !(s->copy = mem_alloc(message.n))) return err_nomem();
-    memcpy(s->copy, message.p, message.n);
+    bytes_put(s->copy, message);
     parts_t m = {0};
     bytes_t content;
     bool usual = false;

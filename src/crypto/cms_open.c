@@ -91,7 +91,7 @@ static err_t *take_iv(cms_open_t *o, bytes_t params, bool gcm) {
         if (tag != DER_OCTET_STRING || iv.n != need)
             return err_new(ERR_INVALID, "RFC 3565: an IV of %zu bytes", iv.n);
     }
-    memcpy(o->iv, iv.p, iv.n);
+    bytes_put(o->iv, iv);
     o->iv_n = iv.n;
     return NULL;
 }
@@ -223,7 +223,7 @@ static err_t *set_tag(cms_open_t *o) {
     }
     if (tag != DER_OCTET_STRING || mac.n < 12 || mac.n > TAG)
         return err_new(ERR_INVALID, "RFC 5083 section 2.1: mac");
-    memcpy(copy, mac.p, mac.n);
+    bytes_put(copy, mac);
     if (attributes.n)
         TRY(cms_gcm_without_aad(o->cipher, o->key, o->iv, buf_bytes(&attributes), o->content, copy,
                                 mac.n));

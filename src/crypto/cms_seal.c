@@ -312,7 +312,7 @@ static err_t *give_piece(cms_seal_t *s, size_t head, size_t n) {
     CLEANUP(buf_done) buf_t length;
     buf_init(&length, 16);
     TRY(der_put_head(&length, DER_OCTET_STRING, n));
-    memcpy(s->piece.p + head - length.n, length.p, length.n);
+    bytes_put(s->piece.p + head - length.n, buf_bytes(&length));
     return s->sink.write(s->sink.arg, bytes_make(s->piece.p + head - length.n, length.n + n));
 }
 
@@ -330,7 +330,7 @@ err_t *cms_seal_feed(cms_seal_t *s, bytes_t content) {
                 return err_openssl(ERR_INTERNAL, "encrypting");
         } else {
             TRY(cms_hashes_add(s->hashes, part));
-            memcpy(to, part.p, part.n);
+            bytes_put(to, part);
         }
         TRY(give_piece(s, HEAD_ROOM, (size_t)n));
         content = bytes_from(content, part.n);

@@ -52,7 +52,7 @@ void csr_free(csr_t *csr) {
 static err_t *csr_copy_secret(bytes_t from, uint8_t **ret_p, size_t *ret_n) {
     uint8_t *p = mem_alloc(from.n);
     if (!p) return err_nomem();
-    if (from.n) memcpy(p, from.p, from.n);
+    bytes_put(p, from);
     *ret_p = p;
     *ret_n = from.n;
     return NULL;

@@ -194,7 +194,7 @@ err_t *der_insert(buf_t *out, size_t at, bytes_t data) {
     size_t n = out->n - at;
     TRY(buf_reserve(out, data.n));
     memmove(out->p + at + data.n, out->p + at, n);
-    memcpy(out->p + at, data.p, data.n);
+    bytes_put(out->p + at, data);
     out->n += data.n;
     return NULL;
 }

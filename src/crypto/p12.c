@@ -26,7 +26,7 @@ static void bags_done_p(STACK_OF(PKCS12_SAFEBAG) * *p) {
 static err_t *copy_password(bytes_t password, char out[P12_PASSWORD_MAX + 1]) {
     if (password.n > P12_PASSWORD_MAX) return err_new(ERR_LIMIT, "the password is too long");
     if (bytes_has_nul(password)) return err_new(ERR_INVALID, "the password has a NUL inside");
-    if (password.n) memcpy(out, password.p, password.n);
+    bytes_put(out, password);
     out[password.n] = '\0';
     return NULL;
 }

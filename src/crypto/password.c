@@ -73,7 +73,7 @@ err_t *password_verify(bytes_t password, bytes_t hash, const password_cost_t *co
     TRY(check_length(password));
     if (!affordable(hash)) return err_new(ERR_INVALID, "not an Argon2id password hash of ours");
     char text[crypto_pwhash_STRBYTES] = {0};
-    memcpy(text, hash.p, hash.n);
+    bytes_put(text, hash);
     int rehash = crypto_pwhash_str_needs_rehash(text, cost->passes, cost->memory);
     if (rehash < 0) return err_new(ERR_INVALID, "not an Argon2id password hash of ours");
     if (fault_memory()) return err_nomem();

@@ -160,7 +160,7 @@ static err_t *from_spki(EVP_PKEY *evp, pkey_kind_t kind, unsigned bits, bytes_t 
         mem_free(key);
         return err_nomem();
     }
-    memcpy(copy, spki.p, spki.n);
+    bytes_put(copy, spki);
     if (EVP_Digest(spki.p, spki.n, key->spki_sha256, NULL, EVP_sha256(), NULL) != 1) {
         mem_free(copy);
         mem_free(key);

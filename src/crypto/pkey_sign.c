@@ -50,7 +50,7 @@ static err_t *join(const char *domain, bytes_t message, uint8_t stack[SIGN_STACK
         *ret_heap = p;
     }
     memcpy(p, domain, head);
-    if (message.n) memcpy(p + head, message.p, message.n);
+    bytes_put(p + head, message);
     *ret_input = bytes_make(p, n);
     return NULL;
 }

@@ -46,7 +46,7 @@ err_t *secret_new(size_t n, secret_t **ret_secret) {
 err_t *secret_copy(bytes_t data, secret_t **ret_secret) {
     secret_t *secret = NULL;
     TRY(secret_new(data.n, &secret));
-    memcpy(secret->p, data.p, data.n);
+    bytes_put(secret->p, data);
     *ret_secret = secret;
     return NULL;
 }

@@ -128,7 +128,7 @@ static err_t *decode_rsa(bytes_t key, EVP_PKEY **ret_evp, unsigned *ret_bits) {
 static err_t *decode_ec(const char *curve, bytes_t point, EVP_PKEY **ret_evp) {
     uint8_t raw[POINT_MAX];
     char name[16];
-    memcpy(raw, point.p, point.n); /* OSSL_PARAM points to what may be written */
+    bytes_put(raw, point); /* OSSL_PARAM points to what may be written */
     memcpy(name, curve, strlen(curve) + 1);
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
                            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, raw, point.n),

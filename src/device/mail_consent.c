@@ -44,7 +44,7 @@ err_t *mail_consent_find(devices_t *devices, db_conn_t *conn, arena_t *arena, co
 static bool has_mailbox(bytes_t list, const char *mailbox) {
     escrow_delivery_t d = {0};
     if (list.n > LIMIT_ESCROW_MAILBOXES) return false;
-    memcpy(d.mailboxes, list.p, list.n);
+    bytes_put(d.mailboxes, list);
     return escrow_delivery_names(&d, bytes_str(mailbox));
 }
 

@@ -62,7 +62,7 @@ static void read_reason(bytes_t body, char reason[64], int64_t *timestamp) {
     err_t *e = jso_parse_object(body, &object);
     if (!e) e = jso_get_string(object, "reason", 63, false, &text);
     if (!e && text.n && text_printable(text)) {
-        memcpy(reason, text.p, text.n);
+        bytes_put(reason, text);
         reason[text.n] = '\0';
     }
     if (!e) e = jso_get_int(object, "timestamp", 0, INT64_MAX, false, timestamp);

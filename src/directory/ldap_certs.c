@@ -15,7 +15,7 @@ static bool is_bundle(bytes_t attribute) {
 /* An attribute of the list as a C string. */
 static err_t *attribute_text(bytes_t attribute, char ret_text[64]) {
     if (attribute.n >= 64) return err_new(ERR_LIMIT, "an attribute's name is too long");
-    memcpy(ret_text, attribute.p, attribute.n);
+    bytes_put(ret_text, attribute);
     ret_text[attribute.n] = '\0';
     return NULL;
 }

@@ -40,7 +40,7 @@ static err_t *keep(rewrite_t *r, bytes_t value) {
     if (!copy) return err_nomem();
     copy->bv_len = value.n;
     copy->bv_val = (char *)(copy + 1);
-    if (value.n) memcpy(copy->bv_val, value.p, value.n);
+    bytes_put(copy->bv_val, value);
     r->values[r->n++] = copy;
     return NULL;
 }
@@ -59,7 +59,7 @@ static err_t *read_old(void *ctx, const ldapconn_entry_t *entry) {
         if (!ours) TRY(keep(r, have->values[i]));
     }
     if (r->add) TRY(keep(r, r->value));
-    if (csn && csn->values[0].n < sizeof r->csn) memcpy(r->csn, csn->values[0].p, csn->values[0].n);
+    if (csn && csn->values[0].n < sizeof r->csn) bytes_put(r->csn, csn->values[0]);
     return NULL;
 }
 

@@ -299,7 +299,7 @@ err_t *ldaptext_url(bytes_t url, ldaptext_url_t *ret_url) {
         TRY_WRAP(text_u64(bytes_from(rest, end + 1), 65535, &port), "port of the directory's URL");
         u.port = (uint16_t)port;
     }
-    memcpy(u.host, host.p, host.n);
+    bytes_put(u.host, host);
     *ret_url = u;
     return NULL;
 }

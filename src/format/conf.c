@@ -106,7 +106,7 @@ static err_t *section_header(reader_t *r, bytes_t line) {
         return err_new(ERR_LIMIT, "a section's name may have at most %d bytes",
                        (int)CONF_NAME_BYTES);
     char text[CONF_NAME_BYTES + 1];
-    memcpy(text, name.p, name.n);
+    bytes_put(text, name);
     text[name.n] = '\0';
     const entry_t *before = find(r->conf, text, NULL);
     if (before)
@@ -146,7 +146,7 @@ static char *read_line(char *out, int size, void *stream) {
     if (!r->error && line.n + 2 > (size_t)size)
         keep_error(r, err_new(ERR_LIMIT, "a line of %zu bytes is too long", line.n));
     if (r->error) return NULL;
-    if (line.n) memcpy(out, line.p, line.n);
+    bytes_put(out, line);
     memcpy(out + line.n, "\n", 2);
     return out;
 }

@@ -167,7 +167,7 @@ static err_t *take_boundary(level_t *l) {
         l->part.multipart = false;
         return NULL;
     }
-    memcpy(l->boundary, b.p, b.n);
+    bytes_put(l->boundary, b);
     l->boundary_n = b.n;
     return NULL;
 }

@@ -58,7 +58,7 @@ err_t *plist_real_parse(bytes_t text, double *ret_value) {
     text = text_trim(text);
     if (text.n == 0 || text.n > REAL_TEXT_MAX || bytes_has_nul(text))
         return err_new(ERR_INVALID, "not a real number");
-    memcpy(copy, text.p, text.n);
+    bytes_put(copy, text);
     copy[text.n] = '\0';
     bool named = is_named_real(copy);
     if (!named && strspn(copy, "0123456789+-.eE") != text.n)

@@ -104,7 +104,7 @@ static err_t *base64url_into(bytes_t data, char *out, size_t size) {
     buf_init_secret(&text, size + 4); /* base64 reserves room for padding */
     TRY(text_base64url(data, &text));
     if (text.n >= size) return err_new(ERR_INTERNAL, "the encoding is longer than its place");
-    memcpy(out, text.p, text.n);
+    bytes_put(out, buf_bytes(&text));
     out[text.n] = '\0';
     return NULL;
 }

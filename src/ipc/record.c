@@ -50,7 +50,7 @@ err_t *record_get_text(wire_reader_t *r, size_t max, bool may_be_empty, const ch
     bytes_t value;
     TRY_WRAP(wire_get_bytes(r, max, &value), "%s", what);
     TRY(check_text(value, max, may_be_empty, what));
-    if (value.n) memcpy(text, value.p, value.n);
+    bytes_put(text, value);
     text[value.n] = '\0';
     return NULL;
 }

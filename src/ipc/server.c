@@ -143,8 +143,8 @@ static bool served_queue(served_t *ch, bytes_t head, bytes_t body) {
     if (!q) return false;
     q->next = NULL;
     q->n = head.n + body.n;
-    memcpy(q->message, head.p, head.n);
-    if (body.n) memcpy(q->message + head.n, body.p, body.n);
+    bytes_put(q->message, head);
+    bytes_put(q->message + head.n, body);
     if (ch->last) ch->last->next = q;
     else ch->first = q;
     ch->last = q;

@@ -131,7 +131,7 @@ static err_t *read_ekus(conf_t *conf, const char *section, cert_profile_t *profi
         if (k < COUNT(eku_words)) {
             cert_profile_set_text(out, eku_words[k].value);
         } else if (is_oid(item)) {
-            memcpy(out, item.p, item.n);
+            bytes_put(out, item);
             out[item.n] = '\0';
         } else {
             return bad_word(section, "eku", item,
@@ -177,7 +177,7 @@ static err_t *read_allowed(conf_t *conf, const char *section, cert_profile_t *pr
         if (profile->subject_n == CERT_PROFILE_ITEMS || item.n > CERT_PROFILE_TEXT)
             return err_new(ERR_LIMIT, "[%s] subject: too many or too long", section);
         cert_profile_attribute_t *attribute = &profile->subject[profile->subject_n++];
-        memcpy(attribute->type, item.p, item.n);
+        bytes_put(attribute->type, item);
         attribute->type[item.n] = '\0';
         attribute->required = false;
     }
@@ -247,7 +247,7 @@ static err_t *read_policies(conf_t *conf, const char *section, cert_profile_t *p
                            CERT_PROFILE_POLICIES);
         if (!is_oid(item)) return bad_word(section, "policies", item, "a dotted OID, none");
         char *out = profile->policies[profile->policies_n++];
-        memcpy(out, item.p, item.n);
+        bytes_put(out, item);
         out[item.n] = '\0';
     }
     return NULL;
@@ -260,7 +260,7 @@ static err_t *read_domains(conf_t *conf, const char *section, cert_profile_t *pr
         if (profile->mail_domains_n == CERT_PROFILE_ITEMS || item.n > CERT_PROFILE_TEXT)
             return err_new(ERR_LIMIT, "[%s] mail_domains: too many or too long", section);
         char *out = profile->mail_domains[profile->mail_domains_n++];
-        memcpy(out, item.p, item.n);
+        bytes_put(out, item);
         out[item.n] = '\0';
     }
     return NULL;

@@ -72,7 +72,7 @@ static err_t *read_state(wire_reader_t *r, keeper_lease_state_t *state) {
     TRY(wire_get_i64(r, &state->last_ms));
     TRY(wire_get_u8(r, &revoked));
     TRY(wire_get_raw(r, LEASE_PUSH_KEY, &push_key));
-    if (account.n) memcpy(state->account, account.p, account.n);
+    bytes_put(state->account, account);
     state->account[account.n] = '\0';
     state->releases = (int64_t)releases;
     state->revoked = revoked != 0;

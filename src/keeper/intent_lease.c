@@ -40,7 +40,7 @@ err_t *intent_lease_put(const keeper_core_t *core, const intent_call_t *call,
     if (lease.expires <= now || lease.expires - now > LIMIT_LEASE_LIFE_S)
         return err_new(ERR_INVALID, "a lease lives at most %d hours", LIMIT_LEASE_LIFE_S / 3600);
     memcpy(lease.push_key, push_key.p, LEASE_PUSH_KEY);
-    memcpy(lease.sealed, sealed.p, sealed.n);
+    bytes_put(lease.sealed, sealed);
     lease.sealed_n = sealed.n;
     return vault_lease_put(answer->op, &lease);
 }

@@ -267,7 +267,7 @@ err_t *vault_officers_put(vault_op_t *op, uint64_t epoch, bytes_t record) {
     if (!set) return err_nomem();
     set->epoch = epoch;
     set->n = record.n;
-    if (record.n) memcpy(set->record, record.p, record.n);
+    bytes_put(set->record, record);
     op->rows = (vault_rows_t){.rows = set, .write = write_set, .free = mem_free};
     return NULL;
 }

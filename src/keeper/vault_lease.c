@@ -306,7 +306,7 @@ static err_t *read_lease(sql_stmt_t *row, vault_lease_t *lease) {
     lease->expires = sql_i64(row, 1);
     lease->sealed_n = sealed.n;
     memcpy(lease->push_key, push_key.p, LEASE_PUSH_KEY);
-    if (sealed.n) memcpy(lease->sealed, sealed.p, sealed.n);
+    bytes_put(lease->sealed, sealed);
     return NULL;
 }
 
@@ -345,7 +345,7 @@ static err_t *read_state(sql_stmt_t *row, keeper_lease_state_t *state) {
                                     .releases = sql_i64(row, 3),
                                     .last_ms = sql_i64(row, 4),
                                     .revoked = sql_i64(row, 5) == 0};
-    if (account.n) memcpy(state->account, account.p, account.n);
+    bytes_put(state->account, account);
     memcpy(state->push_key, push_key.p, LEASE_PUSH_KEY);
     return NULL;
 }

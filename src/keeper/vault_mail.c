@@ -205,7 +205,7 @@ static err_t *read_row(vault_t *vault, sql_stmt_t *row, vault_mail_t *mail) {
     TRY_WRAP(aead_open(vault->wrap_key, buf_bytes(&aad), sql_bytes(row, 4), &der),
              "the vault's record of %s was changed", mail->email);
     if (person.n > LIMIT_KEEPER_OWNER) return err_new(ERR_VERIFY, "a person's name is too long");
-    memcpy(mail->person, person.p, person.n);
+    bytes_put(mail->person, person);
     if (!der.n) return NULL;
     return decode(vault, certificate, sql_bytes(row, 4), buf_bytes(&der), mail);
 }

@@ -85,7 +85,7 @@ static bool is_ip(bytes_t value) {
     char text[INET6_ADDRSTRLEN];
     uint8_t address[16];
     if (value.n >= sizeof text) return false;
-    memcpy(text, value.p, value.n);
+    bytes_put(text, value);
     text[value.n] = '\0';
     return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
 }

@@ -194,7 +194,7 @@ static err_t *look_up(db_conn_t *conn, void *arg) {
 static err_t *take_signature(void *arg, size_t index, bytes_t signature) {
     db_ocsp_status_t *s = (db_ocsp_status_t *)arg + index;
     if (signature.n > sizeof s->signature) return err_new(ERR_LIMIT, "OCSP signature");
-    memcpy(s->signature, signature.p, signature.n);
+    bytes_put(s->signature, signature);
     s->signature_n = signature.n;
     return NULL;
 }
@@ -380,7 +380,7 @@ static err_t *prepare(ahead_t *x) {
         buf_clear(&serial);
         TRY(text_unhex(bytes_str(x->due[i].serial), &serial));
         if (serial.n > CERT_SERIAL_SIZE) return err_new(ERR_INTERNAL, "serial number of ours");
-        memcpy(x->serials[i], serial.p, serial.n);
+        bytes_put(x->serials[i], buf_bytes(&serial));
         x->statuses[i] = status_now(x->due[i].revoked_ms, x->due[i].reason, x->now,
                                     x->revoker->o.ocsp_lifetime_s);
         ocsp_cert_id_t id = {.serial = bytes_make(x->serials[i], serial.n)};

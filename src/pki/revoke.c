@@ -65,7 +65,7 @@ bool revoker_key(const revoker_t *revoker, const revoker_issuer_t *issuer, ocsp_
                       .hash = (uint8_t)hash,
                       .n = (uint8_t)serial.n};
     if (serial.n == 0 || serial.n > sizeof key.serial) return false;
-    memcpy(key.serial, serial.p, serial.n);
+    bytes_put(key.serial, serial);
     *ret_key = key;
     return true;
 }

@@ -281,7 +281,7 @@ static err_t *wait_for_approval(scep_exchange_t *x, buf_t *out) {
     buf_init(&hex, sizeof id);
     TRY(rnd_fill(x->pki->o.rnd, random, sizeof random));
     TRY(text_hex(BYTES_ARRAY(random), &hex));
-    memcpy(id, hex.p, hex.n);
+    bytes_put(id, buf_bytes(&hex));
     x->pending.id = id;
     err_t *e = db_write(x->pki->o.db, pending_add, x);
     x->pending.id = "";

@@ -97,7 +97,7 @@ static err_t *step_ldap(starttls_t *s, bytes_t in, buf_t *out, bool *ret_ready) 
         TRY(buf_add(out, bytes_make(request, sizeof request - 1)));
     }
     if (in.n > sizeof s->line - s->line_n) return err_new(ERR_LIMIT, "an answer is too long");
-    if (in.n) memcpy(s->line + s->line_n, in.p, in.n);
+    bytes_put(s->line + s->line_n, in);
     s->line_n += in.n;
     bytes_t have = bytes_make(s->line, s->line_n);
     size_t length = 0, at = ber_header(have, 0x30, &length);

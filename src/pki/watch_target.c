@@ -49,7 +49,7 @@ static err_t *parse_endpoint(bytes_t text, watch_target_t *target) {
     if (rest.n < 2 || rest.p[0] != ':' || host.n >= sizeof target->host)
         return err_new(ERR_INVALID, "a TLS target is written tls:HOST:PORT");
     TRY_WRAP(text_u64(bytes_from(rest, 1), UINT16_MAX, &port), "port");
-    memcpy(target->host, host.p, host.n);
+    bytes_put(target->host, host);
     target->host[host.n] = '\0';
     bool is_six = bracket && !bytes_has_nul(host) && inet_pton(AF_INET6, target->host, &six) == 1;
     if (port == 0 || (bracket ? !is_six : !is_host(host)))
@@ -62,7 +62,7 @@ static err_t *parse_endpoint(bytes_t text, watch_target_t *target) {
 static err_t *parse_file(bytes_t path, watch_target_t *target) {
     if (path.n < 2 || path.p[0] != '/' || !text_printable(path))
         return err_new(ERR_INVALID, "a file target is written file:/absolute/path");
-    memcpy(target->path, path.p, path.n);
+    bytes_put(target->path, path);
     target->path[path.n] = '\0';
     return NULL;
 }
@@ -70,7 +70,7 @@ static err_t *parse_file(bytes_t path, watch_target_t *target) {
 static err_t *parse_address(bytes_t address, watch_target_t *target) {
     if (address.n == 0 || address.n > LIMIT_EMAIL)
         return err_new(ERR_INVALID, "an address has 1 to %d bytes", LIMIT_EMAIL);
-    memcpy(target->address, address.p, address.n);
+    bytes_put(target->address, address);
     target->address[address.n] = '\0';
     return mail_address_check(target->address);
 }

@@ -164,7 +164,7 @@ err_t *db_col_copy(db_stmt_t *stmt, unsigned n, uint8_t **ret_p, size_t *ret_n) 
     bytes_t bytes = db_col_bytes(stmt, n);
     uint8_t *copy = mem_alloc(bytes.n + 1);
     if (!copy) return err_nomem();
-    if (bytes.n) memcpy(copy, bytes.p, bytes.n);
+    bytes_put(copy, bytes);
     *ret_p = copy;
     *ret_n = bytes.n;
     return NULL;

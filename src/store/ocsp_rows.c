@@ -15,8 +15,8 @@ static void read_signed(db_stmt_t *stmt, unsigned n, db_ocsp_status_t *s) {
                             .next_update = db_col_i64(stmt, n + 4)};
     if (responder.n != sizeof s->responder || !signature.n || signature.n > sizeof s->signature)
         return;
-    memcpy(s->responder, responder.p, responder.n);
-    memcpy(s->signature, signature.p, signature.n);
+    bytes_put(s->responder, responder);
+    bytes_put(s->signature, signature);
     s->signature_n = signature.n;
 }
 

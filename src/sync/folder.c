@@ -77,7 +77,7 @@ err_t *sync_folder_add(sync_folder_writer_t *writer, const sync_entry_t *entry) 
         out->n = before;
         return e;
     }
-    memcpy(writer->last, entry->name.p, entry->name.n);
+    bytes_put(writer->last, entry->name);
     writer->last_n = entry->name.n;
     writer->count++;
     return NULL;

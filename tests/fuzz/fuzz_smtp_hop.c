@@ -26,7 +26,7 @@ static err_t *peer_recv(void *ctx, uint8_t *p, size_t max, int timeout_ms, size_
     (void)timeout_ms;
     bytes_t piece = bytes_slice(peer->in, 0, peer->piece < max ? peer->piece : max);
     if (piece.n == 0) return err_new(ERR_UNAVAILABLE, "the end");
-    memcpy(p, piece.p, piece.n);
+    bytes_put(p, piece);
     peer->in = bytes_from(peer->in, piece.n);
     *ret_n = piece.n;
     return NULL;
@@ -40,7 +40,7 @@ static err_t *peer_secure(void *ctx) {
 static err_t *read_message(void *arg, uint8_t *p, size_t max, size_t *ret_n) {
     peer_t *peer = arg;
     bytes_t piece = bytes_slice(BYTES_LIT("Subject: x\r\n\r\n.dot\r\n"), peer->read, max);
-    if (piece.n) memcpy(p, piece.p, piece.n);
+    bytes_put(p, piece);
     peer->read += piece.n;
     *ret_n = piece.n;
     return NULL;

@@ -94,6 +94,7 @@ BAD = [
     ("sql", "src/keeper/server.c", 3, '\nconst char *const q = "UPDATE leases SET a = 1";\n'),
     ("sql-printf", "src/store/a.c", 2, 'const char q[] = "SELECT a FROM b WHERE c = \'%s\'";\n'),
     ("banned", "src/base/a.c", 3, "void f(void) {\n    strcpy(a, b);\n}\n"),
+    ("banned", "src/pki/a.c", 2, "void f(bytes_t b) { memcpy(to, b.p, b.n); }\n"),
     ("banned", "tests/unit/base/a.c", 2, "int f(void) { return atoi(b); }\n"),
     ("allocation", "src/pki/a.c", 2, "void f(void *p) { free(p); }\n"),
     ("library-prints", "src/pki/a.c", 2, 'void f(void) { fprintf(stderr, "x"); }\n'),

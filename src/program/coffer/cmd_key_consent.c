@@ -86,9 +86,9 @@ static err_t *read_delivery(agreeing_t *a) {
     TRY(jso_get_int(a->answer, "expires_unix", 1, INT64_MAX, true, &a->delivery.expires));
     TRY(jso_get_string(a->answer, "mailboxes", LIMIT_ESCROW_MAILBOXES, true, &mailboxes));
     if (mailboxes.n == 0) return err_new(ERR_VERIFY, "the request does not say whose mailboxes");
-    memcpy(a->delivery.mailboxes, mailboxes.p, mailboxes.n);
+    bytes_put(a->delivery.mailboxes, mailboxes);
     a->delivery.mailboxes[mailboxes.n] = '\0';
-    memcpy(a->delivery.person, person.p, person.n);
+    bytes_put(a->delivery.person, person);
     a->delivery.person[person.n] = '\0';
     memcpy(a->delivery.certificate, cert_sha256(a->cert), ESCROW_HASH);
     a->delivery.epoch = (uint64_t)epoch;

@@ -129,7 +129,7 @@ err_t *luks_read(const char *device, luks_t *ret_luks) {
     bytes_t text = text_trim(buf_bytes(&uuid));
     if (text.n == 0 || text.n > LUKS_UUID || !text_printable(text))
         return err_new(ERR_INVALID, "%s is no LUKS volume", device);
-    memcpy(luks.uuid, text.p, text.n);
+    bytes_put(luks.uuid, text);
     *ret_luks = luks;
     return NULL;
 }

@@ -13,7 +13,7 @@ enum { SHARE_TEXT_MAX = 64 * 1024 };
 static err_t *get_text(const json_t *item, const char *name, char *text, size_t size) {
     bytes_t value;
     TRY(jso_get_string(item, name, size - 1, true, &value));
-    memcpy(text, value.p, value.n);
+    bytes_put(text, value);
     text[value.n] = '\0';
     return NULL;
 }

@@ -33,7 +33,7 @@ DEFINE_CLEANUP_VALUE(look_t, look_done)
 static err_t *look_begin(bytes_t address, look_t *look) {
     if (address.n > LIMIT_EMAIL || bytes_has_nul(address))
         return err_new(ERR_INVALID, "an address is too long");
-    if (address.n) memcpy(look->email, address.p, address.n);
+    bytes_put(look->email, address);
     look->email[address.n] = '\0';
     text_lower(look->email);
     return arena_new(ARENA, &look->arena);

@@ -33,7 +33,7 @@ err_t *mail_policy_name(bytes_t text, char out[MAIL_POLICY_NAME]) {
     text = text_trim(text);
     if (text.n >= MAIL_POLICY_NAME || bytes_has_nul(text))
         return err_new(ERR_INVALID, "a policy's name is too long");
-    if (text.n) memcpy(name, text.p, text.n);
+    bytes_put(name, text);
     name[text.n] = '\0';
     text_lower(name);
     bytes_t rest = bytes_str(name);
@@ -86,7 +86,7 @@ static err_t *load_domains(const settings_t *s, mail_policy_conf_t *conf) {
     for (size_t i = 0; conf_list_next(&list, &item); i++) {
         if (item.n >= sizeof *conf->domains)
             return err_new(ERR_INVALID, "coffer.conf: [" SECTION "] domains: too long");
-        memcpy(conf->domains[i], item.p, item.n);
+        bytes_put(conf->domains[i], item);
         text_lower(conf->domains[i]);
     }
     return NULL;

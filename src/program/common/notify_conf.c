@@ -17,7 +17,7 @@ static err_t *load_admins(conf_t *c, notify_conf_t *n) {
         if (n->notify.admins_n == LIMIT_NOTICE_RECIPIENTS)
             return err_new(ERR_LIMIT, "coffer.conf: [notify] more than %d admins",
                            LIMIT_NOTICE_RECIPIENTS);
-        memcpy(address, item.p, item.n);
+        bytes_put(address, item);
         at += item.n + 1; /* the comma's place holds the NUL */
         TRY_WRAP(mail_address_check(address), "coffer.conf: [notify] admins");
         n->admins[n->notify.admins_n++] = address;

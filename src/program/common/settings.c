@@ -132,7 +132,7 @@ err_t *settings_parse_listen(const char *text, settings_listen_t *ret_listen) {
         return err_new(ERR_INVALID, "an address to listen on is written 0.0.0.0:8443, not %s",
                        text);
     TRY_WRAP(text_u64(bytes_from(t, colon + 1), 65535, &port), "port in %s", text);
-    memcpy(listen.address, address.p, address.n);
+    bytes_put(listen.address, address);
     listen.port = (uint16_t)port;
     *ret_listen = listen;
     return NULL;

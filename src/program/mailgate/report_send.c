@@ -42,7 +42,7 @@ typedef struct {
 static err_t *memory_read(void *arg, uint8_t *p, size_t max, size_t *ret_n) {
     memory_t *m = arg;
     bytes_t piece = bytes_slice(m->all, m->at, max);
-    if (piece.n) memcpy(p, piece.p, piece.n);
+    bytes_put(p, piece);
     m->at += piece.n;
     *ret_n = piece.n;
     return NULL;

@@ -29,7 +29,7 @@ void apns_request_header(apns_request_t *request, bytes_t name, bytes_t value) {
             request->too_long = true;
             return;
         }
-        if (value.n) memcpy(fields[i].out, value.p, value.n);
+        bytes_put(fields[i].out, value);
         fields[i].out[value.n] = '\0';
     }
 }
@@ -62,7 +62,7 @@ static bool read_magic(bytes_t body, apns_verdict_t *v) {
     if (!e) e = jso_get_string(object, "mdm", LIMIT_PUSH_MAGIC, true, &magic);
     bool ok = !e && magic.n > 0 && text_printable(magic);
     err_free(e);
-    if (ok) memcpy(v->magic, magic.p, magic.n);
+    if (ok) bytes_put(v->magic, magic);
     return ok;
 }
 

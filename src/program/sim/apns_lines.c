@@ -127,7 +127,7 @@ static bool take_line(apns_lines_t *lines, apns_line_t *line, bytes_t text, int6
     if (!bytes_starts(text, BYTES_LIT("TOKEN ")) || line->token) return false;
     text = bytes_from(text, 6);
     if (text.n == 0 || text.n > APNS_TOKEN_HEX || bytes_has_nul(text)) return false;
-    memcpy(hex, text.p, text.n);
+    bytes_put(hex, text);
     hex[text.n] = '\0';
     text_lower(hex);
     err_t *e = token_get(lines, hex, &token);

@@ -75,7 +75,7 @@ err_t *sim_host_port(const char *text, char host[64], uint16_t *ret_port) {
         err_free(e);
         return err_new(ERR_USAGE, "an address is written 127.0.0.1:2195, not %s", text);
     }
-    memcpy(host, name.p, name.n);
+    bytes_put(host, name);
     host[name.n] = '\0';
     *ret_port = (uint16_t)port;
     return NULL;

@@ -23,7 +23,7 @@ typedef struct {
 static err_t *walk(unseal_t *u, const place_t *place, bytes_t list, bytes_t from, bytes_t until);
 
 static void cstr(bytes_t name, char out[LIMIT_SYNC_FILE_NAME + 1]) {
-    memcpy(out, name.p, name.n);
+    bytes_put(out, name);
     out[name.n] = '\0';
 }
 

@@ -85,7 +85,7 @@ static err_t *get_head(const json_t *body, backup_head_t *head) {
     TRY(jso_get_int(body, "index_size", 0, LIMIT_BACKUP_INDEX, true, &size));
     TRY(get_hash(body, "table_hash", head->table_hash));
     TRY(get_hash(body, "index_hash", head->index_hash));
-    memcpy(head->label, label.p, label.n);
+    bytes_put(head->label, label);
     head->file_chunks = (uint32_t)chunks;
     head->index_size = (uint64_t)size;
     return NULL;

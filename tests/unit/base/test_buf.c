@@ -56,6 +56,15 @@ static void test_buf__survives_every_failed_allocation(void **state) {
     }
 }
 
+static void test_bytes__an_empty_run_puts_nothing(void **state) {
+    (void)state;
+    uint8_t room[4] = "abc";
+    bytes_put(room, BYTES_NONE);
+    assert_memory_equal(room, "abc", 4);
+    bytes_put(room, BYTES_LIT("xy"));
+    assert_memory_equal(room, "xyc", 4);
+}
+
 static void test_arena__bounds_and_copies(void **state) {
     (void)state;
     CLEANUP(arena_free) arena_t *a = NULL;
@@ -73,6 +82,7 @@ int main(void) {
         cmocka_unit_test(test_buf__refuses_past_its_maximum_and_keeps_content),
         cmocka_unit_test(test_buf__escapes_xml),
         cmocka_unit_test(test_buf__survives_every_failed_allocation),
+        cmocka_unit_test(test_bytes__an_empty_run_puts_nothing),
         cmocka_unit_test(test_arena__bounds_and_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,7 @@ static void test_cert_lint__every_cut_and_bit_is_survived(void **state) {
         assert_true(lint.errors > 0);
     }
     for (size_t bit = 0; bit < 8 * der.n; bit++) {
-        memcpy(copy, der.p, der.n);
+        bytes_put(copy, der);
         copy[bit / 8] ^= (uint8_t)(1U << bit % 8);
         cert_lint(bytes_make(copy, der.n), CERT_LINT_SMIME_MULTIPURPOSE, &lint);
         assert_true(lint.n <= CERT_LINT_FINDINGS);
