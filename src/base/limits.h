@@ -269,9 +269,19 @@ enum {
     LIMIT_SYNC_LINK_FILES = 4096,    /* files of one link */
     LIMIT_SYNC_LINK_BYTES = 4194304, /* bytes of one link's list */
     LIMIT_SYNC_DELIVERY = 4096,      /* bytes of a delivered key */
-    LIMIT_NOTE_BYTES = 64 * 1024,    /* bytes of a signed note */
-    LIMIT_NOTE_SIGNATURES = 64,      /* signatures of one */
-    LIMIT_NOTE_NAME = 255,           /* bytes of a note key's name */
+    LIMIT_SYNC_ORIGIN = 280,         /* bytes of "https://HOST:PORT" */
+    LIMIT_SYNC_LINK_LABEL = 512,     /* bytes of what a link is of */
+    LIMIT_SYNC_LINK_TERMS = 4587520, /* bytes of a link's terms, with its list */
+    LIMIT_SYNC_LINK_LIFE_S = 366 * 86400, /* seconds a link may live */
+    LIMIT_SYNC_LINK_WRONG = 20,           /* wrong passwords before a link ends */
+    LIMIT_SYNC_LINK_TICKET_S = 3600,      /* seconds an opened link's data may be fetched for */
+    LIMIT_SYNC_LINK_TICKETS = 1024,       /* openings of one link that are good at once */
+    LIMIT_SYNC_LINKS = 10000,             /* links of one region */
+    LIMIT_SYNC_MEMBERS = 1024,            /* members of one share */
+    LIMIT_SYNC_MEMBERS_BYTES = 524288,    /* bytes of the list of them */
+    LIMIT_NOTE_BYTES = 64 * 1024,         /* bytes of a signed note */
+    LIMIT_NOTE_SIGNATURES = 64,           /* signatures of one */
+    LIMIT_NOTE_NAME = 255,                /* bytes of a note key's name */
     /* Blobs and where they are kept */
     LIMIT_BLOB = 16 * 1024 * 1024,        /* bytes of one blob */
     LIMIT_BLOB_OBJECT = 17 * 1024 * 1024, /* bytes of its sealed form */
