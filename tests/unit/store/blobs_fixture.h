@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -22,7 +23,7 @@ typedef struct {
     bool away, lies;
     void (*on_remove)(void *arg); /* once, before an object is removed */
     void *arg;
-    unsigned puts;
+    atomic_uint puts; /* puts may come from several threads */
 } moody_t;
 
 static inline err_t *gone(const moody_t *m) {
