@@ -357,6 +357,9 @@ enum {
     LIMIT_SMTP_REPLY = 16 * 1024,       /* bytes of one reply, all lines */
     LIMIT_SMTP_OUT = 256 * 1024,        /* bytes of replies that a client hasn't read */
     LIMIT_MAILGATE_LEDGER = 200 * 1000, /* recipients remembered as done, for senders' retries */
+
+    /* Keybags */
+    LIMIT_PASSCODE_MIN = 6, /* bytes of a passcode */
 };
 
 #endif
