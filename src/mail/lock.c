@@ -254,6 +254,8 @@ static void say_ready(mail_recipient_t *r) {
 err_t *mail_lock_find(const mail_book_t *book, bytes_t folded, int64_t at,
                       mail_recipient_t *recipient) {
     char why[128] = "";
+    mail_moment_t moment = {0};
+    if (book->recall && book->recall(book->arg, folded, at, &moment, recipient)) return NULL;
     recipient->lock = MAIL_LOCK_NO_CERTIFICATE;
     for (int s = 0; s < MAIL_SOURCES && recipient->lock != MAIL_LOCK_READY; s++) {
         if (!book->find[s]) continue;
@@ -263,8 +265,11 @@ err_t *mail_lock_find(const mail_book_t *book, bytes_t folded, int64_t at,
         (void)err_text(e, why, sizeof why);
         err_free(e);
     }
-    if (recipient->lock == MAIL_LOCK_READY) say_ready(recipient);
-    else if (why[0]) say_away(recipient, why);
+    if (recipient->lock == MAIL_LOCK_READY) {
+        say_ready(recipient);
+        if (book->remember && moment.known)
+            book->remember(book->arg, folded, at, &moment, recipient);
+    } else if (why[0]) say_away(recipient, why);
     else if (recipient->lock == MAIL_LOCK_NO_CERTIFICATE)
         (void)snprintf(recipient->reason, sizeof recipient->reason,
                        "no certificate is known for this address");

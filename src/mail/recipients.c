@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "mail/lock_internal.h"
 
-enum { ARENA_MAX = 64 * 1024 * 1024, SLOTS = 2 * 16384 /* a power of two above 2 x the limit */ };
+enum { ARENA_MAX = 64 * 1024 * 1024, SLOTS_FIRST = 64 /* a power of two */ };
 
 typedef enum { SEEN_MAILBOX = 1, SEEN_GROUP = 2 } seen_t;
 
@@ -23,8 +23,8 @@ typedef struct {
 typedef struct {
     const mail_book_t *book;
     arena_t *arena; /* the answer's */
-    slot_t *slots;  /* open addressing */
-    size_t used;
+    slot_t *slots;  /* open addressing; at most half of `slots_n`, a power of two, are used */
+    size_t slots_n, used;
     mail_recipient_t *at;
     bytes_t *folded; /* beside each */
     size_t n, room;
@@ -59,19 +59,39 @@ static err_t *fold(arena_t *arena, bytes_t address, bytes_t *ret_folded) {
     return NULL;
 }
 
-/* Its slot; a new one is marked with nothing. */
-static err_t *slot_of(gather_t *g, bytes_t folded, slot_t **ret_slot) {
+static slot_t *slot_at(const gather_t *g, bytes_t folded) {
     uint64_t hash = 1469598103934665603u; /* FNV-1a */
     for (size_t i = 0; i < folded.n; i++) hash = (hash ^ folded.p[i]) * 1099511628211u;
-    size_t i = (size_t)(hash & (SLOTS - 1));
-    while (g->slots[i].folded.n && !bytes_eq(g->slots[i].folded, folded)) i = (i + 1) % SLOTS;
-    if (!g->slots[i].folded.n) {
+    size_t i = (size_t)hash & (g->slots_n - 1);
+    while (g->slots[i].folded.n && !bytes_eq(g->slots[i].folded, folded))
+        i = (i + 1) & (g->slots_n - 1);
+    return &g->slots[i];
+}
+
+static err_t *grow(gather_t *g) {
+    slot_t *old = g->slots;
+    size_t n = g->slots_n, room = n ? n * 2 : SLOTS_FIRST;
+    slot_t *slots = mem_zalloc(room * sizeof *slots);
+    if (!slots) return err_nomem();
+    g->slots = slots;
+    g->slots_n = room;
+    for (size_t i = 0; i < n; i++)
+        if (old[i].folded.n) *slot_at(g, old[i].folded) = old[i];
+    mem_free(old);
+    return NULL;
+}
+
+/* Its slot, until the next call; a new one is marked with nothing. */
+static err_t *slot_of(gather_t *g, bytes_t folded, slot_t **ret_slot) {
+    if (g->used * 2 >= g->slots_n) TRY(grow(g));
+    slot_t *slot = slot_at(g, folded);
+    if (!slot->folded.n) {
         if (g->used == LIMIT_MAIL_RECIPIENTS)
             return err_new(ERR_LIMIT, "more than %d recipients", LIMIT_MAIL_RECIPIENTS);
         g->used++;
-        g->slots[i].folded = folded;
+        slot->folded = folded;
     }
-    *ret_slot = &g->slots[i];
+    *ret_slot = slot;
     return NULL;
 }
 
@@ -188,7 +208,6 @@ err_t *mail_recipients_find(const mail_book_t *book, const bytes_t *addresses, s
     gather_t g CLEANUP(gather_done) = {.book = book};
     TRY(arena_new(ARENA_MAX, &list.arena));
     g.arena = list.arena;
-    if (!(g.slots = mem_zalloc(SLOTS * sizeof *g.slots))) return err_nomem();
     for (size_t i = 0; i < n; i++) TRY(gather(&g, addresses[i], BYTES_NONE, BYTES_NONE, 0));
     if (sender.n) TRY(gather_sender(&g, sender));
     list.at = STEAL(g.at);

@@ -65,6 +65,15 @@ typedef struct {
 err_t *mail_candidates_add(mail_candidates_t *list, const mail_candidate_t *candidate) WARN_UNUSED;
 void mail_candidates_done(mail_candidates_t *list);
 
+typedef struct mail_recipient mail_recipient_t;
+
+/* When a question was asked: what is known since then may be asked for again. */
+typedef struct {
+    uint64_t version; /* of all that answers are made of */
+    int64_t beside;
+    bool known; /* false: nothing is to be remembered */
+} mail_moment_t;
+
 typedef struct {
     /*
      * Adds the certificates that one source has for an address (lower case). None is no error.
@@ -83,6 +92,15 @@ typedef struct {
      */
     err_t *(*revoked)(void *arg, const cert_t *cert, const cert_list_t *chain, int64_t at,
                       mail_revocation_t *ret_revocation);
+    /*
+     * Locks found before, for an address (lower case): true if *recipient has been filled in (all
+     * behind `sender`) and nothing has changed since; else *ret_moment is for remember, which takes
+     * what was found then. Both may be NULL.
+     */
+    bool (*recall)(void *arg, bytes_t address, int64_t at, mail_moment_t *ret_moment,
+                   mail_recipient_t *recipient);
+    void (*remember)(void *arg, bytes_t address, int64_t at, const mail_moment_t *moment,
+                     const mail_recipient_t *recipient);
     void *arg;
     const cert_list_t *roots;         /* our own root and the trust anchors; borrowed */
     const cert_list_t *intermediates; /* may be NULL */
@@ -91,7 +109,7 @@ typedef struct {
 
 /* ---- the answer ---- */
 
-typedef struct {
+struct mail_recipient {
     bytes_t address; /* as it was written, or as the group has it */
     bytes_t asked;   /* the address that was asked for: the group's; else the same */
     bool sender;     /* for the sender's own copy */
@@ -103,7 +121,7 @@ typedef struct {
     mail_revocation_t revocation; /* at the time asked for */
     bool pinned;
     cms_capable_t capable;
-} mail_recipient_t;
+};
 
 typedef struct {
     arena_t *arena;

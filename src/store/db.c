@@ -52,6 +52,9 @@ struct db {
     db_conn_t *readers; /* idle */
     unsigned readers_open;
 
+    pthread_mutex_t version_lock;
+    db_conn_t *version; /* NULL until asked for; never writes, so it sees the writer's commits too */
+
     db_conn_t *writer; /* used by the leader alone */
     request_t *group[LIMIT_DB_BATCH];
 
@@ -369,6 +372,24 @@ err_t *db_read(db_t *db, db_fn fn, void *arg) {
     return e;
 }
 
+static err_t *read_version(db_t *db, uint64_t *ret_version) {
+    CLEANUP(db_stmt_done) db_stmt_t *stmt = NULL;
+    bool found = false;
+    if (!db->version) TRY(conn_new(db, false, &db->version));
+    db->version->busy_waited = 0;
+    TRY(db_query_row(db->version, db->version->backend->version, &stmt, &found));
+    if (!found) return err_new(ERR_INTERNAL, "the database has no version");
+    *ret_version = (uint64_t)db_col_i64(stmt, 0);
+    return NULL;
+}
+
+err_t *db_version(db_t *db, uint64_t *ret_version) {
+    (void)pthread_mutex_lock(&db->version_lock);
+    err_t *e = read_version(db, ret_version);
+    (void)pthread_mutex_unlock(&db->version_lock);
+    return e;
+}
+
 /* ---- lifecycle -------------------------------------------------------------------------- */
 
 void db_close(db_t *db) {
@@ -379,9 +400,11 @@ void db_close(db_t *db) {
         conn_free(db->readers);
         db->readers = next;
     }
+    conn_free(db->version);
     conn_free(db->writer); /* last: it folds the write-ahead log into the file */
     (void)pthread_cond_destroy(&db->reader_free);
     (void)pthread_mutex_destroy(&db->lock);
+    (void)pthread_mutex_destroy(&db->version_lock);
     mem_free(db->path);
     mem_free(db);
 }
@@ -390,6 +413,7 @@ err_t *db_open(const char *path, const db_options_t *options, const clk_t *clk, 
     CLEANUP(db_close) db_t *db = mem_zalloc(sizeof *db);
     if (!db) return err_nomem();
     (void)pthread_mutex_init(&db->lock, NULL);
+    (void)pthread_mutex_init(&db->version_lock, NULL);
     (void)pthread_cond_init(&db->reader_free, NULL);
     db->queue_end = &db->queue;
     db->clk = clk;

@@ -69,6 +69,13 @@ err_t *db_write_later(db_t *db, db_fn fn, void (*done)(void *arg, err_t *error),
 err_t *db_read(db_t *db, db_fn fn, void *arg) WARN_UNUSED;
 
 /*
+ * A number that differs from an earlier one if anybody, this process or another, has committed
+ * since; only such numbers of one db_t compare. Read before db_read it says how long what was read
+ * may be kept: while it is the same. Costs a few microseconds.
+ */
+err_t *db_version(db_t *db, uint64_t *ret_version) WARN_UNUSED;
+
+/*
  * Has fn(arg) called, on the leading caller's thread, once the group is on disk, before db_write
  * returns; the same fn and arg only once a group. Dropped if this db_fn call or the group fails. fn
  * must be short and must not use the database. ERR_INTERNAL in db_read.

@@ -50,6 +50,7 @@ struct db_stmt {
 struct db_backend {
     const char *begin_write; /* SQL */
     const char *begin_read;
+    const char *version;   /* SQL whose number changes when another connection commits */
     const char *has_table; /* SQL that gives a row if table $1 exists */
     const char *word_bytes;
     const char *word_identity;

@@ -226,6 +226,7 @@ static bool sqlite_col_null(db_stmt_t *stmt, unsigned n) {
 const db_backend_t db_sqlite_backend = {
     .begin_write = "BEGIN IMMEDIATE",
     .begin_read = "BEGIN",
+    .version = "PRAGMA data_version",
     .has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1",
     .word_bytes = "BLOB",
     .word_identity = "INTEGER PRIMARY KEY AUTOINCREMENT",

@@ -5,6 +5,7 @@
  * Prints messages a second. Every message must be answered 250 and arrive.
  */
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +102,9 @@ static void *serve_all(void *arg) {
         pthread_t thread = 0;
         if (!c) die("memory");
         c->bench = b;
+        int on = 1; /* as servers do: else each reply but the first waits for a delayed ACK */
         c->fd = accept(b->sink, NULL, NULL);
+        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (c->fd < 0 || pthread_create(&thread, NULL, serve, c) != 0) die("accept");
         (void)pthread_detach(thread);
     }

@@ -7,13 +7,26 @@
 #include "base/mem.h"
 #include "program/common/mail_gateway_internal.h"
 
-enum { PEM_MAX = 64 * 1024 };
+enum { PEM_MAX = 64 * 1024, RULES = 2048, SIGNERS = 1024 };
 
 /* ---- services ---- */
 
 static err_t *on_policy(void *arg, gate_scope_t scope, bytes_t address, gate_rule_t *rule) {
     const mail_gateway_t *g = arg;
-    return mail_policy_find(&g->conf, g->db, scope, address, rule);
+    uint8_t key[MEMO_KEY_MAX];
+    memo_stamp_t stamp = {0};
+    gate_rule_t over = {0};
+    if (address.n >= sizeof key) return mail_policy_find(&g->conf, g->db, scope, address, rule);
+    key[0] = (uint8_t)scope;
+    bytes_put(key + 1, address);
+    const bytes_t name = bytes_make(key, address.n + 1);
+    TRY(db_version(g->db, &stamp.version));
+    if (!memo_get(g->rules, name, stamp, &over)) {
+        TRY(mail_policy_find(&g->conf, g->db, scope, address, &over));
+        memo_put(g->rules, name, stamp, &over);
+    }
+    gate_rule_apply(rule, &over);
+    return NULL;
 }
 
 static err_t *on_recipients(void *arg, const bytes_t *addresses, size_t n, int64_t at,
@@ -113,6 +126,8 @@ err_t *mail_gateway_new(const mail_gateway_options_t *options, mail_gateway_t **
     if (g->conf.organisation[0])
         TRY_WRAP(read_cert(options->settings, g->conf.organisation, &g->organisation),
                  "[mail_policy] organisation_certificate");
+    TRY(memo_new(&(memo_options_t){.slots = RULES, .size = sizeof(gate_rule_t)}, &g->rules));
+    TRY(memo_new(&(memo_options_t){.slots = SIGNERS, .size = sizeof(int64_t)}, &g->signers));
     TRY(set_options(g));
     set_services(g);
     TRY(gate_new(&g->options, &g->services, &g->gate));
@@ -124,6 +139,8 @@ void mail_gateway_free(mail_gateway_t *g) {
     if (!g) return;
     gate_free(g->gate);
     mailbook_free(g->book);
+    memo_free(g->rules);
+    memo_free(g->signers);
     cert_free(g->root);
     cert_free(g->mail_ca);
     cert_free(g->organisation);

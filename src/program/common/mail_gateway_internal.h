@@ -5,11 +5,14 @@
 #define COFFER_PROGRAM_COMMON_MAIL_GATEWAY_INTERNAL_H
 
 #include "program/common/mail_gateway.h"
+#include "program/common/memo.h"
 
 struct mail_gateway {
     mail_gateway_options_t o;
     mail_policy_conf_t conf;
     mailbook_t *book;
+    memo_t *rules;   /* gate_rule_t by scope and address */
+    memo_t *signers; /* by address: the end of the certificate, or 0 */
     cert_t *root, *mail_ca, *organisation;
     const char **domains; /* owned; texts are conf's */
     gate_options_t options;

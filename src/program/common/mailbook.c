@@ -42,6 +42,7 @@ err_t *mailbook_new(const settings_t *settings, const clk_t *clk, mailbook_t **r
     b->clk = clk;
     (void)pthread_mutex_init(&b->lock, NULL);
     TRY(cert_cache_new(CERTS_KEPT, &b->certs));
+    TRY(mailbook_recall_init(b));
     TRY(read_anchors(b));
     if (settings->mail.revocation_lists[0])
         TRY(settings_path(settings, settings->mail.revocation_lists, &b->lists_dir));
@@ -56,6 +57,8 @@ void mailbook_free(mailbook_t *b) {
     cert_list_done(&b->roots);
     cert_list_done(&b->mail_cas);
     cert_cache_free(b->certs);
+    memo_free(b->kept);
+    memo_free(b->no_groups);
     mem_free(b->lists_dir);
     (void)pthread_mutex_destroy(&b->lock);
     mem_free(b);
@@ -222,10 +225,14 @@ static err_t *expand(void *arg, arena_t *arena, bytes_t address, bool *ret_found
     ask_t a CLEANUP(ask_done) = {0};
     const mailbook_t *b = arg;
     bytes_t copy;
+    memo_stamp_t stamp;
+    bool known = false;
+    if (mailbook_is_no_group(b, address, &stamp, &known)) return NULL;
     TRY(arena_new(ARENA_MAX, &a.arena));
     TRY(arena_copy(a.arena, address, &copy));
     a.address = (const char *)copy.p;
     TRY(db_read(b->sources.db, read_group, &a));
+    if (!a.n && known) memo_put(b->no_groups, address, stamp, "");
     if (!a.n) return NULL;
     TRY(arena_alloc(arena, a.n * sizeof **ret_members, ret_members));
     for (size_t i = 0; i < a.n; i++)
@@ -292,6 +299,8 @@ err_t *mailbook_open(mailbook_t *b, const mailbook_sources_t *sources) {
     b->book = (mail_book_t){.find = {find_own, find_harvested, find_directory},
                             .expand = expand,
                             .revoked = mailbook_revocation,
+                            .recall = mailbook_recall,
+                            .remember = mailbook_remember,
                             .arg = b,
                             .roots = &b->roots,
                             .intermediates = &b->mail_cas,

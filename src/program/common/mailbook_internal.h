@@ -9,6 +9,7 @@
 #include "crypto/cert_cache.h"
 #include "crypto/crl.h"
 #include "program/common/mailbook.h"
+#include "program/common/memo.h"
 
 /* What admins trust, parsed; immutable, counted. */
 typedef struct {
@@ -42,6 +43,8 @@ struct mailbook {
     cert_list_t roots;    /* our own and the configured anchors */
     cert_list_t mail_cas; /* ours */
     cert_cache_t *certs;  /* of people, parsed */
+    memo_t *kept;         /* locks found lately */
+    memo_t *no_groups;    /* addresses that were no group */
     char *lists_dir;      /* or NULL */
     mailbook_sources_t sources;
     mail_book_t book;
@@ -66,6 +69,19 @@ bool mailbook_trust_pins(const trust_t *trust, const cert_t *cert);
 err_t *mailbook_crl_ask(mailbook_t *book, const cert_t *cert, const cert_list_t *chain, int64_t at,
                         mail_revocation_t *ret_revocation) WARN_UNUSED;
 void mailbook_crl_done(lists_t *lists);
+
+/* ---- mailbook_recall.c ---- */
+
+err_t *mailbook_recall_init(mailbook_t *book) WARN_UNUSED;
+/* mail_book_t's. */
+bool mailbook_recall(void *arg, bytes_t address, int64_t at, mail_moment_t *ret_moment,
+                     mail_recipient_t *recipient);
+void mailbook_remember(void *arg, bytes_t address, int64_t at, const mail_moment_t *moment,
+                       const mail_recipient_t *recipient);
+/* Whether it was none when last asked, and nothing has been written since; else a stamp for
+ * no_groups, if *ret_known. */
+bool mailbook_is_no_group(const mailbook_t *book, bytes_t address, memo_stamp_t *ret_stamp,
+                          bool *ret_known);
 
 /* ---- mailbook.c ---- */
 

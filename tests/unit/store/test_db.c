@@ -459,6 +459,31 @@ static void test_db__a_full_disk_is_told_and_keeps_what_was_there(void **state) 
     fixture_done(&f);
 }
 
+static void test_db__version_tells_of_every_commit(void **state) {
+    (void)state;
+    fixture_t f;
+    db_t *other = NULL;
+    uint64_t first = 0, second = 0, third = 0;
+    int64_t id = 1;
+    open_with_table(&f, NULL);
+    assert_ok(db_version(f.db, &first));
+    assert_int_equal(fixture_number(f.db, "SELECT COUNT(*) FROM item"), 0);
+    assert_ok(db_version(f.db, &second));
+    assert_true(first == second);
+    assert_ok(db_write(f.db, insert, &id)); /* our own */
+    assert_ok(db_version(f.db, &second));
+    assert_true(first != second);
+    assert_err(ERR_EXISTS, db_write(f.db, insert, &id)); /* nothing was committed for it */
+    assert_ok(db_open(f.path, NULL, &f.clk.clk, &other));
+    assert_ok(db_version(f.db, &second));
+    id++;
+    assert_ok(db_write(other, insert, &id)); /* as another process would */
+    assert_ok(db_version(f.db, &third));
+    assert_true(second != third && first != third);
+    db_close(other);
+    fixture_done(&f);
+}
+
 static void test_db__every_io_fault_is_told_and_leaves_all_or_nothing(void **state) {
     (void)state;
     fixture_t f;
@@ -513,6 +538,7 @@ int main(void) {
         cmocka_unit_test(test_db__two_processes_write_at_once),
         cmocka_unit_test(test_db__another_writer_too_long_is_busy),
         cmocka_unit_test(test_db__a_full_disk_is_told_and_keeps_what_was_there),
+        cmocka_unit_test(test_db__version_tells_of_every_commit),
         cmocka_unit_test(test_db__every_io_fault_is_told_and_leaves_all_or_nothing),
         cmocka_unit_test(test_db__every_allocation_may_fail),
     };
