@@ -53,7 +53,8 @@ struct db {
     unsigned readers_open;
 
     pthread_mutex_t version_lock;
-    db_conn_t *version; /* NULL until asked for; never writes, so it sees the writer's commits too */
+    db_conn_t
+        *version; /* NULL until asked for; never writes, so it sees the writer's commits too */
 
     db_conn_t *writer; /* used by the leader alone */
     request_t *group[LIMIT_DB_BATCH];

@@ -33,8 +33,11 @@ static void confirm(conn_t *c, bool heard) {
     job_t *job = STEAL(c->unconfirmed);
     if (!job) return;
     if (heard && job->had_n) job->task = JOB_FORGET;
-    else if (!heard && job->keys_n) job->task = JOB_RECORD;
-    else {
+    else if (!heard && job->keys_n) {
+        job->task = JOB_RECORD;
+        deliver_hold(c->loop->options.deliver, job);
+    } else {
+        deliver_release(c->loop->options.deliver, job);
         job_free(c->loop->options.spool, job);
         return;
     }
@@ -118,6 +121,7 @@ void conn_answer(conn_t *c, job_t *job) {
         c->loop->dead = c;
         return;
     }
+    deliver_release(c->loop->options.deliver, job);
     gatespool_close(c->loop->options.spool, &job->fd, &job->size);
     err_t *e = job->statuses_n
                    ? smtp_session_answer(&c->session, job->statuses, job->statuses_n, &c->out)

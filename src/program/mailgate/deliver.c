@@ -78,7 +78,7 @@ static err_t *key_rcpt(const transaction_t *t, const policy_mail_t *mail, const 
     CLEANUP(digest_free) digest_t *h = NULL;
     uint8_t place = (uint8_t)(rcpt->index == POLICY_EXTRA ? nth + 1 : 0);
     TRY(digest_new(&h));
-    TRY(digest_update(h, BYTES_ARRAY(t->key.bytes)));
+    TRY(digest_update(h, BYTES_ARRAY(t->job->key.bytes)));
     TRY(digest_update(h, bytes_make(&place, 1)));
     if (place) TRY(hash_run(h, mail->from));
     TRY(hash_run(h, rcpt->address));
@@ -410,10 +410,16 @@ static bool enter(deliver_t *d, const ledger_key_t *key) {
     return good;
 }
 
-static void leave(deliver_t *d, const ledger_key_t *key) {
+void deliver_hold(deliver_t *d, job_t *job) {
+    if (!job->held) job->held = enter(d, &job->key);
+}
+
+void deliver_release(deliver_t *d, job_t *job) {
+    if (!job->held) return;
+    job->held = false;
     (void)pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < d->in_flight_n; i++) {
-        if (memcmp(&d->in_flight[i], key, sizeof *key) != 0) continue;
+        if (memcmp(&d->in_flight[i], &job->key, sizeof job->key) != 0) continue;
         d->in_flight[i] = d->in_flight[--d->in_flight_n];
         break;
     }
@@ -433,14 +439,14 @@ static void log_job(const deliver_t *d, const job_t *job) {
 
 err_t *deliver_run(deliver_t *d, job_t *job) {
     transaction_t t = {.d = d, .job = job};
-    err_t *e = key_message(job, &t.key);
-    if (!e && !enter(d, &t.key)) {
+    err_t *e = key_message(job, &job->key);
+    if (!e) deliver_hold(d, job);
+    if (!e && !job->held) {
         const smtp_status_t busy =
             smtp_status(451, "4.3.0", "The same message is being delivered at this moment");
         e = answer_all(job, &busy);
     } else if (!e) {
         e = transact(&t);
-        leave(d, &t.key);
     }
     mem_free(t.rcpts);
     mem_free(t.had);
@@ -454,15 +460,16 @@ err_t *deliver_run(deliver_t *d, job_t *job) {
     return NULL;
 }
 
-void deliver_settle(deliver_t *d, const job_t *job) {
+void deliver_settle(deliver_t *d, job_t *job) {
     switch (job->task) {
     case JOB_DELIVER: return;
     case JOB_RECORD:
         log_error(d->log, LOG_ERROR, ledger_add(d->ledger, job->keys, job->keys_n),
                   "%zu recipients may get a message twice", job->keys_n);
-        return;
+        break;
     case JOB_FORGET:
         log_error(d->log, LOG_WARNING, ledger_forget(d->ledger, job->had, job->had_n), "ledger");
-        return;
+        break;
     }
+    deliver_release(d, job);
 }

@@ -32,6 +32,8 @@ struct job {
     bool eightbit, lmtp;
     bool stranger;              /* incoming, of a client that nobody vouches for */
     char address[ADDRESS_TEXT]; /* of the client */
+    ledger_key_t key;           /* of the message */
+    bool held; /* the message counts as being delivered: another try of it has to wait */
     /* What came of it. */
     smtp_status_t *statuses; /* owned: one for all, or with LMTP one a recipient */
     size_t statuses_n;
@@ -65,7 +67,15 @@ void deliver_done(deliver_t *deliver);
 
 /* Fills in job->statuses; logs. ERR_NOMEM: there is no answer. */
 err_t *deliver_run(deliver_t *deliver, job_t *job) WARN_UNUSED;
-/* JOB_RECORD, JOB_FORGET. */
-void deliver_settle(deliver_t *deliver, const job_t *job);
+/* JOB_RECORD, JOB_FORGET. Releases. */
+void deliver_settle(deliver_t *deliver, job_t *job);
+
+/*
+ * After deliver_run the job still holds its message. Who has its answer releases it when the sender
+ * is there to hear it; a sender that left may be back with the message before the ledger says who
+ * has it, so it stays held, or is held again, until then. Any thread.
+ */
+void deliver_hold(deliver_t *deliver, job_t *job);
+void deliver_release(deliver_t *deliver, job_t *job);
 
 #endif

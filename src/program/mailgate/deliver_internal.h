@@ -9,7 +9,6 @@
 typedef struct {
     deliver_t *d;
     job_t *job;
-    ledger_key_t key;           /* of the message */
     smtp_status_t *rcpts;       /* what became of each recipient of the envelope; code 0: nothing */
     smtp_status_t extra;        /* the worst of others; code 0: none failed */
     bool extra_only;            /* there are mails to others alone */

@@ -30,20 +30,20 @@ static cert_t *issue(const world_t *w, const char *name, bool ca) {
     const san_entry_t sans[] = {{SAN_EMAIL, name}};
     cert_t *cert = NULL;
     serial[1]++;
-    assert_ok(cert_issue(&(cert_spec_t){.subject = subject,
-                                        .subject_n = 1,
-                                        .sans = sans,
-                                        .sans_n = ca ? 0 : 1,
-                                        .serial = BYTES_ARRAY(serial),
-                                        .not_before = NOW - YEAR,
-                                        .not_after = NOW + 30,
-                                        .is_ca = ca,
-                                        .key_usage = ca ? KEY_USAGE_CERT_SIGN
-                                                        : KEY_USAGE_KEY_AGREEMENT,
-                                        .ekus = ekus,
-                                        .ekus_n = ca ? 0 : 1,
-                                        .key = w->key},
-                         ca ? NULL : w->root, w->key, &cert));
+    assert_ok(
+        cert_issue(&(cert_spec_t){.subject = subject,
+                                  .subject_n = 1,
+                                  .sans = sans,
+                                  .sans_n = ca ? 0 : 1,
+                                  .serial = BYTES_ARRAY(serial),
+                                  .not_before = NOW - YEAR,
+                                  .not_after = NOW + 30,
+                                  .is_ca = ca,
+                                  .key_usage = ca ? KEY_USAGE_CERT_SIGN : KEY_USAGE_KEY_AGREEMENT,
+                                  .ekus = ekus,
+                                  .ekus_n = ca ? 0 : 1,
+                                  .key = w->key},
+                   ca ? NULL : w->root, w->key, &cert));
     return cert;
 }
 
@@ -72,7 +72,7 @@ static err_t *remove_peter(db_conn_t *conn, void *arg) {
 
 static err_t *write_nothing_of_it(db_conn_t *conn, void *arg) {
     (void)arg;
-    return db_exec(conn, "INSERT INTO meta (key, value) VALUES ('x', 'y')");
+    return db_exec(conn, "INSERT INTO meta (name, value) VALUES ('x' || random(), 'y')");
 }
 
 static void world_init(world_t *w) {
@@ -88,9 +88,8 @@ static void world_init(world_t *w) {
     w->root = issue(w, "root", true);
     w->peter = issue(w, PETER, false);
     assert_ok(mailbook_new(&w->settings, &w->f.clk.clk, &w->book));
-    assert_ok(mailbook_open(w->book, &(mailbook_sources_t){.db = w->f.db,
-                                                           .root = w->root,
-                                                           .mail_ca = w->root}));
+    assert_ok(mailbook_open(
+        w->book, &(mailbook_sources_t){.db = w->f.db, .root = w->root, .mail_ca = w->root}));
     assert_ok(db_write(w->f.db, put_peter, w));
 }
 
