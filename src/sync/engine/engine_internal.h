@@ -1,0 +1,179 @@
+/*
+ * What the files of the engine share. One thread.
+ */
+#ifndef COFFER_SYNC_ENGINE_ENGINE_INTERNAL_H
+#define COFFER_SYNC_ENGINE_ENGINE_INTERNAL_H
+
+#include "sync/chain_write.h"
+#include "sync/engine/engine.h"
+#include "sync/engine/plan.h"
+#include "sync/package.h"
+#include "sync/root.h"
+
+/* Tables of the local state. */
+enum {
+    STATE_META = 1,       /* seen, tree, alarm */
+    STATE_CHAIN = 2,      /* position -> entry */
+    STATE_DELIVERIES = 3, /* epoch -> record */
+    STATE_NODES = 4,      /* node -> sides */
+    STATE_PAGES = 5,      /* folder -> pages of its list */
+    STATE_UPLOADS = 6,    /* file -> what is uploaded of it but not committed */
+};
+
+enum {
+    CHANGES_MAX = 1024 * 1024 * 1024, /* bytes of one batch of the state */
+    PLAIN_MAX = 16 * 1024 * 1024,     /* bytes of a pack's or folder's plain text */
+    DOWN_PLAIN = 9 * 1024 * 1024,
+};
+
+/* A page of a folder's list. */
+typedef struct {
+    uint8_t first[LIMIT_SYNC_FILE_NAME];
+    size_t first_n;
+    uint8_t node[SYNC_NODE], version[SYNC_NODE], package[SYNC_HASH];
+    uint8_t plain[SYNC_HASH]; /* SHA-256 of its list */
+} page_t;
+
+typedef struct {
+    uint32_t folder;
+    bool changed;
+    page_t *pages; /* owned */
+    size_t n;
+} pages_t;
+
+/* Signature packages that wait to be sent, and all ids of this commit. */
+typedef struct {
+    buf_t runs;
+    unsigned waiting;
+    buf_t notes;          /* changes of the state that hold once these are there */
+    buf_t added, dropped; /* ids */
+} outbox_t;
+
+struct sync_engine {
+    sync_engine_config_t c;
+    sync_chain_t *chain;
+    sync_root_seen_t seen;
+    uint8_t folder[SYNC_HASH]; /* package of the root folder in `seen` */
+    uint8_t read[SYNC_HASH];   /* package of the root folder that the tree was read from */
+    bool unread;               /* nothing was read yet */
+    bool uploads_kept;         /* the state has uploads that were not committed */
+    bool from_service;         /* the last failure was one of a call to the service */
+    secret_t *key;             /* of epoch `key_epoch`; NULL: none delivered yet */
+    uint64_t key_epoch;
+    uint64_t old_epoch; /* of the key below: one former epoch at a time */
+    secret_t *old_key;
+    char alarm[32];
+
+    /* of one step */
+    sync_report_t *report;
+    sync_progress_t progress;
+    sync_tree_t *tree;
+    pages_t *pages;
+    size_t pages_n, pages_room;
+    uint32_t fetch;
+    outbox_t out;
+    buf_t part, plain, record; /* scratch: sealed part, plain content, signature package */
+    uint8_t pack[SYNC_HASH];   /* whose plain text is in `packed` */
+    buf_t packed;
+    buf_t path, path2;
+};
+
+/* ---- engine.c ---- */
+/* Notes the word, for the report and for good; the error to return (takes `cause`, or NULL). */
+err_t *engine_alarm(sync_engine_t *engine, const char *word, err_t *cause) WARN_UNUSED;
+/* What a refusal of the service means. Takes and returns the error, NULL too. */
+err_t *engine_judge(sync_engine_t *engine, err_t *e) WARN_UNUSED;
+/* A file that has to wait for the next time. Takes `why` (may be NULL). */
+void engine_left(sync_engine_t *engine, const char *path, err_t *why);
+void engine_progress(sync_engine_t *engine, const char *path, uint64_t bytes, uint64_t files);
+
+/* ---- keys.c ---- */
+err_t *keys_load(sync_engine_t *engine) WARN_UNUSED;
+/* The chain up to `entries` at least, then the key of its epoch. */
+err_t *keys_follow(sync_engine_t *engine, uint64_t entries) WARN_UNUSED;
+/* The key of a folder in an epoch. */
+err_t *keys_folder(sync_engine_t *engine, uint64_t epoch, const uint8_t folder[SYNC_NODE],
+                   secret_t **ret_key) WARN_UNUSED;
+err_t *keys_runs_next(bytes_t *runs, size_t max, bytes_t *ret_run) WARN_UNUSED;
+
+/* ---- roots.c ---- */
+err_t *roots_load(sync_engine_t *engine) WARN_UNUSED;
+err_t *roots_follow(sync_engine_t *engine, uint64_t newest) WARN_UNUSED;
+err_t *roots_keep(sync_engine_t *engine, const sync_root_t *root,
+                  const sync_root_seen_t *seen) WARN_UNUSED;
+err_t *roots_encode(const sync_root_seen_t *seen, const uint8_t folder[SYNC_HASH],
+                    buf_t *out) WARN_UNUSED;
+
+/* ---- persist.c ---- */
+err_t *persist_load(sync_engine_t *engine) WARN_UNUSED;
+/* Gathers all nodes and pages that changed. */
+err_t *persist_gather(sync_engine_t *engine, buf_t *changes) WARN_UNUSED;
+err_t *persist_save(sync_engine_t *engine) WARN_UNUSED;
+/* What was gathered has been kept. */
+void persist_kept(sync_engine_t *engine);
+pages_t *persist_pages(sync_engine_t *engine, uint32_t folder);
+err_t *persist_pages_new(sync_engine_t *engine, uint32_t folder, pages_t **ret_pages) WARN_UNUSED;
+void persist_pages_done(sync_engine_t *engine);
+
+/* ---- pull.c ---- */
+/* The signature package, checked against id and chain; borrows from engine->record. */
+err_t *pull_package(sync_engine_t *engine, const uint8_t id[SYNC_HASH],
+                    sync_package_t *ret_package) WARN_UNUSED;
+err_t *pull_check(sync_engine_t *engine, bytes_t run, const uint8_t id[SYNC_HASH],
+                  sync_package_t *ret_package) WARN_UNUSED;
+/* Packages by their ids as runs; out is cleared. */
+err_t *pull_packages(sync_engine_t *engine, bytes_t ids, buf_t *runs) WARN_UNUSED;
+/* The whole content; out is cleared. */
+err_t *pull_plain(sync_engine_t *engine, const sync_package_t *package, sync_meta_kind_t kind,
+                  buf_t *out) WARN_UNUSED;
+/* Takes the content piece by piece; only what end() allows is whole and true. */
+err_t *pull_content(sync_engine_t *engine, const sync_package_t *package, sync_meta_kind_t kind,
+                    const sync_sink_t *sink, uint64_t *ret_size) WARN_UNUSED;
+/* A file's content as the fact has it, from its package or its pack. */
+err_t *pull_file(sync_engine_t *engine, const sync_node_t *node, const sync_fact_t *fact,
+                 const sync_sink_t *sink) WARN_UNUSED;
+
+/* ---- fetch.c ---- */
+/* Reads the lists that changed since the tree was read. */
+err_t *fetch_tree(sync_engine_t *engine) WARN_UNUSED;
+
+/* ---- push.c ---- */
+typedef struct {
+    uint8_t node[SYNC_NODE], version[SYNC_NODE], folder[SYNC_NODE];
+    sync_meta_kind_t kind;
+    uint64_t size;
+    int64_t mtime;
+    uint32_t mtime_ns, mode;
+    bytes_t name;
+    const uint8_t *replaces; /* version before, or NULL */
+} push_what_t;
+typedef struct push push_t;
+err_t *push_begin(sync_engine_t *engine, const push_what_t *what, push_t **ret_push) WARN_UNUSED;
+err_t *push_add(push_t *push, bytes_t content) WARN_UNUSED;
+/* The data is on its way, and the signature package waits in the outbox. */
+err_t *push_end(push_t *push, uint8_t ret_package[SYNC_HASH]) WARN_UNUSED;
+void push_free(push_t *push);
+/* Sends all waiting signature packages. */
+err_t *push_flush(sync_engine_t *engine) WARN_UNUSED;
+DEFINE_CLEANUP(push_t, push_free)
+
+/* ---- upload.c ---- */
+/* All files whose content is the folder's. */
+err_t *upload_files(sync_engine_t *engine) WARN_UNUSED;
+/* The node that a file was uploaded as before. */
+err_t *upload_known(sync_engine_t *engine, const sync_stat_t *stat, bool *ret_found,
+                    uint8_t ret_node[SYNC_NODE]) WARN_UNUSED;
+
+/* ---- commit.c ---- */
+/* Writes the lists that changed and the root; *ret_done false if somebody was faster. */
+err_t *commit_tree(sync_engine_t *engine, bool *ret_done) WARN_UNUSED;
+
+/* ---- scan.c ---- */
+err_t *scan_folder(sync_engine_t *engine) WARN_UNUSED;
+
+/* ---- apply.c ---- */
+err_t *apply_goal(sync_engine_t *engine) WARN_UNUSED;
+/* Notes where both sides have the goal already. */
+void apply_agreed(sync_engine_t *engine);
+
+#endif
