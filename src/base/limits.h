@@ -96,7 +96,9 @@ enum {
     LIMIT_LOGINS_WAITING = 6, /* further ones that may wait, each holding a worker; else "busy" */
     LIMIT_LOGIN_FAILURES = 5, /* of one account, from wherever, before the delay begins:
                                  a stranger can delay a person's log-in */
-    LIMIT_LOGIN_DELAY_MAX_S = 900, /* seconds; doubles from 1 */
+    LIMIT_LOGIN_TOKEN_S = 90 * 86400, /* seconds a token may last that a log-in made */
+    LIMIT_TOKENS_PERSON = 100,        /* tokens of one person, when a log-in makes one more */
+    LIMIT_LOGIN_DELAY_MAX_S = 900,    /* seconds; doubles from 1 */
 
     /* LDAP directories: what a server may send, and how long it may take */
     LIMIT_LDAP_URLS = 8,                   /* servers of one directory */

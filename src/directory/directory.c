@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "directory/directory_internal.h"
+#include "store/hands.h"
 
 static err_t *hash_text(bytes_t password, const password_cost_t *cost, char **ret_hash) {
     CLEANUP(buf_done) buf_t text;
@@ -89,14 +90,23 @@ static err_t *hash_gated(directory_t *directory, bytes_t password, char **ret_ha
     return e;
 }
 
+const directory_by_t DIRECTORY_SYSTEM = {"system", "", true};
+
 typedef struct {
     directory_t *directory;
     const char *actor;
+    const directory_by_t *by; /* NULL: nothing is made that somebody could use */
     db_person_t row;
     bool disabled, left;
     bool found;
     arena_t *arena;
 } person_job_t;
+
+static err_t *through_hands(db_conn_t *conn, const person_job_t *job, const char *person_id,
+                            const char *what) {
+    return db_hands_add(
+        conn, &(db_hand_t){person_id, job->by->hand, what, clk_unix_ms(job->directory->o.clk)});
+}
 
 static err_t *add_write(db_conn_t *conn, void *arg) {
     person_job_t *job = arg;
@@ -106,12 +116,13 @@ static err_t *add_write(db_conn_t *conn, void *arg) {
         return err_new(ERR_EXISTS, "%s is in the directory already", job->row.email);
     }
     if (e) return e;
-    return audit_note(job->directory->o.audit, conn, job->actor, "person.add", job->row.email, "id",
-                      job->row.id, "role", job->row.role, NULL);
+    TRY(through_hands(conn, job, job->row.id, "account"));
+    return audit_note(job->directory->o.audit, conn, job->by->actor, "person.add", job->row.email,
+                      "id", job->row.id, "role", job->row.role, NULL);
 }
 
-err_t *directory_add_person(directory_t *directory, const char *actor, bytes_t email, bytes_t name,
-                            bytes_t role, bytes_t password, buf_t *ret_password) {
+err_t *directory_add_person(directory_t *directory, const directory_by_t *by, bytes_t email,
+                            bytes_t name, bytes_t role, bytes_t password, buf_t *ret_password) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(DIRECTORY_ARENA, &arena));
     const char *address = NULL;
@@ -129,7 +140,7 @@ err_t *directory_add_person(directory_t *directory, const char *actor, bytes_t e
     CLEANUP(mem_free) char *hash = NULL;
     TRY(hash_gated(directory, chosen, &hash));
     person_job_t job = {.directory = directory,
-                        .actor = actor,
+                        .by = by,
                         .row = {.id = id,
                                 .email = address,
                                 .name = (const char *)shown.p,
@@ -152,15 +163,16 @@ static err_t *password_write(db_conn_t *conn, void *arg) {
                        job->row.email);
     TRY(db_people_set_password(conn, person.id, job->row.password_hash));
     TRY(db_people_login_ok(conn, person.id));
-    return audit_note(job->directory->o.audit, conn, job->actor, "person.password", job->row.email,
-                      NULL);
+    TRY(through_hands(conn, job, person.id, "password"));
+    return audit_note(job->directory->o.audit, conn, job->by->actor, "person.password",
+                      job->row.email, NULL);
 }
 
-err_t *directory_set_password(directory_t *directory, const char *actor, bytes_t email,
+err_t *directory_set_password(directory_t *directory, const directory_by_t *by, bytes_t email,
                               bytes_t password, buf_t *ret_password) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(DIRECTORY_ARENA, &arena));
-    person_job_t job = {.directory = directory, .actor = actor, .arena = arena};
+    person_job_t job = {.directory = directory, .by = by, .arena = arena};
     bytes_t chosen;
     TRY(directory_check_email(arena, email, &job.row.email));
     TRY(choose_password(directory, password, ret_password, &chosen));

@@ -18,6 +18,16 @@
 
 typedef struct directory directory_t;
 
+/* Who does it; borrowed. */
+typedef struct {
+    const char *actor; /* for the audit: "person:EMAIL", "token:NAME", "system" */
+    const char *hand;  /* id of the person behind it, or "": what is made in another's name went
+                          through these hands (store/hands.h) */
+    bool not_hers;     /* by the instance's own token, or by one that was made with it */
+} directory_by_t;
+
+extern const directory_by_t DIRECTORY_SYSTEM; /* no person */
+
 typedef struct {
     db_t *db; /* borrowed, as all of these */
     const audit_t *audit;
@@ -35,15 +45,15 @@ void directory_free(directory_t *directory);
 err_t *directory_check_email(arena_t *arena, bytes_t email, const char **ret_email) WARN_UNUSED;
 
 /*
- * `actor` is who asks, for the audit ("person:EMAIL", "token:NAME", "system"). Addresses are folded
- * to lower case and checked (one @, LIMIT_EMAIL). role: "admin" or "member". `password` none:
- * one is generated into ret_password (a secret buffer), else ret_password is left alone and may
- * be NULL. ERR_EXISTS, ERR_INVALID with what is wrong.
+ * Addresses are folded to lower case and checked (one @, LIMIT_EMAIL). role: "admin" or "member".
+ * `password` none: one is generated into ret_password (a secret buffer), else ret_password is left
+ * alone and may be NULL. ERR_EXISTS, ERR_INVALID with what is wrong.
  */
-err_t *directory_add_person(directory_t *directory, const char *actor, bytes_t email, bytes_t name,
-                            bytes_t role, bytes_t password, buf_t *ret_password) WARN_UNUSED;
+err_t *directory_add_person(directory_t *directory, const directory_by_t *by, bytes_t email,
+                            bytes_t name, bytes_t role, bytes_t password,
+                            buf_t *ret_password) WARN_UNUSED;
 /* ERR_DENIED: the person's password is the directory's. */
-err_t *directory_set_password(directory_t *directory, const char *actor, bytes_t email,
+err_t *directory_set_password(directory_t *directory, const directory_by_t *by, bytes_t email,
                               bytes_t password, buf_t *ret_password) WARN_UNUSED;
 /* A disabled person can't log in; enrolled devices go on. ERR_NOT_FOUND. What is set here stands,
  * whatever a directory says of the person. `left`: for the audit, the person left for good. */
@@ -67,8 +77,16 @@ err_t *directory_log_in(directory_t *directory, arena_t *arena, bytes_t email, b
  * address, or none) makes it that person's: it ends when the person is disabled, and counts as the
  * person where people must be told apart. Officers' tokens must be a person's. ERR_NOT_FOUND.
  */
-err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t name, bytes_t role,
-                           bytes_t person, int64_t expires_ms, buf_t *ret_token) WARN_UNUSED;
+err_t *directory_add_token(directory_t *directory, const directory_by_t *by, bytes_t name,
+                           bytes_t role, bytes_t person, int64_t expires_ms,
+                           buf_t *ret_token) WARN_UNUSED;
+/*
+ * A token for somebody who just logged in, of his own. Those of his that expired are dropped.
+ * ERR_LIMIT past LIMIT_TOKENS_PERSON. *ret_name is in the arena.
+ */
+err_t *directory_login_token(directory_t *directory, arena_t *arena, const db_person_t *person,
+                             const char *role, int64_t expires_ms, const char **ret_name,
+                             buf_t *ret_token) WARN_UNUSED;
 /* ERR_AUTH if unknown, expired, or of a disabled person. `ret_person`: its id is "" if nobody's. */
 err_t *directory_check_token(directory_t *directory, arena_t *arena, bytes_t token,
                              db_token_t *ret_token, db_person_t *ret_person) WARN_UNUSED;

@@ -7,13 +7,14 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "directory/directory_internal.h"
+#include "store/hands.h"
 
-enum { TOKEN_RANDOM = 32, TOKEN_TEXT_MAX = 64 };
+enum { TOKEN_RANDOM = 32, TOKEN_TEXT_MAX = 64, TOKEN_NAME_RANDOM = 6 };
 
 typedef struct {
     directory_t *directory;
     arena_t *arena;
-    const char *actor;
+    const directory_by_t *by;
     db_token_t row;
     const char *address; /* of the person it is for, or NULL */
     db_person_t person;
@@ -27,6 +28,8 @@ static err_t *add_write(db_conn_t *conn, void *arg) {
         if (!job->found)
             return err_new(ERR_NOT_FOUND, "nobody here has the address %s", job->address);
         job->row.person_id = job->person.id;
+        TRY(db_hands_add(
+            conn, &(db_hand_t){job->person.id, job->by->hand, "token", job->row.created_ms}));
     }
     err_t *e = db_tokens_add(conn, &job->row);
     if (e && err_code(e) == ERR_EXISTS) { /* the cause speaks of tables: not for the caller */
@@ -34,8 +37,8 @@ static err_t *add_write(db_conn_t *conn, void *arg) {
         return err_new(ERR_EXISTS, "there is a token called %s already", job->row.name);
     }
     if (e) return err_wrap(e, "token %s", job->row.name);
-    return audit_note(job->directory->o.audit, conn, job->actor, "token.add", job->row.name, "role",
-                      job->row.role, "person", job->address, NULL);
+    return audit_note(job->directory->o.audit, conn, job->by->actor, "token.add", job->row.name,
+                      "role", job->row.role, "person", job->address, NULL);
 }
 
 static err_t *make_token(const rnd_t *rnd, buf_t *out) {
@@ -59,13 +62,26 @@ static err_t *check_role(bytes_t role, bool is_persons, const char **ret_role) {
     return err_new(ERR_INVALID, "a token's role is admin, auditor or officer");
 }
 
-err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t name, bytes_t role,
-                           bytes_t person, int64_t expires_ms, buf_t *ret_token) {
-    CLEANUP(arena_free) arena_t *arena = NULL;
+/* Makes the token and writes its row. */
+static err_t *keep_token(token_job_t *job, err_t *(*write)(db_conn_t *conn, void *arg),
+                         buf_t *ret_token) {
     CLEANUP(buf_done) buf_t text;
     uint8_t hash[DIGEST_SHA256_SIZE];
-    bytes_t label;
     buf_init_secret(&text, TOKEN_TEXT_MAX);
+    TRY(make_token(job->directory->o.rnd, &text));
+    TRY(digest_sha256(buf_bytes(&text), hash));
+    job->row.hash = BYTES_ARRAY(hash);
+    job->row.created_ms = clk_unix_ms(job->directory->o.clk);
+    err_t *e = db_write(job->directory->o.db, write, job);
+    job->row.hash = BYTES_NONE;
+    if (e) return e;
+    return buf_add(ret_token, buf_bytes(&text));
+}
+
+err_t *directory_add_token(directory_t *directory, const directory_by_t *by, bytes_t name,
+                           bytes_t role, bytes_t person, int64_t expires_ms, buf_t *ret_token) {
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    bytes_t label;
     TRY(arena_new(DIRECTORY_ARENA, &arena));
     if (name.n == 0 || name.n > LIMIT_NAME || !text_printable(name))
         return err_new(ERR_INVALID, "a token's name has 1 to %d printable characters", LIMIT_NAME);
@@ -73,19 +89,59 @@ err_t *directory_add_token(directory_t *directory, const char *actor, bytes_t na
     TRY(check_role(role, person.n > 0, &role_name));
     if (person.n) TRY(directory_check_email(arena, person, &address));
     TRY(arena_copy(arena, name, &label));
-    TRY(make_token(directory->o.rnd, &text));
-    TRY(digest_sha256(buf_bytes(&text), hash));
     token_job_t job = {.directory = directory,
                        .arena = arena,
-                       .actor = actor,
+                       .by = by,
                        .address = address,
-                       .row = {.hash = BYTES_ARRAY(hash),
-                               .name = (const char *)label.p,
+                       .row = {.name = (const char *)label.p,
                                .role = role_name,
-                               .created_ms = clk_unix_ms(directory->o.clk),
-                               .expires_ms = expires_ms}};
-    TRY(db_write(directory->o.db, add_write, &job));
-    return buf_add(ret_token, buf_bytes(&text));
+                               .expires_ms = expires_ms,
+                               .maker = by->hand,
+                               .not_hers = by->not_hers}};
+    return keep_token(&job, add_write, ret_token);
+}
+
+/* ---- by log-in ---- */
+
+static err_t *login_write(db_conn_t *conn, void *arg) {
+    token_job_t *job = arg;
+    int64_t count = 0;
+    TRY(db_tokens_drop_expired(conn, job->row.person_id, job->row.created_ms));
+    TRY(db_tokens_of_person(conn, job->row.person_id, &count));
+    if (count >= LIMIT_TOKENS_PERSON)
+        return err_new(ERR_LIMIT, "%s has %lld tokens: remove some (coffer token remove)",
+                       job->person.email, (long long)count);
+    TRY(db_tokens_add(conn, &job->row));
+    return audit_note(job->directory->o.audit, conn, job->by->actor, "token.login", job->row.name,
+                      "role", job->row.role, "person", job->person.email, NULL);
+}
+
+err_t *directory_login_token(directory_t *directory, arena_t *arena, const db_person_t *person,
+                             const char *role, int64_t expires_ms, const char **ret_name,
+                             buf_t *ret_token) {
+    CLEANUP(mem_free) char *actor = mem_printf("person:%s", person->email);
+    CLEANUP(mem_free) char *name = NULL;
+    uint8_t random[TOKEN_NAME_RANDOM];
+    CLEANUP(mem_free) char *hex = NULL;
+    bytes_t copy;
+    TRY(rnd_fill(directory->o.rnd, random, sizeof random));
+    TRY(text_hex_new(BYTES_ARRAY(random), &hex));
+    name = mem_printf("login-%s-%s", person->email, hex);
+    if (!actor || !name) return err_nomem();
+    TRY(arena_copy(arena, bytes_str(name), &copy));
+    directory_by_t by = {actor, person->id, false};
+    token_job_t job = {.directory = directory,
+                       .arena = arena,
+                       .by = &by,
+                       .person = *person,
+                       .row = {.name = name,
+                               .role = role,
+                               .expires_ms = expires_ms,
+                               .person_id = person->id,
+                               .maker = person->id}};
+    TRY(keep_token(&job, login_write, ret_token));
+    *ret_name = (const char *)copy.p;
+    return NULL;
 }
 
 static err_t *check_read(db_conn_t *conn, void *arg) {
@@ -121,7 +177,7 @@ static err_t *remove_write(db_conn_t *conn, void *arg) {
     token_job_t *job = arg;
     TRY(db_tokens_remove(conn, job->row.name, &job->found));
     if (!job->found) return err_new(ERR_NOT_FOUND, "there is no token %s", job->row.name);
-    return audit_note(job->directory->o.audit, conn, job->actor, "token.remove", job->row.name,
+    return audit_note(job->directory->o.audit, conn, job->by->actor, "token.remove", job->row.name,
                       NULL);
 }
 
@@ -130,7 +186,7 @@ err_t *directory_remove_token(directory_t *directory, const char *actor, bytes_t
     bytes_t copy;
     TRY(arena_new(DIRECTORY_ARENA, &arena));
     TRY(arena_copy(arena, name, &copy));
-    token_job_t job = {
-        .directory = directory, .actor = actor, .row = {.name = (const char *)copy.p}};
+    directory_by_t by = {actor, "", false};
+    token_job_t job = {.directory = directory, .by = &by, .row = {.name = (const char *)copy.p}};
     return db_write(directory->o.db, remove_write, &job);
 }

@@ -21,27 +21,8 @@ typedef struct {
     const char *reason;
 } job_t;
 
-/* ---- refusals ---- */
-
-typedef struct {
-    const job_t *job;
-    const char *action, *why;
-} refusal_t;
-
-static err_t *refusal_write(db_conn_t *conn, void *arg) {
-    const refusal_t *r = arg;
-    return audit_note(r->job->escrow->o.audit, conn, r->job->caller->actor, r->action, r->job->id,
-                      "person", r->job->caller->email, "why", r->why, NULL);
-}
-
 static err_t *refused(const job_t *job, err_t *e) {
-    if (!e) return NULL;
-    err_code_t code = err_code(e);
-    if (code != ERR_DENIED && code != ERR_VERIFY && code != ERR_EXISTS) return e;
-    char why[512];
-    refusal_t r = {job, "key.refuse-consent", err_text(e, why, sizeof why)};
-    err_ignore(db_write(job->escrow->o.db, refusal_write, &r));
-    return e;
+    return escrow_refused(job->escrow, job->caller, "key.refuse-consent", job->id, e);
 }
 
 /* ---- looking ---- */
@@ -51,15 +32,6 @@ const char *consent_state(const db_mail_consent_t *row, int64_t now_ms) {
     return open && now_ms / 1000 >= row->expires ? "expired" : row->state;
 }
 
-static err_t *address_of(db_conn_t *conn, arena_t *arena, const char *person_id,
-                         const char **ret_email) {
-    db_person_t person;
-    bool found = false;
-    TRY(db_people_by_id(conn, arena, person_id, &person, &found));
-    *ret_email = found ? person.email : person_id;
-    return NULL;
-}
-
 err_t *consent_view(db_conn_t *conn, arena_t *arena, const char *id, consent_view_t *ret_view) {
     consent_view_t view = {0};
     bool found = false;
@@ -67,14 +39,14 @@ err_t *consent_view(db_conn_t *conn, arena_t *arena, const char *id, consent_vie
     if (!found) return err_new(ERR_NOT_FOUND, "nobody asks for consent %s", id);
     TRY(db_devices_by_id(conn, arena, view.row.device_id, &view.device, &found));
     if (!found) return err_new(ERR_VERIFY, "the device of consent %s is gone", id);
-    TRY(address_of(conn, arena, view.row.person_id, &view.person));
+    TRY(escrow_address_of(conn, arena, view.row.person_id, &view.person));
     TRY(db_certificates_by_fingerprint(conn, arena, view.row.certificate, &view.certificate,
                                        &view.has_certificate));
     TRY(db_officer_sets_get(conn, arena, view.row.epoch, &view.set, &view.has_set));
     TRY(db_mail_consent_answers_list(conn, arena, id, &view.answers, &view.answers_n));
     TRY(arena_alloc(arena, (view.answers_n + 1) * sizeof *view.answerers, &view.answerers));
     for (size_t i = 0; i < view.answers_n; i++)
-        TRY(address_of(conn, arena, view.answers[i].person_id, &view.answerers[i]));
+        TRY(escrow_address_of(conn, arena, view.answers[i].person_id, &view.answerers[i]));
     *ret_view = view;
     return NULL;
 }
@@ -150,6 +122,7 @@ static err_t *approve_write(db_conn_t *conn, void *arg) {
     bool changed = false;
     TRY(load(conn, job));
     TRY(check_officer(job, &officer));
+    TRY(escrow_check_hands(conn, job->view.row.person_id, job->view.person, officer));
     TRY(check_device(job));
     TRY(check_signature(job, officer));
     TRY(keep_answer(conn, job, officer, true));

@@ -32,7 +32,8 @@ const char *consent_state(const db_mail_consent_t *row, int64_t now_ms);
 
 /*
  * An officer's signature (record cofferSG). With enough of them the device is due to get the keys.
- * ERR_DENIED: not an officer of the set, the device's own person, decided already, expired, or the
+ * ERR_DENIED: not an officer of the set, the device's own person, one who made a
+ * credential of that person's, decided already, expired, or the
  * device has another identity by now; ERR_EXISTS: answered before; ERR_VERIFY: signed something
  * else. *ret_person: id of whose keys they are, in the arena.
  */

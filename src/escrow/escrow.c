@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "store/hands.h"
 
 err_t *escrow_new(const escrow_options_t *options, escrow_t **ret_escrow) {
     escrow_t *escrow = mem_zalloc(sizeof *escrow);
@@ -85,6 +86,49 @@ err_t *escrow_own_officer(const escrow_set_t *set, const escrow_caller_t *caller
     return err_new(ERR_DENIED, "%s is no recovery officer of set %llu",
                    caller->email[0] ? caller->email : caller->actor,
                    (unsigned long long)set->epoch);
+}
+
+err_t *escrow_check_hands(db_conn_t *conn, const char *person_id, const char *email,
+                          const escrow_officer_t *officer) {
+    bool reach = false;
+    TRY(db_hands_reach(conn, person_id, officer->person, &reach));
+    if (!reach) return NULL;
+    return err_new(ERR_DENIED,
+                   "a token, the password or the account of %s was made by officer %s, or by "
+                   "somebody whose own was: another officer must answer",
+                   email, officer->id);
+}
+
+err_t *escrow_address_of(db_conn_t *conn, arena_t *arena, const char *person_id,
+                         const char **ret_email) {
+    db_person_t person;
+    bool found = false;
+    if (person_id[0]) TRY(db_people_by_id(conn, arena, person_id, &person, &found));
+    *ret_email = found ? person.email : person_id;
+    return NULL;
+}
+
+typedef struct {
+    const escrow_t *escrow;
+    const escrow_caller_t *caller;
+    const char *action, *object, *why;
+} refusal_t;
+
+static err_t *refusal_write(db_conn_t *conn, void *arg) {
+    const refusal_t *r = arg;
+    return audit_note(r->escrow->o.audit, conn, r->caller->actor, r->action, r->object, "person",
+                      r->caller->email, "why", r->why, NULL);
+}
+
+err_t *escrow_refused(const escrow_t *escrow, const escrow_caller_t *caller, const char *action,
+                      const char *object, err_t *e) {
+    if (!e) return NULL;
+    err_code_t code = err_code(e);
+    if (code != ERR_DENIED && code != ERR_VERIFY && code != ERR_EXISTS) return e;
+    char why[512];
+    refusal_t r = {escrow, caller, action, object, err_text(e, why, sizeof why)};
+    err_ignore(db_write(escrow->o.db, refusal_write, &r));
+    return e;
 }
 
 err_t *escrow_keep_shares(db_conn_t *conn, int64_t seq, bytes_t shares) {

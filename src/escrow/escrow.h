@@ -42,6 +42,7 @@ typedef struct {
     const char *actor;     /* for the audit */
     const char *person_id; /* "" for a token that is nobody's */
     const char *email;     /* the same */
+    bool not_hers;         /* by a token made without the person's password: asks for nothing */
 } escrow_caller_t;
 
 /* What is to be done after a reveal of this kind, where nothing can do it by itself. Static. */

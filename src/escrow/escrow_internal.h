@@ -29,6 +29,19 @@ err_t *escrow_set_of_epoch(db_conn_t *conn, arena_t *arena, int64_t epoch,
 /* The officer of the set that the caller is. ERR_DENIED. */
 err_t *escrow_own_officer(const escrow_set_t *set, const escrow_caller_t *caller,
                           const escrow_officer_t **ret_officer) WARN_UNUSED;
+/* A person's address; the id itself where nobody has it. */
+err_t *escrow_address_of(db_conn_t *conn, arena_t *arena, const char *person_id,
+                         const char **ret_email) WARN_UNUSED;
+/*
+ * `e` (taken) as it is, after it was audited where an auditor wants to see it: ERR_DENIED,
+ * ERR_VERIFY, ERR_EXISTS. In a transaction of its own, since the refused one is undone.
+ */
+err_t *escrow_refused(const escrow_t *escrow, const escrow_caller_t *caller, const char *action,
+                      const char *object, err_t *e) WARN_UNUSED;
+/* ERR_DENIED if a credential of the person (`email`, for the message) went through the officer's
+ * hands: he could be who asked. */
+err_t *escrow_check_hands(db_conn_t *conn, const char *person_id, const char *email,
+                          const escrow_officer_t *officer) WARN_UNUSED;
 /* Splits share records (each with its length before it) and stores them for an object. */
 err_t *escrow_keep_shares(db_conn_t *conn, int64_t seq, bytes_t shares) WARN_UNUSED;
 

@@ -11,6 +11,9 @@
 #include "crypto/digest.h"
 #include "escrow/escrow_internal.h"
 #include "keeper/escrow_recipient.h"
+#include "store/hands.h"
+
+enum { RECOVERY_HANDS_SHOWN = 100 };
 
 /* What every step on a request is about. */
 typedef struct {
@@ -24,29 +27,8 @@ typedef struct {
     escrow_set_t set;
 } recovery_job_t;
 
-/* ---- refusals ---- */
-
-typedef struct {
-    const recovery_job_t *job;
-    const char *action;
-    const char *why;
-} refusal_t;
-
-static err_t *refusal_write(db_conn_t *conn, void *arg) {
-    const refusal_t *r = arg;
-    return audit_note(r->job->escrow->o.audit, conn, r->job->caller->actor, r->action, r->job->id,
-                      "person", r->job->caller->email, "why", r->why, NULL);
-}
-
-/* `e` as it is, after it was audited where it is one that an auditor wants to see. */
 static err_t *refused(const recovery_job_t *job, const char *action, err_t *e) {
-    if (!e) return NULL;
-    err_code_t code = err_code(e);
-    if (code != ERR_DENIED && code != ERR_VERIFY && code != ERR_EXISTS) return e;
-    char why[512];
-    refusal_t r = {job, action, err_text(e, why, sizeof why)};
-    err_ignore(db_write(job->escrow->o.db, refusal_write, &r));
-    return e;
+    return escrow_refused(job->escrow, job->caller, action, job->id, e);
 }
 
 /* ---- looking ---- */
@@ -58,12 +40,12 @@ const char *recovery_state(const db_recovery_t *row, int64_t now_ms) {
     return row->approvals >= row->threshold ? "approved" : "waiting";
 }
 
-static err_t *address_of(db_conn_t *conn, arena_t *arena, const char *person_id,
-                         const char **ret_email) {
-    db_person_t person;
-    bool found = false;
-    if (person_id[0]) TRY(db_people_by_id(conn, arena, person_id, &person, &found));
-    *ret_email = found ? person.email : person_id;
+/* Who could have asked in the requester's name. */
+static err_t *view_hands(db_conn_t *conn, arena_t *arena, recovery_view_t *view) {
+    TRY(db_hands_of(conn, arena, view->row.requester, RECOVERY_HANDS_SHOWN, &view->hands,
+                    &view->hands_n));
+    for (size_t i = 0; i < view->hands_n; i++)
+        TRY(escrow_address_of(conn, arena, view->hands[i], &view->hands[i]));
     return NULL;
 }
 
@@ -78,12 +60,13 @@ err_t *recovery_view(db_conn_t *conn, arena_t *arena, const char *id, int64_t no
     if (!found) return err_new(ERR_VERIFY, "the object of request %s is gone", id);
     TRY(escrow_request_parse(view.row.record, &request));
     TRY(db_officer_sets_get(conn, arena, (int64_t)request.epoch, &view.set, &view.has_set));
-    TRY(address_of(conn, arena, view.row.requester, &view.requester));
-    TRY(address_of(conn, arena, view.object.owner, &view.owner));
+    TRY(escrow_address_of(conn, arena, view.row.requester, &view.requester));
+    TRY(escrow_address_of(conn, arena, view.object.owner, &view.owner));
     TRY(db_recovery_answers_list(conn, arena, id, &view.answers, &view.answers_n));
     TRY(arena_alloc(arena, (view.answers_n + 1) * sizeof *view.answerers, &view.answerers));
     for (size_t i = 0; i < view.answers_n; i++)
-        TRY(address_of(conn, arena, view.answers[i].person_id, &view.answerers[i]));
+        TRY(escrow_address_of(conn, arena, view.answers[i].person_id, &view.answerers[i]));
+    TRY(view_hands(conn, arena, &view));
     view.expired = now_ms >= view.row.expires_ms;
     *ret_view = view;
     return NULL;
@@ -140,9 +123,23 @@ static err_t *fill_request(request_job_t *job, const db_escrow_t *object) {
     return NULL;
 }
 
+/* A token that the instance's own token made in somebody's name was in anybody's hands. */
+static err_t *check_asker(const recovery_job_t *job) {
+    if (!job->caller->person_id[0])
+        return err_new(ERR_DENIED, "recovery is asked for by a person: log in with coffer login "
+                                   "EMAIL, as an admin");
+    if (job->caller->not_hers)
+        return err_new(ERR_DENIED,
+                       "this token was made with the instance's own token, not by %s: make one by "
+                       "coffer login %s and ask with that",
+                       job->caller->email, job->caller->email);
+    return NULL;
+}
+
 static err_t *find_object(db_conn_t *conn, request_job_t *job, db_escrow_t *ret_object) {
     db_officer_set_t set_row;
     bool found = false;
+    TRY(check_asker(&job->base));
     TRY(escrow_active_set(conn, job->base.arena, &set_row, &job->base.set));
     TRY(db_escrow_get(conn, job->base.arena, job->spec->object, job->spec->version, ret_object,
                       &found));
@@ -155,6 +152,26 @@ static err_t *find_object(db_conn_t *conn, request_job_t *job, db_escrow_t *ret_
                        "redeal first",
                        ret_object->id, (long long)ret_object->epoch);
     return NULL;
+}
+
+/* If it was not she who asked, she hears of it. */
+static err_t *tell_requester(db_conn_t *conn, const request_job_t *job) {
+    const notify_t *notify = job->base.escrow->o.notify;
+    const char *email = job->base.caller->email, *body = NULL;
+    CLEANUP(buf_done) buf_t text;
+    buf_init(&text, 4 * LIMIT_ESCROW_REASON);
+    if (!notify) return NULL;
+    TRY(buf_printf(&text,
+                   "A recovery for %s was asked for in your name.\n\nReason: %s\n\nIf that was "
+                   "not you, call the recovery officers now: one of them ends it with\ncoffer "
+                   "recover deny %s\n",
+                   job->spec->recipient, job->spec->reason, job->id_text));
+    TRY(buf_cstr(&text, &body));
+    return notify_mail(notify, conn, email,
+                       &(notice_t){.event = "recovery.asked-by-you",
+                                   .key = job->id_text,
+                                   .subject = "A recovery was asked for in your name",
+                                   .text = body});
 }
 
 /* Officers hear of it; what was asked for and the code they get from who asked. */
@@ -176,7 +193,7 @@ static err_t *tell_officers(db_conn_t *conn, const request_job_t *job) {
                        .text = body};
     for (size_t i = 0; i < set->n; i++) {
         const char *email = NULL;
-        TRY(address_of(conn, job->base.arena, set->officers[i].person, &email));
+        TRY(escrow_address_of(conn, job->base.arena, set->officers[i].person, &email));
         TRY(notify_mail(notify, conn, email, &notice));
     }
     return NULL;
@@ -215,6 +232,7 @@ static err_t *request_write(db_conn_t *conn, void *arg) {
                                .expires_ms = job->base.request.expires * 1000};
     TRY(db_recoveries_add(conn, &job->row));
     TRY(tell_officers(conn, job));
+    TRY(tell_requester(conn, job));
     return audit_note(job->base.escrow->o.audit, conn, job->base.caller->actor, "recovery.request",
                       job->id_text, "object", object.id, "kind", object.kind, "person",
                       job->base.caller->email, "for", job->spec->recipient, "reason",
@@ -230,11 +248,6 @@ err_t *recovery_request(escrow_t *escrow, const escrow_caller_t *caller, arena_t
                                   .now_ms = escrow_now_ms(escrow)},
                          .spec = spec};
     bytes_t id;
-    if (!caller->person_id[0])
-        return refused(&job.base, "recovery.refuse-request",
-                       err_new(ERR_DENIED, "recovery is asked for by a person: use a token made "
-                                           "with coffer token add NAME --role admin --person "
-                                           "EMAIL"));
     if (!spec->reason[0] || !spec->recipient[0])
         return err_new(ERR_INVALID, "a recovery needs a reason and whom it is for");
     if (spec->recipient_key.n != ESCROW_KEY)
@@ -253,7 +266,8 @@ err_t *recovery_request(escrow_t *escrow, const escrow_caller_t *caller, arena_t
 /* ---- an officer's part ---- */
 
 /* The officer that the caller is; nobody decides on what he asked for or is to get himself. */
-static err_t *check_officer(const recovery_job_t *job, const escrow_officer_t **ret_officer) {
+static err_t *check_officer(db_conn_t *conn, const recovery_job_t *job,
+                            const escrow_officer_t **ret_officer) {
     const escrow_officer_t *officer = NULL;
     TRY(escrow_own_officer(&job->set, job->caller, &officer));
     if (strcmp(officer->person, job->request.requester) == 0)
@@ -261,6 +275,7 @@ static err_t *check_officer(const recovery_job_t *job, const escrow_officer_t **
     if (escrow_recipient_names(job->request.recipient, job->caller->email) ||
         escrow_recipient_names(job->request.recipient, officer->person))
         return err_new(ERR_DENIED, "%s is to get it and can't approve it too", job->caller->email);
+    TRY(escrow_check_hands(conn, job->request.requester, job->view.requester, officer));
     *ret_officer = officer;
     return NULL;
 }
@@ -300,7 +315,7 @@ static err_t *share_read(db_conn_t *conn, void *arg) {
     const escrow_officer_t *officer = NULL;
     TRY(load(conn, &job->base));
     TRY(check_waiting(&job->base));
-    TRY(check_officer(&job->base, &officer));
+    TRY(check_officer(conn, &job->base, &officer));
     return load_shares(conn, &job->base, officer, &job->shares, &job->count);
 }
 
@@ -343,7 +358,7 @@ static err_t *approve_write(db_conn_t *conn, void *arg) {
     size_t count = 0;
     TRY(load(conn, base));
     TRY(check_waiting(base));
-    TRY(check_officer(base, &officer));
+    TRY(check_officer(conn, base, &officer));
     if (strcmp(officer->id, job->approval.officer) != 0)
         return err_new(ERR_DENIED, "the approval is of officer %s, not yours",
                        job->approval.officer);

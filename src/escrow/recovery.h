@@ -19,8 +19,9 @@ typedef struct {
 } recovery_spec_t;
 
 /*
- * ERR_DENIED for a caller that is no person, and for an object that is not dealt to officers (yet);
- * ERR_LIMIT past LIMIT_ESCROW_OPEN_REQUESTS. *ret_row is in the arena.
+ * ERR_DENIED for a caller that is no person, for a token of a person's that the instance's own
+ * token made, and for an object that is not dealt to officers (yet); ERR_LIMIT past
+ * LIMIT_ESCROW_OPEN_REQUESTS. *ret_row is in the arena.
  */
 err_t *recovery_request(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
                         const recovery_spec_t *spec, db_recovery_t *ret_row) WARN_UNUSED;
@@ -35,6 +36,8 @@ typedef struct {
     db_recovery_answer_t *answers;
     const char **answerers; /* addresses of the officers, in order of answers */
     size_t answers_n;
+    const char **hands; /* addresses of who could have asked in the requester's name */
+    size_t hands_n;
     bool expired;
 } recovery_view_t;
 
@@ -50,7 +53,8 @@ err_t *recovery_share(escrow_t *escrow, const escrow_caller_t *caller, arena_t *
                       size_t *ret_count) WARN_UNUSED;
 /*
  * An officer's approval (record cofferAP). ERR_DENIED: not an officer of the request's set, the
- * requester or the recipient, decided already, expired; ERR_EXISTS: answered before; ERR_VERIFY:
+ * requester or the recipient, had a credential of the requester in his hands (store/hands.h),
+ * decided already, expired; ERR_EXISTS: answered before; ERR_VERIFY:
  * over another request, another share, or not signed by this officer.
  */
 err_t *recovery_approve(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,

@@ -125,6 +125,23 @@ def test_mail_consent__wrong_people_do_not_agree(world):
     approve(world.anna, request, expect=REFUSED)
 
 
+def test_mail_consent__who_set_the_password_does_not_agree(world):
+    """He could have enrolled the device himself, in that person's name."""
+    person = world.person("locum@example.org")
+    world.dora.coffer("token", "add", "anna-admin", "--role", "admin", "--person", world.anna.email,
+                      "--output", world.anna.home / "admin-token")
+    mine, world.anna.token = world.anna.token, world.anna.home / "admin-token"
+    try:
+        password = world.anna.coffer_json("user", "password", person[0])["password"]
+    finally:
+        world.anna.token = mine
+    request = pending(world, enrolled(world, (person[0], password)))
+    said = approve(world.anna, request, expect=REFUSED).stderr
+    assert "another officer must answer" in said
+    assert audited(world, "key.refuse-consent", request["id"])
+    approve(world.ben, request)
+
+
 def password_of(world, officer):
     return world.coffer_json("user", "password", officer.email)["password"]
 

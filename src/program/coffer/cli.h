@@ -55,7 +55,7 @@ const char *cli_dir(const cli_t *cli);
 
 /* ---- commands ---- */
 
-extern const command_t CMD_INIT, CMD_STATUS, CMD_JOBS, CMD_COMPLETION;
+extern const command_t CMD_INIT, CMD_STATUS, CMD_JOBS, CMD_COMPLETION, CMD_LOGIN;
 extern const command_t CMD_USER_ADD, CMD_USER_LIST, CMD_USER_DISABLE, CMD_USER_ENABLE,
     CMD_USER_PASSWORD;
 extern const command_t CMD_DIRECTORY_TEST, CMD_DIRECTORY_SYNC, CMD_DIRECTORY_SHOW,

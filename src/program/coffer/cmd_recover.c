@@ -131,7 +131,7 @@ const command_t CMD_RECOVER_REQUEST = {
     .summary = "Ask the officers to recover an object, for somebody, for a reason",
     .notes =
         "Run it where the secret is to arrive: it makes a one-time key here, and officers seal\n"
-        "their shares to it. It takes a person's token with the role admin. Who asks, and who\n"
+        "their shares to it. It takes an admin's own token (coffer login). Who asks, and who\n"
         "gets it, can't approve it. The code stands for everything in the request; it is made "
         "here,\n"
         "after the server made the request, so that the server can't make another one that fits "

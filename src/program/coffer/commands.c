@@ -96,6 +96,7 @@ static const command_t *const commands[] = {
     &CMD_DISK_ROTATE,
     &CMD_KEEPER_STORAGE_KEY,
     &CMD_KEEPER_ROTATE,
+    &CMD_LOGIN,
     &CMD_TOKEN_ADD,
     &CMD_TOKEN_LIST,
     &CMD_TOKEN_REMOVE,

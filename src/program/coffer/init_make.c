@@ -50,8 +50,8 @@ static err_t *write_token(directory_t *directory, const char *dir) {
     CLEANUP(buf_done) buf_t token;
     CLEANUP(mem_free) char *path = NULL;
     buf_init_secret(&token, TOKEN_BYTES);
-    TRY(directory_add_token(directory, "system", BYTES_LIT("local"), BYTES_LIT("admin"), BYTES_NONE,
-                            0, &token));
+    TRY(directory_add_token(directory, &DIRECTORY_SYSTEM, BYTES_LIT("local"), BYTES_LIT("admin"),
+                            BYTES_NONE, 0, &token));
     TRY(buf_add_byte(&token, '\n'));
     TRY(file_path(dir, "api-token", &path));
     return file_write(path, buf_bytes(&token), 0600);
@@ -70,7 +70,7 @@ static err_t *fill_store(const init_make_t *init, const settings_t *settings, bu
     TRY(head_name_node("web", node, sizeof node, &audit));
     directory_options_t options = {db, &audit, init->clk, init->rnd, settings->cheap_passwords};
     TRY(directory_new(&options, &directory));
-    TRY(directory_add_person(directory, "system", bytes_str(init->admin),
+    TRY(directory_add_person(directory, &DIRECTORY_SYSTEM, bytes_str(init->admin),
                              BYTES_LIT("Administrator"), BYTES_LIT("admin"), BYTES_NONE,
                              ret_password));
     return write_token(directory, settings->dir);

@@ -73,6 +73,12 @@ static err_t *read_token(const char *path, remote_t *remote) {
     return remote->authorization ? NULL : err_nomem();
 }
 
+/* A header that says nothing stands in its place. */
+static err_t *no_token(remote_t *remote) {
+    remote->authorization = mem_strdup("Accept-Language: en");
+    return remote->authorization ? NULL : err_nomem();
+}
+
 /* Where the own machine reaches a listener: the wildcard addresses stand for loopback. */
 static const char *reach(const char *address) {
     if (strcmp(address, "0.0.0.0") == 0) return "127.0.0.1";
@@ -81,7 +87,7 @@ static const char *reach(const char *address) {
 }
 
 /* The certificate is checked for the URL's host; the connection goes to the listener itself. */
-static err_t *use_instance(const char *dir, remote_t *remote) {
+static err_t *use_instance(const char *dir, bool nobody, remote_t *remote) {
     CLEANUP(settings_done) settings_t settings = {0};
     CLEANUP(mem_free) char *host = NULL;
     CLEANUP(mem_free) char *token = NULL;
@@ -100,29 +106,29 @@ static err_t *use_instance(const char *dir, remote_t *remote) {
     }
     TRY(file_path(settings.dir, "public/root.pem", &remote->ca_file));
     TRY(file_path(settings.dir, "api-token", &token));
-    return read_token(token, remote);
+    return nobody ? no_token(remote) : read_token(token, remote);
 }
 
-static err_t *use_server(const cli_t *cli, const char *server, remote_t *remote) {
+static err_t *use_server(const cli_t *cli, const char *server, bool nobody, remote_t *remote) {
     CLEANUP(mem_free) char *host = NULL;
     unsigned port = 0;
     const char *token = args_value(cli->args, "token-file");
-    if (!token) return err_new(ERR_USAGE, "--server needs --token-file FILE too");
+    if (!token && !nobody) return err_new(ERR_USAGE, "--server needs --token-file FILE too");
     TRY(remote_split_url(server, &host, &port));
     remote->base = mem_printf("https://%s:%u/api/v1", host, port);
     remote->where = mem_strdup(server);
     if (!remote->base || !remote->where) return err_nomem();
-    return read_token(token, remote);
+    return nobody ? no_token(remote) : read_token(token, remote);
 }
 
-static err_t *open_remote(cli_t *cli) {
+static err_t *open_remote(cli_t *cli, bool nobody) {
     CLEANUP(remote_free) remote_t *remote = mem_zalloc(sizeof *remote);
     if (!remote) return err_nomem();
     const char *server = args_value(cli->args, "server"), *dir = cli_dir(cli);
     const char *ca = args_value(cli->args, "ca");
     TRY(args_exclude(cli->args, "dir", "server"));
-    if (server) TRY(use_server(cli, server, remote));
-    else if (dir) TRY(use_instance(dir, remote));
+    if (server) TRY(use_server(cli, server, nobody, remote));
+    else if (dir) TRY(use_instance(dir, nobody, remote));
     else
         return err_new(ERR_USAGE, "which instance? Give --dir DIR (or set COFFER_DIR), or --server "
                                   "URL --token-file FILE");
@@ -216,7 +222,7 @@ static err_t *do_request(cli_t *cli, const char *method, const char *path, const
                          bytes_t body, http_response_t *response) {
     CLEANUP(mem_free) char *url = NULL;
     CLEANUP(mem_free) char *content = NULL;
-    if (!cli->remote) TRY(open_remote(cli));
+    if (!cli->remote) TRY(open_remote(cli, false));
     const remote_t *remote = cli->remote;
     url = mem_printf("%s%s", remote->base, path);
     content = mem_printf("Content-Type: %s", type);
@@ -269,6 +275,12 @@ err_t *remote_call(cli_t *cli, const char *method, const char *path, const json_
     TRY(parse_answer(buf_bytes(&answer), &json));
     *ret_json = STEAL(json);
     return NULL;
+}
+
+err_t *remote_call_nobody(cli_t *cli, const char *method, const char *path, const json_t *body,
+                          json_t **ret_json) {
+    if (!cli->remote) TRY(open_remote(cli, true));
+    return remote_call(cli, method, path, body, ret_json);
 }
 
 static err_t *next_path(const char *path, const json_t *page, char **ret_path) {

@@ -25,6 +25,9 @@ err_t *remote_query(buf_t *path, const char *name, const char *value) WARN_UNUSE
  */
 err_t *remote_call(cli_t *cli, const char *method, const char *path, const json_t *body,
                    json_t **ret_json) WARN_UNUSED;
+/* The same without a token: nobody is logged in yet. */
+err_t *remote_call_nobody(cli_t *cli, const char *method, const char *path, const json_t *body,
+                          json_t **ret_json) WARN_UNUSED;
 /* The same with bytes both ways; up to `max` bytes of an answer. */
 err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char *content_type,
                     bytes_t body, size_t max, buf_t *ret_answer) WARN_UNUSED;

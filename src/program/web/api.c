@@ -3,6 +3,8 @@
  */
 #include "program/web/api.h"
 
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/text.h"
 #include "http/query.h"
@@ -32,6 +34,22 @@ err_t *api_page(http_request_t *request, const char **ret_after, size_t *ret_lim
     *ret_after = (const char *)copy.p;
     *ret_limit = limit ? (size_t)limit : 1;
     return NULL;
+}
+
+err_t *api_page_seq(http_request_t *request, int64_t start, int64_t *ret_after, size_t *ret_limit) {
+    const char *text = NULL;
+    uint64_t after = (uint64_t)start;
+    TRY(api_page(request, &text, ret_limit));
+    if (text[0]) TRY_WRAP(text_u64(bytes_str(text), INT64_MAX, &after), "after");
+    *ret_after = (int64_t)after;
+    return NULL;
+}
+
+err_t *api_set_next(json_t *object, size_t count, size_t limit, int64_t last) {
+    char next[24];
+    if (count == 0 || count < limit) return NULL;
+    (void)snprintf(next, sizeof next, "%lld", (long long)last);
+    return jso_set_str(object, "next", next);
 }
 
 err_t *api_set_ms(json_t *object, const char *name, int64_t unix_ms) {

@@ -14,6 +14,11 @@ err_t *api_send(http_reply_t *reply, unsigned status, const json_t *json) WARN_U
 err_t *api_body(const http_request_t *request, json_t **ret_object) WARN_UNUSED;
 /* ?after=TEXT&limit=N of a list. */
 err_t *api_page(http_request_t *request, const char **ret_after, size_t *ret_limit) WARN_UNUSED;
+/* The same of a list in order of a number: `start` where no ?after=N is given. */
+err_t *api_page_seq(http_request_t *request, int64_t start, int64_t *ret_after,
+                    size_t *ret_limit) WARN_UNUSED;
+/* Sets "next" to the last line's number where the page is full: there may be more. */
+err_t *api_set_next(json_t *object, size_t count, size_t limit, int64_t last) WARN_UNUSED;
 /* Sets "name" to the time, or to null for 0. */
 err_t *api_set_ms(json_t *object, const char *name, int64_t unix_ms) WARN_UNUSED;
 /* A route parameter as a C string. ERR_INVALID if it can't be one. */
@@ -33,6 +38,7 @@ err_t *api_people_gone(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_enable(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *reply);
 
+err_t *api_login(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_tokens_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_tokens_add(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_tokens_remove(void *ctx, http_request_t *request, http_reply_t *reply);

@@ -162,17 +162,14 @@ static err_t *read_list(db_conn_t *conn, void *arg) {
 static err_t *send_list(const list_job_t *job, bool paged, http_reply_t *reply) {
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *list = NULL, *item = NULL;
-    char next[24];
     TRY(jso_object(&out));
     TRY(jso_set_array(out, "objects", &list));
     for (size_t i = 0; i < job->count; i++) {
         TRY(jso_add_object(list, &item));
         TRY(api_object_json(&job->rows[i], job->owners[i], item));
     }
-    if (paged && job->count && job->count == job->limit) {
-        (void)snprintf(next, sizeof next, "%lld", (long long)job->rows[job->count - 1].seq);
-        TRY(jso_set_str(out, "next", next));
-    }
+    if (paged && job->count)
+        TRY(api_set_next(out, job->count, job->limit, job->rows[job->count - 1].seq));
     return api_send(reply, 200, out);
 }
 
@@ -180,11 +177,7 @@ err_t *api_escrow_list(void *ctx, http_request_t *request, http_reply_t *reply) 
     web_t *web = ctx;
     list_job_t job = {.arena = request->arena,
                       .filter = {.kind = "", .owner = "", .device_id = ""}};
-    const char *after = NULL;
-    uint64_t seq = 0;
-    TRY(api_page(request, &after, &job.limit));
-    if (after[0]) TRY_WRAP(text_u64(bytes_str(after), INT64_MAX, &seq), "after");
-    job.after = (int64_t)seq;
+    TRY(api_page_seq(request, 0, &job.after, &job.limit));
     TRY(api_query(request, "kind", &job.filter.kind));
     TRY(api_query(request, "person", &job.person));
     TRY(api_query(request, "device", &job.device));

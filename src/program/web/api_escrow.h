@@ -11,7 +11,7 @@
 /* Who asks, as the domain wants it; borrowed from the request. */
 static inline escrow_caller_t api_escrow_caller(const http_request_t *request) {
     const web_caller_t *caller = web_caller(request);
-    return (escrow_caller_t){caller->actor, caller->person_id, caller->email};
+    return (escrow_caller_t){caller->actor, caller->person_id, caller->email, caller->not_hers};
 }
 /* A base64 member, decoded into the request's arena; at most `max` bytes. */
 err_t *api_record(http_request_t *request, const json_t *body, const char *name, size_t max,

@@ -2,9 +2,7 @@
  * /api/v1/mail-consents: what officers are asked before a person's mail keys go to a new device.
  */
 #include "base/limits.h"
-#include "base/text.h"
 #include "escrow/consent.h"
-#include "http/query.h"
 #include "program/web/api_escrow.h"
 
 typedef struct {
@@ -93,14 +91,9 @@ static err_t *read_list(db_conn_t *conn, void *arg) {
 err_t *api_mail_consents_list(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     job_t job = {.arena = request->arena, .now_ms = clk_unix_ms(clk_real())};
-    const char *after = NULL;
-    uint64_t before = 0;
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *list = NULL, *item = NULL;
-    char next[24];
-    TRY(api_page(request, &after, &job.limit));
-    if (after[0]) TRY_WRAP(text_u64(bytes_str(after), INT64_MAX, &before), "after");
-    job.before = (int64_t)before;
+    TRY(api_page_seq(request, 0, &job.before, &job.limit));
     TRY(api_query(request, "state", &job.state));
     TRY(db_read(web->db, read_list, &job));
     TRY(jso_object(&out));
@@ -109,10 +102,7 @@ err_t *api_mail_consents_list(void *ctx, http_request_t *request, http_reply_t *
         TRY(jso_add_object(list, &item));
         TRY(brief_json(&job.views[i], job.now_ms, item));
     }
-    if (job.count && job.count == job.limit) {
-        (void)snprintf(next, sizeof next, "%lld", (long long)job.rows[job.count - 1].seq);
-        TRY(jso_set_str(out, "next", next));
-    }
+    if (job.count) TRY(api_set_next(out, job.count, job.limit, job.rows[job.count - 1].seq));
     return api_send(reply, 200, out);
 }
 

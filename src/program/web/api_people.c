@@ -5,6 +5,11 @@
 #include "base/mem.h"
 #include "program/web/api.h"
 
+static directory_by_t doer(const http_request_t *request) {
+    const web_caller_t *caller = web_caller(request);
+    return (directory_by_t){caller->actor, caller->hand, caller->not_hers};
+}
+
 static err_t *person_json(const db_person_t *person, json_t *out) {
     TRY(jso_set_str(out, "email", person->email));
     TRY(jso_set_str(out, "name", person->name));
@@ -55,8 +60,8 @@ err_t *api_people_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     TRY(jso_get_string(body, "name", LIMIT_NAME, false, &name));
     TRY(jso_get_string(body, "role", 16, false, &role));
     TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
-    TRY(directory_add_person(web->directory, web_caller(request)->actor, email, name, role,
-                             password, &generated));
+    directory_by_t by = doer(request);
+    TRY(directory_add_person(web->directory, &by, email, name, role, password, &generated));
     return send_password(email, buf_bytes(&generated), 201, reply);
 }
 
@@ -106,8 +111,8 @@ err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *rep
     TRY(api_body(request, &body));
     TRY(jso_only(body, "password", NULL));
     TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
-    TRY(directory_set_password(web->directory, web_caller(request)->actor, bytes_str(email),
-                               password, &generated));
+    directory_by_t by = doer(request);
+    TRY(directory_set_password(web->directory, &by, bytes_str(email), password, &generated));
     TRY(drop_sessions(web, request, email)); /* whoever knew the old one is out */
     return send_password(bytes_str(email), buf_bytes(&generated), 200, reply);
 }
@@ -166,8 +171,8 @@ err_t *api_tokens_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     TRY(jso_get_string(body, "role", 16, true, &role));
     TRY(jso_get_string(body, "person", LIMIT_EMAIL, false, &person));
     TRY(jso_get_time(body, "expires", false, &expires));
-    TRY(directory_add_token(web->directory, web_caller(request)->actor, name, role, person,
-                            expires * 1000, &token));
+    directory_by_t by = doer(request);
+    TRY(directory_add_token(web->directory, &by, name, role, person, expires * 1000, &token));
     TRY(jso_object(&out));
     TRY(jso_set_string(out, "name", name));
     TRY(jso_set_string(out, "token", buf_bytes(&token)));

@@ -67,11 +67,14 @@ static err_t *answers_json(const recovery_view_t *view, json_t *out) {
 }
 
 static err_t *view_json(const recovery_view_t *view, int64_t now_ms, json_t *out) {
-    json_t *object = NULL;
+    json_t *object = NULL, *hands = NULL;
     TRY(brief_json(&view->row, view->requester, now_ms, out));
     TRY(jso_set_object(out, "object", &object));
     TRY(api_object_json(&view->object, view->owner, object));
     TRY(answers_json(view, out));
+    TRY(jso_set_array(out, "hands", &hands));
+    for (size_t i = 0; i < view->hands_n; i++)
+        TRY(jso_add_string(hands, bytes_str(view->hands[i])));
     TRY(jso_set_base64(out, "record", view->row.record));
     if (!view->has_set) return jso_set_null(out, "set_record");
     return jso_set_base64(out, "set_record", view->set.record);
@@ -143,15 +146,10 @@ static err_t *read_list(db_conn_t *conn, void *arg) {
 err_t *api_recover_list(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     list_job_t job = {.arena = request->arena};
-    const char *after = NULL;
-    uint64_t before = 0;
     int64_t now_ms = clk_unix_ms(clk_real());
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *list = NULL, *item = NULL;
-    char next[24];
-    TRY(api_page(request, &after, &job.limit));
-    if (after[0]) TRY_WRAP(text_u64(bytes_str(after), INT64_MAX, &before), "after");
-    job.before = (int64_t)before;
+    TRY(api_page_seq(request, 0, &job.before, &job.limit));
     TRY(api_query(request, "state", &job.state));
     TRY(db_read(web->db, read_list, &job));
     TRY(jso_object(&out));
@@ -160,10 +158,7 @@ err_t *api_recover_list(void *ctx, http_request_t *request, http_reply_t *reply)
         TRY(jso_add_object(list, &item));
         TRY(brief_json(&job.rows[i], job.requesters[i], now_ms, item));
     }
-    if (job.count && job.count == job.limit) {
-        (void)snprintf(next, sizeof next, "%lld", (long long)job.rows[job.count - 1].seq);
-        TRY(jso_set_str(out, "next", next));
-    }
+    if (job.count) TRY(api_set_next(out, job.count, job.limit, job.rows[job.count - 1].seq));
     return api_send(reply, 200, out);
 }
 

@@ -189,13 +189,14 @@ static err_t *read_runs(db_conn_t *conn, void *arg) {
 
 err_t *api_watch_runs(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
-    watch_job_t job = {.web = web, .arena = request->arena, .before = INT64_MAX};
-    char next[24];
+    watch_job_t job = {
+        .web = web,
+        .arena = request->arena,
+    };
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *list = NULL, *item = NULL;
-    TRY(api_page(request, &job.after, &job.limit));
+    TRY(api_page_seq(request, INT64_MAX, &job.before, &job.limit));
     if (job.limit > 100) job.limit = 100; /* their output is large */
-    if (job.after[0]) TRY(text_i64(bytes_str(job.after), &job.before));
     TRY(db_read(web->db, read_runs, &job));
     TRY(jso_object(&out));
     TRY(jso_set_array(out, "runs", &list));
@@ -209,10 +210,7 @@ err_t *api_watch_runs(void *ctx, http_request_t *request, http_reply_t *reply) {
         TRY(jso_set_str(item, "outcome", run->outcome));
         TRY(jso_set_str(item, "output", run->output));
     }
-    if (job.count == job.limit) {
-        (void)snprintf(next, sizeof next, "%lld", (long long)job.runs[job.count - 1].seq);
-        TRY(jso_set_str(out, "next", next));
-    }
+    if (job.count) TRY(api_set_next(out, job.count, job.limit, job.runs[job.count - 1].seq));
     return api_send(reply, 200, out);
 }
 

@@ -20,6 +20,8 @@ static err_t *caller_new(http_request_t *request, const char *kind, const char *
     caller->actor = (const char *)copy.p;
     caller->email = person->email;
     caller->person_id = person->id;
+    caller->hand = person->id;
+    caller->not_hers = false;
     TRY(arena_copy(request->arena, bytes_str(role), &copy));
     caller->role = (const char *)copy.p;
     TRY(arena_copy(request->arena, bytes_str(csrf), &copy));
@@ -77,7 +79,10 @@ static err_t *caller_from_token(web_t *web, http_request_t *request, web_caller_
     TRY(http_auth_bearer(authorization, &token, &found));
     if (!found) return NULL;
     TRY(directory_check_token(web->directory, request->arena, token, &row, &person));
-    return caller_new(request, "token", row.name, row.role, &person, "", ret_caller);
+    TRY(caller_new(request, "token", row.name, row.role, &person, "", ret_caller));
+    if (!person.id[0]) (*ret_caller)->hand = row.maker;
+    (*ret_caller)->not_hers = row.not_hers;
+    return NULL;
 }
 
 static err_t *demand_csrf(const http_request_t *request, const web_caller_t *caller) {

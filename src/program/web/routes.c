@@ -54,6 +54,8 @@ const http_route_t WEB_ROUTES[] = {
     {"GET", "/enrol/style.css", 0, WEB_ON_HTTPS, HTTP_AUTH_NONE, route_portal_style, 0, false},
     {"GET", "/enrol/profile", 0, WEB_ON_HTTPS, HTTP_AUTH_OWN, route_portal_profile, 0, false},
 
+    {"POST", "/api/v1/login", LIMIT_HTTP_BODY_FORM, WEB_ON_HTTPS, HTTP_AUTH_OWN, api_login, 0,
+     true},
     WEB_API_ROUTES,
     WEB_ESCROW_ROUTES,
     WEB_RECOVERABLE_ROUTES,

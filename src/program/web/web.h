@@ -78,6 +78,8 @@ typedef struct {
     const char *email;     /* of a person, also of a person's token, or "" */
     const char *person_id; /* the same */
     const char *csrf;      /* of a session, or "" */
+    const char *hand; /* id of the person behind it: also of who made a nameless token; or "" */
+    bool not_hers;    /* a token made without its person's password (store/tokens.h) */
 } web_caller_t;
 
 /* Never NULL behind a route that demands authentication. */

@@ -176,9 +176,9 @@ static void test_import__an_absent_directory_counts_as_no_failure(void **state) 
     room_t *room = *state;
     db_person_t who;
     char text[300];
-    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("local@example.org"),
-                                   BYTES_LIT("L"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
-                                   NULL));
+    assert_ok(directory_add_person(room->directory, &DIRECTORY_SYSTEM,
+                                   BYTES_LIT("local@example.org"), BYTES_LIT("L"),
+                                   BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL));
     room->table.is_broken = true;
     room->table.broken = ERR_TIMEOUT;
     for (int i = 0; i < 2 * LIMIT_LOGIN_FAILURES; i++) {
@@ -197,9 +197,9 @@ static void test_import__local_people_are_never_taken_over(void **state) {
     room_t *room = *state;
     db_person_t who;
     directory_sync_report_t report;
-    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("chief@example.org"),
-                                   BYTES_LIT("L"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
-                                   NULL));
+    assert_ok(directory_add_person(room->directory, &DIRECTORY_SYSTEM,
+                                   BYTES_LIT("chief@example.org"), BYTES_LIT("L"),
+                                   BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL));
     assert_err(ERR_AUTH, log_in(room, "chief@example.org", "good", &who));
     assert_int_equal(room->table.asked, 0);
     assert_ok(run_sync(room, false, &report));
@@ -243,9 +243,9 @@ static void test_import__what_an_admin_disabled_stays(void **state) {
     assert_ok(run_sync(room, false, &report));
     assert_true(person(room, "nurse@example.org").disabled);
     assert_err(ERR_AUTH, log_in(room, "nurse@example.org", "good", &who));
-    assert_err(ERR_DENIED,
-               directory_set_password(room->directory, "admin", BYTES_LIT("chief@example.org"),
-                                      BYTES_LIT("a new password"), NULL));
+    assert_err(ERR_DENIED, directory_set_password(room->directory, &DIRECTORY_SYSTEM,
+                                                  BYTES_LIT("chief@example.org"),
+                                                  BYTES_LIT("a new password"), NULL));
 }
 
 static void test_import__who_is_made_anew_is_the_same_only_after_leaving(void **state) {

@@ -32,9 +32,9 @@ static int setup(void **state) {
     room.audit = (audit_t){.node = "test/web", .clk = &room.f.clk.clk};
     open_directory(&room);
     assert_ok(arena_new(1 << 20, &room.arena));
-    assert_ok(directory_add_person(room.directory, "system", BYTES_LIT("Admin@Example.org"),
-                                   BYTES_LIT("Admin"), BYTES_LIT("admin"),
-                                   BYTES_LIT("correct horse"), NULL));
+    assert_ok(directory_add_person(room.directory, &DIRECTORY_SYSTEM,
+                                   BYTES_LIT("Admin@Example.org"), BYTES_LIT("Admin"),
+                                   BYTES_LIT("admin"), BYTES_LIT("correct horse"), NULL));
     *state = &room;
     return 0;
 }
@@ -74,7 +74,7 @@ static void test_directory__a_known_address_is_named_without_its_table(void **st
     room_t *room = *state;
     CLEANUP(err_free)
     err_t *e =
-        directory_add_person(room->directory, "system", BYTES_LIT("admin@example.org"),
+        directory_add_person(room->directory, &DIRECTORY_SYSTEM, BYTES_LIT("admin@example.org"),
                              BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL);
     char text[200];
     assert_non_null(e);
@@ -90,9 +90,9 @@ static void test_login__failures_say_the_same(void **state) {
                                        {"not an address", "correct horse"},
                                        {"admin@example.org", ""},
                                        {"disabled@example.org", "correct horse"}};
-    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("disabled@example.org"),
-                                   BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
-                                   NULL));
+    assert_ok(directory_add_person(room->directory, &DIRECTORY_SYSTEM,
+                                   BYTES_LIT("disabled@example.org"), BYTES_LIT("x"),
+                                   BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL));
     assert_ok(directory_set_disabled(room->directory, "system", BYTES_LIT("disabled@example.org"),
                                      true, false));
     char first[200] = "", text[200];
@@ -132,11 +132,12 @@ static void test_login__failures_take_the_same_time(void **state) {
     room_t *room = *state;
     directory_free(room->directory);
     open_with_cost(room, false);
-    assert_ok(directory_set_password(room->directory, "system", BYTES_LIT("admin@example.org"),
-                                     BYTES_LIT("correct horse"), NULL));
-    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("disabled@example.org"),
-                                   BYTES_LIT("x"), BYTES_LIT("member"), BYTES_LIT("correct horse"),
-                                   NULL));
+    assert_ok(directory_set_password(room->directory, &DIRECTORY_SYSTEM,
+                                     BYTES_LIT("admin@example.org"), BYTES_LIT("correct horse"),
+                                     NULL));
+    assert_ok(directory_add_person(room->directory, &DIRECTORY_SYSTEM,
+                                   BYTES_LIT("disabled@example.org"), BYTES_LIT("x"),
+                                   BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL));
     assert_ok(directory_set_disabled(room->directory, "system", BYTES_LIT("disabled@example.org"),
                                      true, false));
     double wrong = least_ms(room, "admin@example.org", "wrong horse");
@@ -221,16 +222,17 @@ static void test_directory__refuses_bad_people(void **state) {
     static const char *const bad[] = {"", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (strcmp(bad[i], "a@b\n") != 0) /* trimmed, therefore fine */
-            assert_err(ERR_INVALID, directory_add_person(d, "system", bytes_str(bad[i]), name, role,
-                                                         good, NULL));
-    assert_err(ERR_INVALID, directory_add_person(d, "system", BYTES_LIT("a@example.org"), name,
-                                                 BYTES_LIT("root"), good, NULL));
-    assert_err(ERR_INVALID, directory_add_person(d, "system", BYTES_LIT("a@example.org"), name,
-                                                 role, BYTES_LIT("short"), NULL));
-    assert_err(ERR_INVALID, directory_add_person(d, "system", BYTES_LIT("a@example.org"),
+            assert_err(ERR_INVALID, directory_add_person(d, &DIRECTORY_SYSTEM, bytes_str(bad[i]),
+                                                         name, role, good, NULL));
+    assert_err(ERR_INVALID, directory_add_person(d, &DIRECTORY_SYSTEM, BYTES_LIT("a@example.org"),
+                                                 name, BYTES_LIT("root"), good, NULL));
+    assert_err(ERR_INVALID, directory_add_person(d, &DIRECTORY_SYSTEM, BYTES_LIT("a@example.org"),
+                                                 name, role, BYTES_LIT("short"), NULL));
+    assert_err(ERR_INVALID, directory_add_person(d, &DIRECTORY_SYSTEM, BYTES_LIT("a@example.org"),
                                                  BYTES_LIT("a\x1b[2J"), role, good, NULL));
-    assert_err(ERR_EXISTS, directory_add_person(d, "system", BYTES_LIT("ADMIN@example.org"), name,
-                                                role, good, NULL));
+    assert_err(ERR_EXISTS,
+               directory_add_person(d, &DIRECTORY_SYSTEM, BYTES_LIT("ADMIN@example.org"), name,
+                                    role, good, NULL));
     assert_err(ERR_NOT_FOUND,
                directory_set_disabled(d, "system", BYTES_LIT("b@example.org"), true, false));
 }
@@ -240,7 +242,7 @@ static void test_directory__generates_passwords_that_work(void **state) {
     CLEANUP(buf_done) buf_t password;
     db_person_t person;
     buf_init_secret(&password, 100);
-    assert_ok(directory_add_person(room->directory, "system", BYTES_LIT("new@example.org"),
+    assert_ok(directory_add_person(room->directory, &DIRECTORY_SYSTEM, BYTES_LIT("new@example.org"),
                                    BYTES_LIT("New"), BYTES_LIT("member"), BYTES_NONE, &password));
     assert_true(password.n >= 20);
     assert_ok(directory_log_in(room->directory, room->arena, BYTES_LIT("new@example.org"),
@@ -255,15 +257,15 @@ static void test_tokens__work_until_they_expire_or_go(void **state) {
     db_person_t nobody;
     buf_init_secret(&token, 100);
     int64_t soon = clk_unix_ms(&room->f.clk.clk) + 5000;
-    assert_ok(directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("auditor"),
+    assert_ok(directory_add_token(d, &DIRECTORY_SYSTEM, BYTES_LIT("script"), BYTES_LIT("auditor"),
                                   BYTES_NONE, soon, &token));
     assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row, &nobody));
     assert_string_equal(row.role, "auditor");
     assert_string_equal(nobody.id, "");
     assert_err(ERR_AUTH,
                directory_check_token(d, room->arena, BYTES_LIT("cft_wrong"), &row, &nobody));
-    assert_err(ERR_EXISTS, directory_add_token(d, "system", BYTES_LIT("script"), BYTES_LIT("admin"),
-                                               BYTES_NONE, 0, &token));
+    assert_err(ERR_EXISTS, directory_add_token(d, &DIRECTORY_SYSTEM, BYTES_LIT("script"),
+                                               BYTES_LIT("admin"), BYTES_NONE, 0, &token));
     clk_fake_advance(&room->f.clk, 6000);
     bytes_t text = bytes_slice(buf_bytes(&token), 0, 47);
     assert_err(ERR_AUTH, directory_check_token(d, room->arena, text, &row, &nobody));
@@ -281,18 +283,65 @@ static void test_tokens__of_a_person_end_with_the_person(void **state) {
     buf_init_secret(&token, 100);
     buf_init_secret(&password, 100);
     bytes_t email = BYTES_LIT("Officer@example.org"), role = BYTES_LIT("officer");
-    assert_err(ERR_INVALID,
-               directory_add_token(d, "system", BYTES_LIT("o"), role, BYTES_NONE, 0, &token));
+    assert_err(ERR_INVALID, directory_add_token(d, &DIRECTORY_SYSTEM, BYTES_LIT("o"), role,
+                                                BYTES_NONE, 0, &token));
     assert_err(ERR_NOT_FOUND,
-               directory_add_token(d, "system", BYTES_LIT("o"), role, email, 0, &token));
-    assert_ok(directory_add_person(d, "system", email, BYTES_LIT("O"), BYTES_LIT("member"),
+               directory_add_token(d, &DIRECTORY_SYSTEM, BYTES_LIT("o"), role, email, 0, &token));
+    assert_ok(directory_add_person(d, &DIRECTORY_SYSTEM, email, BYTES_LIT("O"), BYTES_LIT("member"),
                                    BYTES_NONE, &password));
-    assert_ok(directory_add_token(d, "system", BYTES_LIT("o"), role, email, 0, &token));
+    assert_ok(directory_add_token(d, &DIRECTORY_SYSTEM, BYTES_LIT("o"), role, email, 0, &token));
     assert_ok(directory_check_token(d, room->arena, buf_bytes(&token), &row, &person));
     assert_string_equal(row.role, "officer");
     assert_string_equal(person.email, "officer@example.org");
     assert_ok(directory_set_disabled(d, "system", email, true, false));
     assert_err(ERR_AUTH, directory_check_token(d, room->arena, buf_bytes(&token), &row, &person));
+}
+
+static void test_tokens__tell_through_whose_hands_a_person_went(void **state) {
+    room_t *room = *state;
+    directory_t *d = room->directory;
+    CLEANUP(buf_done) buf_t made;
+    const bytes_t dora = BYTES_LIT("dora@example.org"), admin = BYTES_LIT("admin");
+    const directory_by_t ben = {"person:ben", "ben", false}, carl = {"token:x", "carl", false};
+    db_token_t token;
+    db_person_t person, logged;
+    const char *name = NULL;
+    size_t before = 0;
+    assert_ok(directory_add_person(d, &DIRECTORY_SYSTEM, dora, BYTES_LIT("D"), admin,
+                                   BYTES_LIT("correct horse"), NULL));
+    const char *const count = "SELECT COUNT(*) FROM credential_hand WHERE hand <> ''";
+    assert_int_equal(fixture_number(room->f.db, count), 0);
+    buf_init_secret(&made, 256);
+    assert_ok(directory_add_token(d, &DIRECTORY_SYSTEM, BYTES_LIT("t1"), admin, dora, 0, &made));
+    assert_ok(directory_check_token(d, room->arena, buf_bytes(&made), &token, &person));
+    assert_true(token.not_hers);
+    assert_string_equal(token.maker, "");
+    before = made.n;
+    assert_ok(directory_add_token(d, &ben, BYTES_LIT("t2"), admin, dora, 0, &made));
+    assert_ok(directory_check_token(d, room->arena, bytes_from(buf_bytes(&made), before), &token,
+                                    &person));
+    assert_false(token.not_hers);
+    assert_string_equal(token.maker, "ben");
+    assert_int_equal(fixture_number(room->f.db, count), 1);
+    assert_ok(directory_set_password(d, &carl, dora, BYTES_LIT("other horse"), NULL));
+    assert_int_equal(fixture_number(room->f.db, count), 2);
+    /* A token of her own goes through nobody's hands. */
+    before = made.n;
+    assert_ok(directory_log_in(d, room->arena, dora, BYTES_LIT("other horse"), "::1", &logged));
+    assert_ok(directory_login_token(d, room->arena, &logged, "admin",
+                                    clk_unix_ms(&room->f.clk.clk) + 1000, &name, &made));
+    assert_ok(directory_check_token(d, room->arena, bytes_from(buf_bytes(&made), before), &token,
+                                    &person));
+    assert_false(token.not_hers);
+    assert_string_equal(token.maker, person.id);
+    assert_string_equal(token.name, name);
+    assert_int_equal(fixture_number(room->f.db, count), 2);
+    /* Those that expired go when she logs in again. */
+    clk_fake_advance(&room->f.clk, 2000);
+    assert_ok(directory_login_token(d, room->arena, &logged, "admin",
+                                    clk_unix_ms(&room->f.clk.clk) + 1000, &name, &made));
+    assert_int_equal(
+        fixture_number(room->f.db, "SELECT COUNT(*) FROM api_token WHERE name LIKE 'login-%'"), 1);
 }
 
 int main(void) {
@@ -316,6 +365,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_tokens__of_a_person_end_with_the_person, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_tokens__work_until_they_expire_or_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tokens__tell_through_whose_hands_a_person_went, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

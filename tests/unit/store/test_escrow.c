@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "store/escrow.h"
+#include "store/hands.h"
 #include "store/officers.h"
 #include "store/recoveries.h"
 
@@ -262,6 +263,38 @@ static err_t *check_recoveries(db_conn_t *conn, void *arg) {
     return NULL;
 }
 
+static void add_hand(db_conn_t *conn, const char *person, const char *hand) {
+    assert_ok(db_hands_add(conn, &(db_hand_t){person, hand, "token", NOW}));
+}
+
+static bool reaches(db_conn_t *conn, const char *person, const char *hand) {
+    bool reach = false;
+    assert_ok(db_hands_reach(conn, person, hand, &reach));
+    return reach;
+}
+
+static err_t *check_hands(db_conn_t *conn, void *arg) {
+    job_t *job = arg;
+    const char **hands = NULL;
+    size_t count = 0;
+    add_hand(conn, "dora", "ben");
+    add_hand(conn, "dora", "ben");
+    add_hand(conn, "ben", "carl");
+    add_hand(conn, "carl", "dora"); /* a circle */
+    add_hand(conn, "eve", "");
+    add_hand(conn, "eve", "eve");
+    assert_true(reaches(conn, "dora", "ben"));
+    assert_true(reaches(conn, "dora", "carl")); /* through ben's */
+    assert_false(reaches(conn, "dora", "eve"));
+    assert_false(reaches(conn, "eve", "eve"));
+    assert_false(reaches(conn, "eve", ""));
+    TRY(db_hands_of(conn, job->arena, "dora", 10, &hands, &count));
+    assert_int_equal(count, 2);
+    assert_string_equal(hands[0], "ben");
+    assert_string_equal(hands[1], "carl");
+    return NULL;
+}
+
 static void run(db_fn fn) {
     fixture_t f;
     CLEANUP(arena_free) arena_t *arena = NULL;
@@ -292,6 +325,10 @@ static void test_escrow__the_newest_drill_of_each_kind_is_found(void **state) {
     (void)state;
     run(check_drills);
 }
+static void test_escrow__hands_reach_through_other_hands(void **state) {
+    (void)state;
+    run(check_hands);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -300,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_escrow__one_set_is_active),
         cmocka_unit_test(test_escrow__requests_are_answered_and_opened_once),
         cmocka_unit_test(test_escrow__the_newest_drill_of_each_kind_is_found),
+        cmocka_unit_test(test_escrow__hands_reach_through_other_hands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
