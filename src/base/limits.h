@@ -239,6 +239,21 @@ enum {
     LIMIT_LEASES_DEVICE = 32,            /* leases of one device */
     LIMIT_LEASE_ASKED = 60,              /* requests of one device at once; then one a second */
 
+    /* Mail that arrives while a device is locked */
+    LIMIT_ARRIVAL_HOOK = 256 * 1024,  /* bytes of what a mail server's hook says */
+    LIMIT_ARRIVAL_FOLDER = 255,       /* bytes of a folder's name */
+    LIMIT_ARRIVAL_FOLDERS = 1000,     /* folders of one mailbox that are remembered */
+    LIMIT_ARRIVAL_UID_STEP = 1 << 20, /* a UID so far below the last one heard is no old news */
+    LIMIT_ARRIVAL_DEVICES = 16,       /* devices told of one mailbox */
+    LIMIT_ARRIVAL_KEEP_S = 7 * 86400, /* seconds that events are kept for devices that are away */
+    LIMIT_ARRIVAL_MAILBOXES = 100000, /* mailboxes that are watched */
+    LIMIT_ARRIVAL_HOOKS = 64,         /* mail servers that tell */
+    LIMIT_STREAMS = 6000,             /* streams held at once; connections are more */
+    LIMIT_STREAMS_DEVICE = 4,         /* of one device: the oldest ends for a fifth */
+    LIMIT_STREAM_BYTES = 64 * 1024,   /* bytes that wait for a device that is slow to take them */
+    LIMIT_STREAM_BACKLOG = 500,       /* events that a device catches up on; then it looks itself */
+    LIMIT_STREAM_LIFE_S = 3600,       /* seconds; then it shows again who it is */
+
     /* Backups */
     LIMIT_BACKUP_CHUNKS = 1024 * 1024,         /* chunks of one backup: 64 GiB */
     LIMIT_BACKUP_FILES = 10 * 1000,            /* files of one backup */

@@ -26,6 +26,8 @@ void http_reply_done(http_reply_t *reply) {
     buf_done(&reply->body);
     fd_close(reply->file);
     reply->file = -1;
+    http_stream_free(reply->stream);
+    reply->stream = NULL;
 }
 
 void http_reply_clear(http_reply_t *reply) {
@@ -93,6 +95,8 @@ static void drop_body(http_reply_t *reply) {
     buf_done(&reply->body);
     fd_close(reply->file);
     reply->file = -1;
+    http_stream_free(reply->stream);
+    reply->stream = NULL;
 }
 
 err_t *http_reply_body(http_reply_t *reply, unsigned status, const char *type, buf_t *body) {
@@ -137,6 +141,16 @@ err_t *http_reply_file(http_reply_t *reply, unsigned status, const char *type, i
     reply->file = fd;
     reply->file_offset = offset;
     reply->file_size = size;
+    return NULL;
+}
+
+err_t *http_reply_stream(http_reply_t *reply, unsigned status, const char *type,
+                         http_stream_t *stream) {
+    if (type) TRY(http_reply_set_header(reply, "Content-Type", type));
+    drop_body(reply);
+    http_stream_hold(stream);
+    reply->status = status;
+    reply->stream = stream;
     return NULL;
 }
 

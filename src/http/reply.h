@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "http/stream.h"
 
 enum { HTTP_REPLY_HEADERS = 24 }; /* header lines a handler may add */
 
@@ -25,6 +26,7 @@ typedef struct http_reply {
     int file; /* body from this descriptor instead, or -1; owned */
     uint64_t file_offset;
     uint64_t file_size;
+    http_stream_t *stream; /* body from there instead, or NULL; a reference */
 } http_reply_t;
 
 void http_reply_init(http_reply_t *reply);
@@ -52,6 +54,9 @@ err_t *http_reply_empty(http_reply_t *reply, unsigned status) WARN_UNUSED;
 /* Sends `size` bytes of a regular file from `offset`; takes over fd, also on failure. */
 err_t *http_reply_file(http_reply_t *reply, unsigned status, const char *type, int fd,
                        uint64_t offset, uint64_t size) WARN_UNUSED;
+/* A body that goes on until the stream ends; takes a reference of its own. */
+err_t *http_reply_stream(http_reply_t *reply, unsigned status, const char *type,
+                         http_stream_t *stream) WARN_UNUSED;
 /* 303 See Other (RFC 9110 section 15.4.4) to a location in this server or elsewhere. */
 err_t *http_reply_redirect(http_reply_t *reply, const char *location) WARN_UNUSED;
 /*

@@ -115,6 +115,7 @@ void http_server_stop(http_server_t *server, int64_t grace_ms) {
     server->stopped = true;
     atomic_store(&server->draining, true);
     for (size_t i = 0; i < server->listeners_n; i++) listener_quiesce(&server->listeners[i]);
+    http_streams_end(server);
     if (grace_ms > 0) await_idle(server, grace_ms);
     /* No connection may stay suspended when libmicrohttpd stops, so the workers go first. */
     steps_stop(server);

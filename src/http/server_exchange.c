@@ -72,7 +72,14 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
 
 /* ---- the reply ---- */
 
-static struct MHD_Response *response_create(http_reply_t *reply) {
+static struct MHD_Response *response_create(exchange_t *x) {
+    http_reply_t *reply = &x->reply;
+    if (reply->stream) {
+        struct MHD_Response *response =
+            stream_response(x->listener->server, x->connection, reply->stream);
+        if (response) reply->stream = NULL; /* now the response's */
+        return response;
+    }
     if (reply->file >= 0) {
         struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(
             reply->file_size, reply->file, reply->file_offset);
@@ -90,7 +97,7 @@ static struct MHD_Response *response_create(http_reply_t *reply) {
 /* Turns the reply into libmicrohttpd's; on failure there is none and the connection closes. */
 static void response_build(exchange_t *x) {
     err_ignore(http_reply_security(&x->reply, x->listener->hsts));
-    struct MHD_Response *response = response_create(&x->reply);
+    struct MHD_Response *response = response_create(x);
     if (!response) return;
     for (size_t i = 0; i < x->reply.headers_n; i++)
         (void)MHD_add_response_header(response, x->reply.headers[i].name,

@@ -1,7 +1,7 @@
 /*
  * Inside the server: what server.c (lifecycle), server_listener.c (sockets, libmicrohttpd),
- * server_exchange.c (one request from first line to reply), server_pool.c (workers) and
- * server_reaper.c (connections too slow) share.
+ * server_exchange.c (one request from first line to reply), server_pool.c (workers), stream.c
+ * (replies that go on) and server_reaper.c (connections too slow) share.
  */
 #ifndef COFFER_HTTP_SERVER_INTERNAL_H
 #define COFFER_HTTP_SERVER_INTERNAL_H
@@ -73,8 +73,10 @@ struct http_server {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t idle;
     unsigned in_flight;
-    unsigned asleep; /* of them: to be woken by http_request_wake */
-    bool closing;    /* nobody goes to sleep any more */
+    unsigned asleep;        /* of them: to be woken by http_request_wake */
+    bool closing;           /* nobody goes to sleep any more */
+    http_stream_t *streams; /* that go on */
+    bool streams_end;       /* new ones end at once */
 };
 
 typedef enum {
@@ -115,6 +117,12 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
 /* On a worker: runs the handler (or refuses, when closing) and wakes the connection; x is gone
  * afterwards. */
 void exchange_run(exchange_t *x, bool refuse);
+
+/* libmicrohttpd's response, which takes over the reply's place; NULL without memory. */
+struct MHD_Response *stream_response(http_server_t *server, struct MHD_Connection *connection,
+                                     http_stream_t *stream);
+/* Ends all streams; those that come later end at once. */
+void http_streams_end(http_server_t *server);
 
 /* Refuses to begin with steps from now on, and awaits those who sleep. */
 void steps_stop(http_server_t *server);

@@ -5,8 +5,6 @@
 #include "program/web/api_leases.h"
 
 #include "base/text.h"
-#include "device/caller.h"
-#include "escrow/leases.h"
 #include "http/auth.h"
 #include "program/web/api_escrow.h"
 #include "store/devices.h"
@@ -15,7 +13,7 @@ enum { SPKI_MAX = 256, TOKEN_MAX = 128, SEALED_MAX = LIMIT_LEASE_KEY + 64 }; /* 
 
 /* ---- who asks ---- */
 
-static err_t *find_device(web_t *web, http_request_t *request, device_caller_t *ret_caller) {
+err_t *push_find_device(web_t *web, http_request_t *request, device_caller_t *ret_caller) {
     bytes_t authorization, token = BYTES_NONE;
     bool found = false;
     TRY(http_request_header_once(request, "Authorization", &authorization, &found));
@@ -34,7 +32,7 @@ static err_t *param_account(http_request_t *request, const char **ret_account) {
 static err_t *find_ref(web_t *web, http_request_t *request, lease_ref_t *ret_ref) {
     device_caller_t caller;
     lease_ref_t ref = {0};
-    TRY(find_device(web, request, &caller));
+    TRY(push_find_device(web, request, &caller));
     TRY(param_account(request, &ref.account));
     ref.device_id = caller.device_id;
     ref.actor = caller.actor;
@@ -91,7 +89,7 @@ err_t *push_lease_key(void *ctx, http_request_t *request, http_reply_t *reply) {
     CLEANUP(buf_done) buf_t key;
     device_caller_t caller;
     buf_init(&key, SPKI_MAX);
-    TRY(find_device(web, request, &caller));
+    TRY(push_find_device(web, request, &caller));
     TRY(keeper_public(web->keeper, KEEPER_PUBLIC_LEASE_KEY, &key));
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "device", caller.device_id));
@@ -102,7 +100,7 @@ err_t *push_lease_key(void *ctx, http_request_t *request, http_reply_t *reply) {
 err_t *push_leases_list(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     device_caller_t caller;
-    TRY(find_device(web, request, &caller));
+    TRY(push_find_device(web, request, &caller));
     return send_list(web, request, caller.device_id, reply);
 }
 
@@ -137,23 +135,31 @@ err_t *push_leases_put(void *ctx, http_request_t *request, http_reply_t *reply) 
     return http_reply_empty(reply, 204);
 }
 
-err_t *push_leases_release(void *ctx, http_request_t *request, http_reply_t *reply) {
-    web_t *web = ctx;
+err_t *push_release_json(escrow_t *escrow, const lease_ref_t *ref, const char *event,
+                         json_t **ret_json) {
     CLEANUP(jso_free) json_t *out = NULL;
     CLEANUP(buf_done) buf_t sealed;
-    lease_ref_t ref;
     keeper_lease_t lease;
-    const char *event = NULL;
     buf_init(&sealed, SEALED_MAX);
-    TRY(find_ref(web, request, &ref));
-    TRY(get_event(request, &event));
-    TRY(leases_release(web->escrow, &ref, event, &lease, &sealed));
+    TRY(leases_release(escrow, ref, event, &lease, &sealed));
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "event", event));
     TRY(jso_set_int(out, "epoch", (int64_t)lease.epoch));
     TRY(jso_set_time(out, "expires", lease.expires));
     TRY(jso_set_base64(out, "push_key", BYTES_ARRAY(lease.push_key)));
     TRY(jso_set_base64(out, "sealed", buf_bytes(&sealed)));
+    *ret_json = STEAL(out);
+    return NULL;
+}
+
+err_t *push_leases_release(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    CLEANUP(jso_free) json_t *out = NULL;
+    lease_ref_t ref;
+    const char *event = NULL;
+    TRY(find_ref(web, request, &ref));
+    TRY(get_event(request, &event));
+    TRY(push_release_json(web->escrow, &ref, event, &out));
     return api_send(reply, 200, out);
 }
 

@@ -5,6 +5,8 @@
 #ifndef COFFER_PROGRAM_WEB_API_LEASES_H
 #define COFFER_PROGRAM_WEB_API_LEASES_H
 
+#include "device/caller.h"
+#include "escrow/leases.h"
 #include "program/web/api.h"
 
 err_t *push_lease_key(void *ctx, http_request_t *request, http_reply_t *reply);
@@ -12,6 +14,13 @@ err_t *push_leases_list(void *ctx, http_request_t *request, http_reply_t *reply)
 err_t *push_leases_put(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *push_leases_release(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *push_leases_revoke(void *ctx, http_request_t *request, http_reply_t *reply);
+
+/* The key for an event, as push_leases_release sends it; the caller's. */
+err_t *push_release_json(escrow_t *escrow, const lease_ref_t *ref, const char *event,
+                         json_t **ret_json) WARN_UNUSED;
+/* Which device asks; each asks so often (LIMIT_LEASE_ASKED). */
+err_t *push_find_device(web_t *web, http_request_t *request,
+                        device_caller_t *ret_caller) WARN_UNUSED;
 
 err_t *api_leases_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_leases_event(void *ctx, http_request_t *request, http_reply_t *reply);

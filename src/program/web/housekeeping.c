@@ -10,6 +10,7 @@
 #include "program/web/web.h"
 #include "store/challenges.h"
 #include "store/enrolments.h"
+#include "store/mailboxes.h"
 #include "store/scep.h"
 
 enum {
@@ -23,6 +24,7 @@ static err_t *purge(db_conn_t *conn, void *arg) {
     TRY(db_challenges_purge(conn, *before_ms));
     TRY(db_scep_pending_purge(conn, *before_ms));
     TRY(leases_purge(conn, clk_unix_ms(clk_real())));
+    TRY(db_mail_events_purge(conn, clk_unix_ms(clk_real()) - LIMIT_ARRIVAL_KEEP_S * 1000LL));
     return db_enrolments_purge(conn, *before_ms);
 }
 

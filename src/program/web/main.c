@@ -156,15 +156,17 @@ static err_t *on_reveal(void *ctx, db_conn_t *conn, arena_t *arena, const db_esc
 static err_t *start_escrow(program_t *p) {
     web_t *web = &p->web;
     TRY(notify_conf_load(&web->settings, &p->notify));
-    return escrow_new(&(escrow_options_t){.db = web->db,
-                                          .keeper = web->keeper,
-                                          .audit = &web->audit,
-                                          .clk = clk_real(),
-                                          .rnd = rnd_real(),
-                                          .notify = &p->notify.notify,
-                                          .rotate = on_reveal,
-                                          .rotate_ctx = web},
-                      &web->escrow);
+    TRY(escrow_new(&(escrow_options_t){.db = web->db,
+                                       .keeper = web->keeper,
+                                       .audit = &web->audit,
+                                       .clk = clk_real(),
+                                       .rnd = rnd_real(),
+                                       .notify = &p->notify.notify,
+                                       .rotate = on_reveal,
+                                       .rotate_ctx = web},
+                   &web->escrow));
+    return streams_start(&(streams_options_t){web->db, web->escrow, &web->log, clk_real()},
+                         &web->streams);
 }
 
 static err_t *start_services(program_t *p) {
@@ -307,6 +309,7 @@ static void stop(program_t *p) {
     web_t *web = &p->web;
     web->draining = true;
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
+    streams_stop(web->streams);
     background_stop(p->escrow_work);
     background_stop(p->revocation_work);
     background_stop(p->directory_work);

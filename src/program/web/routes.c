@@ -3,6 +3,7 @@
  */
 #include "base/limits.h"
 #include "program/web/api.h"
+#include "program/web/api_arrival.h"
 #include "program/web/api_escrow.h"
 #include "program/web/api_leases.h"
 #include "program/web/api_mail_policy.h"
@@ -61,6 +62,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_RECOVERABLE_ROUTES,
     WEB_MAIL_POLICY_ROUTES,
     WEB_LEASE_ROUTES,
+    WEB_ARRIVAL_ROUTES,
 };
 
 const size_t WEB_ROUTES_N = sizeof WEB_ROUTES / sizeof WEB_ROUTES[0];

@@ -25,6 +25,7 @@
 #include "program/common/mailbook.h"
 #include "program/common/settings.h"
 #include "program/web/background.h"
+#include "program/web/streams.h"
 
 /* Listener tags: which routes are served where. */
 enum { WEB_TAG_HTTPS = 0, WEB_TAG_PLAIN = 1, WEB_TAG_MTLS = 2 };
@@ -61,6 +62,7 @@ struct web {
     escrow_t *escrow;
     devices_t *devices;
     cert_list_t factory_cas;
+    streams_t *streams; /* of devices that listen */
     sessions_t *sessions;
     http_rate_t *lease_rate; /* of what a device asks about leases, by its id */
     http_rate_t *rate;       /* of what costs a private key or a password's hash, by address */
