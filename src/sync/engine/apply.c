@@ -257,11 +257,11 @@ static err_t *make_node(sync_engine_t *engine, uint32_t node, const char *path) 
     const sync_fact_t *goal = it->side[SYNC_GOAL];
     CLEANUP(buf_done) buf_t target;
     const char *text = NULL;
+    buf_init(&target, LIMIT_SYNC_LINK_TARGET + 1);
     switch (goal->kind) {
     case SYNC_ENTRY_FOLDER: return disk->make_folder(disk->ctx, path, goal->mode);
     case SYNC_ENTRY_FILE: return fetch_file(engine, node);
     case SYNC_ENTRY_LINK:
-        buf_init(&target, LIMIT_SYNC_LINK_TARGET + 1);
         TRY(buf_add(&target, goal->target));
         TRY(buf_cstr(&target, &text));
         if (it->side[SYNC_LOCAL]) TRY(disk->remove(disk->ctx, path, &it->found));

@@ -185,7 +185,7 @@ static const page_t *same_page(const pages_t *old, const uint8_t plain[SYNC_HASH
 
 static err_t *write_page(sync_engine_t *engine, uint32_t folder, const pages_t *old, bytes_t name,
                          page_t *ret_page) {
-    bytes_t plain = buf_bytes(&engine->packed);
+    bytes_t plain = buf_bytes(&engine->list);
     page_t page = {.first_n = name.n};
     push_what_t what;
     TRY(digest_sha256(plain, page.plain));
@@ -214,7 +214,7 @@ static err_t *write_pages(sync_engine_t *engine, uint32_t folder, const children
         if (!fresh->pages) fresh->pages = mem_array(room < 4096 ? room : 4096, sizeof(page_t));
         if (!fresh->pages) return err_nomem();
         if (fresh->n == 4096) return err_new(ERR_LIMIT, "a folder of too many files");
-        TRY(encode(children, from, until, &engine->packed));
+        TRY(encode(children, from, until, &engine->list));
         TRY(write_page(engine, folder, old, coming(first)->name, &fresh->pages[fresh->n]));
         fresh->n++;
         from = until;
@@ -260,16 +260,16 @@ static err_t *swap_pages(sync_engine_t *engine, uint32_t folder, pages_t *fresh)
     return NULL;
 }
 
-/* The plain text of the folder's own list, in engine->packed. */
+/* The plain text of the folder's own list, in engine->list. */
 static err_t *make_list(sync_engine_t *engine, uint32_t folder, const children_t *children) {
     pages_t fresh = {.folder = folder};
     const pages_t *old = persist_pages(engine, folder);
     err_t *e = NULL;
     if (page_end(children, 0, NULL) == children->n) {
-        e = encode(children, 0, children->n, &engine->packed);
+        e = encode(children, 0, children->n, &engine->list);
     } else {
         e = write_pages(engine, folder, children, old, &fresh);
-        if (!e) e = encode_pages(&fresh, &engine->packed);
+        if (!e) e = encode_pages(&fresh, &engine->list);
     }
     if (!e) e = drop_pages(engine, old, &fresh);
     if (!e) e = swap_pages(engine, folder, &fresh);
@@ -308,8 +308,8 @@ static err_t *write_folder(committer_t *c, uint32_t folder) {
     TRY(make_list(engine, folder, &children));
     const sync_node_t *it = sync_tree_node(engine->tree, folder);
     const sync_fact_t *before = it->side[SYNC_REMOTE];
-    TRY(what_of(engine, it->id, it->id, engine->packed.n, before ? before->version : NULL, &what));
-    TRY(push_list(engine, &what, buf_bytes(&engine->packed), package));
+    TRY(what_of(engine, it->id, it->id, engine->list.n, before ? before->version : NULL, &what));
+    TRY(push_list(engine, &what, buf_bytes(&engine->list), package));
     if (before) TRY(drop(engine, before->package));
     return set_folder(engine, folder, &what, package);
 }

@@ -30,6 +30,7 @@ static void init_buffers(sync_engine_t *engine) {
     buf_init_secret(&engine->plain, SYNC_CHUNK);
     buf_init(&engine->record, SYNC_REMOTE_ANSWER);
     buf_init(&engine->packed, PLAIN_MAX);
+    buf_init(&engine->list, PLAIN_MAX);
     buf_init(&engine->path, SYNC_PATH_MAX + 1);
     buf_init(&engine->path2, SYNC_PATH_MAX + 1);
 }
@@ -61,6 +62,7 @@ static void end_step(sync_engine_t *engine) {
     buf_done(&engine->plain);
     buf_done(&engine->record);
     buf_done(&engine->packed);
+    buf_done(&engine->list);
     buf_done(&engine->path);
     buf_done(&engine->path2);
     init_buffers(engine);

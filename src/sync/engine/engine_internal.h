@@ -52,6 +52,7 @@ typedef struct {
 struct sync_engine {
     sync_engine_config_t c;
     sync_chain_t *chain;
+    bool chain_ahead; /* of the state, which could not be written */
     sync_root_seen_t seen;
     uint8_t folder[SYNC_HASH]; /* package of the root folder in `seen` */
     uint8_t read[SYNC_HASH];   /* package of the root folder that the tree was read from */
@@ -75,6 +76,7 @@ struct sync_engine {
     buf_t part, plain, record; /* scratch: sealed part, plain content, signature package */
     uint8_t pack[SYNC_HASH];   /* whose plain text is in `packed` */
     buf_t packed;
+    buf_t list; /* scratch: a folder's list */
     buf_t path, path2;
 };
 

@@ -250,10 +250,10 @@ static err_t *take_list(fetch_t *fetch, list_t list, bytes_t run) {
     sync_engine_t *engine = fetch->engine;
     sync_package_t package;
     TRY(pull_check(engine, run, list.package, &package));
-    TRY(pull_plain(engine, &package, SYNC_META_FOLDER, &engine->packed));
+    TRY(pull_plain(engine, &package, SYNC_META_FOLDER, &engine->list));
     memset(engine->pack, 0, SYNC_HASH);
-    err_t *e = check_list(engine, &list, &package, buf_bytes(&engine->packed), fetch);
-    buf_clear(&engine->packed);
+    err_t *e = check_list(engine, &list, &package, buf_bytes(&engine->list), fetch);
+    buf_clear(&engine->list);
     if (e && (err_code(e) == ERR_VERIFY || err_code(e) == ERR_INVALID || err_code(e) == ERR_LIMIT))
         return engine_alarm(engine, SYNC_ALARM_TREE, e);
     return e;

@@ -44,14 +44,18 @@ static err_t *load_delivery(void *arg, bytes_t key, bytes_t value) {
 
 err_t *keys_load(sync_engine_t *engine) {
     sync_chain_head_t head;
-    TRY(sync_chain_new(&engine->chain));
-    TRY_WRAP(db_local_each(engine->c.state, STATE_CHAIN, load_entry, engine->chain),
+    CLEANUP(sync_chain_free) sync_chain_t *chain = NULL;
+    TRY(sync_chain_new(&chain));
+    TRY_WRAP(db_local_each(engine->c.state, STATE_CHAIN, load_entry, chain),
              "the device chain in the local state");
-    if (sync_chain_count(engine->chain)) {
-        TRY(sync_chain_head(engine->chain, &head));
+    if (sync_chain_count(chain)) {
+        TRY(sync_chain_head(chain, &head));
         if (memcmp(head.region, engine->c.region, SYNC_HASH) != 0)
             return err_new(ERR_INVALID, "the local state is of another region");
     }
+    sync_chain_free(engine->chain);
+    engine->chain = STEAL(chain);
+    engine->chain_ahead = false;
     return db_local_each(engine->c.state, STATE_DELIVERIES, load_delivery, engine);
 }
 
@@ -85,6 +89,13 @@ static err_t *append(sync_engine_t *engine, bytes_t record, buf_t *changes) {
     return db_local_put(changes, STATE_CHAIN, BYTES_ARRAY(key), record);
 }
 
+/* Until it is known to be kept, the chain in memory may be ahead of the one in the state. */
+static err_t *keep_entries(sync_engine_t *engine, const buf_t *changes) {
+    err_t *e = db_local_apply(engine->c.state, buf_bytes(changes));
+    engine->chain_ahead = engine->chain_ahead || e;
+    return e;
+}
+
 static err_t *fetch_entries(sync_engine_t *engine, size_t *ret_new) {
     CLEANUP(buf_done) buf_t runs;
     CLEANUP(buf_done) buf_t changes;
@@ -98,12 +109,12 @@ static err_t *fetch_entries(sync_engine_t *engine, size_t *ret_new) {
         if (!e) e = append(engine, run, &changes);
         /* What held so far is kept, so that the next answer has to go on from it. */
         if (e) {
-            err_ignore(db_local_apply(engine->c.state, buf_bytes(&changes)));
+            err_ignore(keep_entries(engine, &changes));
             return engine->alarm[0] ? e : engine_alarm(engine, SYNC_ALARM_CHAIN, e);
         }
     }
     *ret_new = n;
-    return db_local_apply(engine->c.state, buf_bytes(&changes));
+    return keep_entries(engine, &changes);
 }
 
 static err_t *check_own(sync_engine_t *engine) {
@@ -146,6 +157,7 @@ static err_t *fetch_key(sync_engine_t *engine, const sync_chain_head_t *head) {
 
 err_t *keys_follow(sync_engine_t *engine, uint64_t entries) {
     sync_chain_head_t head;
+    if (engine->chain_ahead) TRY(keys_load(engine));
     uint64_t have = sync_chain_count(engine->chain);
     if (entries < have) return engine_alarm(engine, SYNC_ALARM_SHORT, NULL);
     while (have < entries) {

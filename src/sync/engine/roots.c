@@ -52,6 +52,10 @@ static const char *word_of(const sync_engine_t *engine, const sync_root_t *root,
     bool bad = signed_by != NULL;
     err_free(signed_by);
     if (bad) return SYNC_ALARM_ROOT;
+    /* The next one, by somebody who knows less of the chain: of before he was removed, say. */
+    bool next = root->counter == engine->seen.counter + 1 &&
+                memcmp(root->previous, engine->seen.hash, SYNC_HASH) == 0;
+    if (next && root->position < engine->seen.position) return SYNC_ALARM_ROOT;
     if (root->counter < engine->seen.counter) return SYNC_ALARM_ROLLBACK;
     return err_code(e) == ERR_NOT_FOUND ? SYNC_ALARM_WITHHELD : SYNC_ALARM_FORK;
 }
