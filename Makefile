@@ -1,6 +1,6 @@
 # Coffer's front door. Each target is one script; `make help` lists them.
 PREFIX ?= /usr/local
-.PHONY: all run check bench fuzz lint deps install clean help
+.PHONY: all run check bench fuzz sim lint deps install clean help
 
 all: ## build everything; the programs are in build/bin/
 	@scripts/deps build
@@ -20,6 +20,9 @@ bench: all ## measure speed and memory, print the table of docs/benchmarks.md
 fuzz: ## fuzz every parser for FUZZ_SECONDS each (default 300)
 	@scripts/deps build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-300} scripts/check fuzz
+
+sim: all ## run SEEDS seeds of the simulator of sync (default 20000: a night)
+	@build/tests/sim/sync_sim -q 1 $(or $(SEEDS),20000)
 
 lint: ## layout, static analysis and house rules
 	@scripts/deps build lint

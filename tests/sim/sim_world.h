@@ -1,0 +1,103 @@
+/*
+ * The simulated world: some people, each with a device that runs the real engine over a simulated
+ * disk and net, one service, one seed. A run is all chaos first, or an attack; then the faults stop
+ * and the oracle looks:
+ *
+ *   - nothing that the service was ever sent has a canary, or a key of the region in it;
+ *   - every file is one that somebody wrote, byte by byte, at all times;
+ *   - nothing is lost that was not let go (see sim_person.h);
+ *   - all clients come to the same tree and then to rest;
+ *   - an attack is named, nothing is changed on disk from there on, and after a person's pardon
+ *     and the attack's end all is well again.
+ */
+#ifndef COFFER_TESTS_SIM_WORLD_H
+#define COFFER_TESTS_SIM_WORLD_H
+
+#include "sim_net.h"
+#include "sim_person.h"
+#include "sync/chain_write.h"
+#include "sync/engine/engine.h"
+
+enum { SIM_CLIENTS = 4, SIM_EPOCHS = 16, SIM_PATH = 512 };
+
+/* The attacks that are more than a twisted answer. */
+typedef enum {
+    SIM_ATTACK_NONE,
+    SIM_ATTACK_TWIST,    /* see sim_net.h */
+    SIM_ATTACK_ROLLBACK, /* a former state of the service */
+    SIM_ATTACK_FORK,     /* two services, then one of them for all */
+    SIM_ATTACK_WITHHOLD, /* nothing new for one of them, for a while */
+    SIM_ATTACK_REVOKED,  /* a removed device goes on writing, and the service lets it */
+    SIM_ATTACKS,
+} sim_attack_t;
+
+typedef struct {
+    uint64_t seed;
+    sim_attack_t attack;
+    sim_twist_t twist;
+    unsigned clients, rounds;
+    unsigned loss, twice; /* percent of requests */
+    unsigned crashes;     /* percent of steps in which the power fails */
+    unsigned meddling;    /* percent of steps in which somebody changes files meanwhile */
+    bool big, full, clocks, rotations;
+    bool told;          /* print what happens */
+    const char *folder; /* for the states' files; has no others */
+} sim_plan_t;
+
+/* What a seed does. */
+sim_plan_t sim_plan(uint64_t seed);
+const char *sim_plan_name(const sim_plan_t *plan);
+
+typedef struct {
+    unsigned number;
+    sim_disk_t *disk;
+    sync_disk_t folder;
+    sim_net_t net;
+    sync_remote_t remote;
+    sync_device_key_t key;
+    db_local_t *state;
+    char state_path[SIM_PATH];
+    sync_engine_t *engine;
+    sync_report_t report; /* of the last step */
+    err_t *failure;       /* of the last step, or NULL */
+    bool gone;            /* revoked */
+} sim_client_t;
+
+typedef struct {
+    sim_plan_t plan;
+    sim_rnd_t rnd;
+    clk_fake_t clk;
+    sim_people_t people;
+    sim_service_t *service, *other; /* the second one is the attacker's */
+    sync_chain_t *chain;            /* as device 0's person has it */
+    secret_t *keys[SIM_EPOCHS];     /* of the region, by epoch from 1 */
+    uint64_t epoch;
+    uint8_t region[SYNC_HASH];
+    sim_client_t client[SIM_CLIENTS];
+    sim_client_t *meddled; /* whose files people change in the middle of a step */
+    sync_device_key_t stranger;
+    uint64_t steps, crashes, copies; /* for the line */
+    char alarm[32];                  /* the attack's name, as the victim gave it */
+} sim_world_t;
+
+/* Runs it; the error says what is wrong. *ret_line: one line about it. */
+err_t *sim_run(const sim_plan_t *plan, char *ret_line, size_t size) WARN_UNUSED;
+
+/* Two clients; the second one fetches what the first one wrote, and `edit` changes answers.
+ * Afterwards its disk has nothing but what was written. */
+err_t *sim_run_edited(const sim_plan_t *plan, void (*edit)(void *ctx, buf_t *answer, size_t from),
+                      void *ctx) WARN_UNUSED;
+
+/* ---- for sim_attack.c ---- */
+
+err_t *sim_world_step(sim_world_t *world, sim_client_t *client) WARN_UNUSED;
+/* Its process ends, and begins again. */
+err_t *sim_world_restart(sim_world_t *world, sim_client_t *client) WARN_UNUSED;
+void sim_world_act(sim_world_t *world, sim_client_t *client);
+/* All clients come to the same tree, and to rest. */
+err_t *sim_world_settle(sim_world_t *world) WARN_UNUSED;
+/* A new epoch, made by device 0's person: `gone` is revoked, or NULL. */
+err_t *sim_world_rotate(sim_world_t *world, sim_client_t *gone) WARN_UNUSED;
+err_t *sim_attack(sim_world_t *world) WARN_UNUSED;
+
+#endif
