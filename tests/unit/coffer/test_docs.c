@@ -116,6 +116,7 @@ static void test_docs__openapi_has_every_route(void **state) {
     assert_true(check_routes("src/program/web/api_escrow.h", api) > 20);
     assert_true(check_routes("src/program/web/api_recoverable.h", api) > 3);
     assert_true(check_routes("src/program/web/api_leases.h", api) > 3);
+    assert_true(check_routes("src/program/web/api_arrival.h", api) > 5);
 }
 
 int main(void) {
