@@ -36,7 +36,7 @@ static bool agrees(const sync_node_t *it) {
 
 static bool same_seen(const sync_stat_t *a, const sync_stat_t *b) {
     return a->inode == b->inode && a->size == b->size && a->mtime == b->mtime &&
-           a->mtime_ns == b->mtime_ns;
+           a->mtime_ns == b->mtime_ns && a->mode == b->mode;
 }
 
 static void agree(sync_engine_t *engine, uint32_t node) {

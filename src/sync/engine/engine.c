@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "sync/engine/engine_internal.h"
+#include "sync/engine/members.h"
 
 enum { BRAKE_PERCENT = 25, BRAKE_LEAST = 20 };
 
@@ -49,7 +50,7 @@ err_t *sync_engine_new(const sync_engine_config_t *config, sync_engine_t **ret_e
     return NULL;
 }
 
-static void end_step(sync_engine_t *engine) {
+void engine_rest(sync_engine_t *engine) {
     sync_tree_free(engine->tree);
     engine->tree = NULL;
     persist_pages_done(engine);
@@ -70,7 +71,7 @@ static void end_step(sync_engine_t *engine) {
 
 void sync_engine_free(sync_engine_t *engine) {
     if (!engine) return;
-    end_step(engine);
+    engine_rest(engine);
     sync_chain_free(engine->chain);
     secret_free(engine->key);
     secret_free(engine->old_key);
@@ -187,6 +188,7 @@ static err_t *fetch_all(sync_engine_t *engine) {
     sync_news_t known = sync_engine_known(engine), news = known;
     TRY(engine_judge(engine, remote->news(remote->ctx, &known, 0, &news)));
     TRY(keys_follow(engine, news.entries));
+    TRY(sync_members_deliver(engine));
     TRY(roots_follow(engine, news.root));
     TRY(persist_load(engine));
     return fetch_tree(engine);
@@ -276,7 +278,7 @@ static err_t *step(sync_engine_t *engine, bool with_folder, sync_report_t *ret_r
     engine->report = ret_report;
     err_t *e = run(engine, with_folder);
     memcpy(ret_report->alarm, engine->alarm, sizeof ret_report->alarm);
-    end_step(engine);
+    engine_rest(engine);
     engine->report = NULL;
     return e;
 }

@@ -89,10 +89,15 @@ err_t *engine_judge(sync_engine_t *engine, err_t *e) WARN_UNUSED;
 void engine_left(sync_engine_t *engine, const char *path, err_t *why);
 void engine_progress(sync_engine_t *engine, const char *path, uint64_t bytes, uint64_t files);
 
+/* Lets go of all that one step needed. */
+void engine_rest(sync_engine_t *engine);
+
 /* ---- keys.c ---- */
 err_t *keys_load(sync_engine_t *engine) WARN_UNUSED;
 /* The chain up to `entries` at least, then the key of its epoch. */
 err_t *keys_follow(sync_engine_t *engine, uint64_t entries) WARN_UNUSED;
+/* Takes the key of an epoch that this device began, if one was kept aside for it. */
+err_t *keys_aside(sync_engine_t *engine) WARN_UNUSED;
 /* The key of a folder in an epoch. */
 err_t *keys_folder(sync_engine_t *engine, uint64_t epoch, const uint8_t folder[SYNC_NODE],
                    secret_t **ret_key) WARN_UNUSED;

@@ -155,6 +155,26 @@ static err_t *fetch_key(sync_engine_t *engine, const sync_chain_head_t *head) {
                    (unsigned long long)head->epoch);
 }
 
+err_t *keys_aside(sync_engine_t *engine) {
+    CLEANUP(buf_done) buf_t record;
+    CLEANUP(buf_done) buf_t changes;
+    uint8_t key[8];
+    bool found = false;
+    buf_init(&record, LIMIT_SYNC_DELIVERY);
+    buf_init(&changes, CHANGES_MAX);
+    TRY(db_local_get(engine->c.state, STATE_META, BYTES_LIT("pending"), &found, &record));
+    if (!found) return NULL;
+    err_t *e = take_delivery(engine, buf_bytes(&record));
+    if (e && err_code(e) == ERR_NOMEM) return e;
+    if (!e) {
+        put_u64(key, engine->key_epoch);
+        TRY(db_local_put(&changes, STATE_DELIVERIES, BYTES_ARRAY(key), buf_bytes(&record)));
+    }
+    err_free(e); /* of an entry that was not taken: another one was */
+    TRY(db_local_drop(&changes, STATE_META, BYTES_LIT("pending")));
+    return db_local_apply(engine->c.state, buf_bytes(&changes));
+}
+
 err_t *keys_follow(sync_engine_t *engine, uint64_t entries) {
     sync_chain_head_t head;
     if (engine->chain_ahead) TRY(keys_load(engine));
@@ -168,6 +188,8 @@ err_t *keys_follow(sync_engine_t *engine, uint64_t entries) {
     }
     TRY(sync_chain_head(engine->chain, &head));
     TRY(check_own(engine));
+    if (engine->key && engine->key_epoch == head.epoch) return NULL;
+    TRY(keys_aside(engine));
     if (engine->key && engine->key_epoch == head.epoch) return NULL;
     return fetch_key(engine, &head);
 }

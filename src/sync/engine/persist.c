@@ -60,6 +60,7 @@ static err_t *put_node(sync_tree_t *tree, const sync_node_t *node, buf_t *out) {
     if (remote && remote != base) TRY(put_fact(tree, remote, out));
     TRY(wire_put_u64(out, node->seen.inode));
     TRY(wire_put_u64(out, node->seen.size));
+    TRY(wire_put_u32(out, node->seen.mode));
     TRY(wire_put_i64(out, node->seen.mtime));
     return wire_put_u32(out, node->seen.mtime_ns);
 }
@@ -75,6 +76,7 @@ static err_t *get_node(sync_tree_t *tree, uint32_t node, bytes_t value) {
     else if (flags & HAS_REMOTE) TRY(get_fact(tree, &r, &remote));
     TRY(wire_get_u64(&r, &seen.inode));
     TRY(wire_get_u64(&r, &seen.size));
+    TRY(wire_get_u32(&r, &seen.mode));
     TRY(wire_get_i64(&r, &seen.mtime));
     TRY(wire_get_u32(&r, &seen.mtime_ns));
     sync_tree_set(tree, node, SYNC_BASE, base);

@@ -291,7 +291,9 @@ static err_t *compare(scan_t *scan, uint32_t at) {
     if (base) fact = *base;
     fact.parent = parent_of(scan, found);
     fact.name = name_of(scan, found);
-    fact.mode = stat->kind == SYNC_ENTRY_LINK && base ? base->mode : stat->mode;
+    /* A file system may keep modes otherwise than it was told: only a change counts. */
+    bool same_mode = base && (stat->kind == SYNC_ENTRY_LINK || it->seen.mode == stat->mode);
+    fact.mode = same_mode ? base->mode : stat->mode;
     it->found = *stat;
     it->content = !base;
     if (stat->kind == SYNC_ENTRY_FILE && (!base || !unmoved(&it->seen, stat))) {

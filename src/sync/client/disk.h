@@ -1,0 +1,23 @@
+/*
+ * A folder of this machine as the engine wants it (sync/engine/disk.h). All paths are resolved
+ * beneath an open directory, without following links (openat2), so nobody can lead the engine out
+ * of the folder. Linux. One thread.
+ */
+#ifndef COFFER_SYNC_CLIENT_DISK_H
+#define COFFER_SYNC_CLIENT_DISK_H
+
+#include "base/clk.h"
+#include "base/rnd.h"
+#include "sync/engine/disk.h"
+
+typedef struct sync_folder_disk sync_folder_disk_t;
+
+/* `marker`: 16 bytes of this folder's own, by which it is known again; random at `init`. */
+err_t *sync_folder_disk_new(const char *path, const uint8_t marker[SYNC_NODE], const clk_t *clk,
+                            sync_folder_disk_t **ret_disk) WARN_UNUSED;
+void sync_folder_disk_free(sync_folder_disk_t *disk);          /* takes NULL */
+const sync_disk_t *sync_folder_disk(sync_folder_disk_t *disk); /* borrowed */
+
+DEFINE_CLEANUP(sync_folder_disk_t, sync_folder_disk_free)
+
+#endif

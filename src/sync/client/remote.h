@@ -1,0 +1,50 @@
+/*
+ * The service over HTTPS as the engine wants it (sync/engine/remote.h): docs/formats/sync-api.md.
+ * The device logs in with its log-in key when it must; its token is kept in the local state, so
+ * that a program that starts often does not log in often. Data goes out on threads of its own,
+ * so that a file is read and sealed while the piece before is on its way; they hold no more than
+ * SYNC_HTTP_AHEAD bytes. One thread calls; calls that fail in the net are tried again.
+ */
+#ifndef COFFER_SYNC_CLIENT_REMOTE_H
+#define COFFER_SYNC_CLIENT_REMOTE_H
+
+#include "base/clk.h"
+#include "format/json.h"
+#include "http/client.h"
+#include "store/local_state.h"
+#include "sync/device_key.h"
+#include "sync/engine/remote.h"
+
+enum { SYNC_HTTP_AHEAD = 9 * 1024 * 1024 };
+
+/* Everything but `state`, `clk` and `device` is copied. */
+typedef struct {
+    const char *server;  /* "https://host:port" */
+    const char *ca_file; /* or NULL: the system's */
+    const char *resolve; /* "host:port:address", or NULL */
+    uint8_t region[SYNC_HASH];
+    const sync_device_key_t *device;
+    db_local_t *state; /* or NULL: nothing is kept */
+    const clk_t *clk;
+} sync_http_config_t;
+
+typedef struct sync_http sync_http_t;
+
+err_t *sync_http_new(const sync_http_config_t *config, sync_http_t **ret_http) WARN_UNUSED;
+void sync_http_free(sync_http_t *http); /* takes NULL; waits for what is on its way */
+const sync_remote_t *sync_http_remote(sync_http_t *http); /* borrowed */
+
+/*
+ * Any other request below /api/v1/sync/r/REGION as this device; `path` begins with '/'. The answer
+ * replaces what is in ret_body. Errors as in sync/engine/remote.h; ERR_EXISTS for 409.
+ */
+err_t *sync_http_call(sync_http_t *http, const char *method, const char *path, const char *type,
+                      bytes_t body, buf_t *ret_body) WARN_UNUSED;
+err_t *sync_http_json(sync_http_t *http, const char *method, const char *path, const json_t *body,
+                      json_t **ret_json) WARN_UNUSED;
+/* Bytes that went out and came in so far, for status and bandwidth; how many requests. */
+void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests);
+
+DEFINE_CLEANUP(sync_http_t, sync_http_free)
+
+#endif
