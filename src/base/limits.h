@@ -299,6 +299,18 @@ enum {
     LIMIT_NOTE_BYTES = 64 * 1024,         /* bytes of a signed note */
     LIMIT_NOTE_SIGNATURES = 64,           /* signatures of one */
     LIMIT_NOTE_NAME = 255,                /* bytes of a note key's name */
+    LIMIT_SYNC_PART = 8388970,            /* bytes of the largest part of a data package */
+    LIMIT_SYNC_ASKED = 4096,              /* ids or keys in one request */
+    LIMIT_SYNC_PACKAGES = 512,            /* signature packages in one */
+    LIMIT_SYNC_ANSWER = 8388608,          /* bytes of records in one answer, and one record more */
+    LIMIT_SYNC_REGIONS = 256,             /* regions that one person has devices in */
+    LIMIT_SYNC_JOINS = 64,                /* devices that want into one region at once */
+    LIMIT_SYNC_CHAINS = 1024,             /* chains that the service holds in memory */
+    LIMIT_SYNC_WAITERS = 8192,            /* requests that wait for events */
+    LIMIT_SYNC_WAITERS_REGION = 256,      /* of them of one region */
+    LIMIT_SYNC_HOLDS = 1000,              /* legal holds */
+    LIMIT_SYNC_POLICIES = 256,            /* sections [sync_policy NAME] */
+    LIMIT_SYNC_MISSING = 100,             /* packages that a refusal names */
     /* Blobs and where they are kept */
     LIMIT_BLOB = 16 * 1024 * 1024,        /* bytes of one blob */
     LIMIT_BLOB_OBJECT = 17 * 1024 * 1024, /* bytes of its sealed form */

@@ -51,15 +51,16 @@ static err_t *make_token(const rnd_t *rnd, buf_t *out) {
 }
 
 static err_t *check_role(bytes_t role, bool is_persons, const char **ret_role) {
-    static const char *const roles[] = {"admin", "auditor", "officer"};
+    static const char *const roles[] = {"admin", "auditor", "officer", "member"};
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
         if (!bytes_eq_str(role, roles[i])) continue;
-        if (i == 2 && !is_persons)
-            return err_new(ERR_INVALID, "an officer's token is a person's: say whose");
+        if (i >= 2 && !is_persons)
+            return err_new(ERR_INVALID,
+                           "a token for an officer or member is a person's: say whose");
         *ret_role = roles[i];
         return NULL;
     }
-    return err_new(ERR_INVALID, "a token's role is admin, auditor or officer");
+    return err_new(ERR_INVALID, "a token's role is admin, auditor, officer or member");
 }
 
 /* Makes the token and writes its row. */

@@ -17,6 +17,7 @@
 #include "keeper/intent_lease.h"
 #include "keeper/intent_mail.h"
 #include "keeper/intent_revocation.h"
+#include "keeper/intent_sync.h"
 
 /* When an allowed use is recorded. A refused one always is. */
 typedef enum {
@@ -87,6 +88,8 @@ static const rule_t rules[] = {
     {KEEPER_STORAGE_KEY_NEW, "storage-key-new", WEB, RECORD_FIRST, TALLY_NEVER,
      intent_storage_key_new},
     {KEEPER_BLOB_KEYS, "blob-keys", WEB, RECORD_FIRST, TALLY_NEVER, intent_blob_keys},
+    {KEEPER_SYNC_CHECKPOINT, "sync-checkpoint", WEB, RECORD_FIRST, TALLY_NEVER,
+     intent_sync_checkpoint},
     {KEEPER_BACKUP_BEGIN, "backup-begin", WEB, RECORD_FIRST, TALLY_NEVER, intent_backup_begin},
     {KEEPER_BACKUP_COPY, "backup-copy", WEB, RECORD_NOT, TALLY_NEVER, intent_backup_copy},
     {KEEPER_BACKUP_READ, "backup-read", WEB, RECORD_NOT, TALLY_NEVER, intent_backup_read},

@@ -3,6 +3,7 @@
  */
 #include "base/limits.h"
 #include "keeper/intent.h"
+#include "keeper/intent_sync.h"
 
 err_t *intent_status(const keeper_core_t *core, const intent_call_t *call,
                      intent_answer_t *answer) {
@@ -34,6 +35,9 @@ err_t *intent_public(const keeper_core_t *core, const intent_call_t *call,
     case KEEPER_PUBLIC_PROFILE_SIGNER:
         return wire_put_bytes(&answer->body, cert_der(keys->profile_cert));
     case KEEPER_PUBLIC_LEASE_KEY: return wire_put_bytes(&answer->body, pkey_spki(keys->lease_key));
+    case KEEPER_PUBLIC_SYNC_LOG:
+        TRY(sync_log_public(core, &der));
+        return wire_put_bytes(&answer->body, buf_bytes(&der));
     case KEEPER_PUBLIC_AUDIT_KEY:
         TRY(pkey_public_der(keys->audit_key, &der));
         return wire_put_bytes(&answer->body, buf_bytes(&der));

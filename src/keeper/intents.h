@@ -60,7 +60,8 @@ typedef enum {
     KEEPER_MAIL_SIGN = 101,  /* mailgate: a signature over a message's hash, for a person */
     KEEPER_MAIL_OPEN = 102,  /* mailgate: one message's content key, by an archived key; capped */
 
-    KEEPER_BLOB_KEYS = 110, /* web: the keys that synced blobs lie under, and nothing else */
+    KEEPER_BLOB_KEYS = 110,       /* web: the keys that synced blobs lie under, and nothing else */
+    KEEPER_SYNC_CHECKPOINT = 111, /* web: sign a checkpoint of the log of device chains */
 } keeper_intent_t;
 
 /* Who may ask is decided by the channel a request came in on, not by what it says. */
@@ -78,6 +79,7 @@ typedef enum {
     KEEPER_PUBLIC_AUDIT_KEY = 4,      /* SubjectPublicKeyInfo DER */
     KEEPER_PUBLIC_MAIL_CA = 5,        /* certificate DER */
     KEEPER_PUBLIC_LEASE_KEY = 6,      /* SubjectPublicKeyInfo DER, X25519 */
+    KEEPER_PUBLIC_SYNC_LOG = 7,       /* SubjectPublicKeyInfo DER, Ed25519 */
 } keeper_public_t;
 
 /* A generation of the device CA; what is on the wire of KEEPER_DEVICE_CAS. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/common/blob_conf.h"
+#include "program/common/sync_conf.h"
 
 /* Of one peer address, see [scep] rate and burst. */
 enum { RATE = 10, RATE_MAX = 100000, BURST = 100, BURST_MAX = 1000000 };
@@ -98,6 +99,8 @@ static const conf_known_t known[] = {
     {"mail_policy", mail_policy_keys},
     {"mail_policy *", mail_rule_keys},
     {"ldap", SETTINGS_LDAP_KEYS},
+    {"sync", SYNC_CONF_KEYS},
+    {"sync_policy *", SYNC_CONF_POLICY_KEYS},
     {"sync_storage", BLOB_CONF_KEYS},
     {"sync_store *", BLOB_CONF_STORE_KEYS},
     {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},

@@ -94,6 +94,15 @@ static err_t *demand_csrf(const http_request_t *request, const web_caller_t *cal
     return NULL;
 }
 
+err_t *web_caller_find(web_t *web, http_request_t *request, web_caller_t **ret_caller) {
+    web_caller_t *caller = NULL;
+    TRY(caller_from_token(web, request, &caller));
+    if (!caller) TRY(caller_from_session(web, request, &caller));
+    if (caller) TRY(demand_csrf(request, caller));
+    *ret_caller = caller;
+    return NULL;
+}
+
 static err_t *demand_role(const http_request_t *request, const web_caller_t *caller) {
     bool admin = strcmp(caller->role, "admin") == 0;
     bool auditor = strcmp(caller->role, "auditor") == 0;

@@ -27,6 +27,7 @@
 #include "program/common/settings.h"
 #include "program/web/directory_work.h"
 #include "program/web/web.h"
+#include "program/web/web_sync.h"
 #include "store/migrate.h"
 
 enum {
@@ -109,14 +110,17 @@ static err_t *read_factory_cas(web_t *web) {
 static err_t *enter_sandbox(program_t *p) {
     sandbox_report_t report;
     const char *lists = mailbook_lists(p->web.mailbook);
-    const sandbox_path_t paths[] = {
+    CLEANUP(web_sync_paths_done) web_sync_paths_t sync;
+    TRY(web_sync_paths(&p->web.settings, &sync));
+    sandbox_path_t paths[4 + WEB_SYNC_PATHS] = {
         {p->store_dir, SANDBOX_READ | SANDBOX_WRITE},
         {"/dev/urandom", SANDBOX_READ},
         {"/etc/localtime", SANDBOX_READ | SANDBOX_OPTIONAL},
-        {lists, SANDBOX_READ}, /* the last: only if there is one */
+        {lists, SANDBOX_READ}, /* only if there is one */
     };
-    TRY(sandbox_enter(SANDBOX_WEB, paths, sizeof paths / sizeof paths[0] - (lists ? 0 : 1),
-                      p->web.settings.require_sandbox, &report));
+    size_t count = lists ? 4 : 3;
+    for (size_t i = 0; i < sync.n; i++) paths[count++] = sync.list[i];
+    TRY(sandbox_enter(SANDBOX_WEB, paths, count, p->web.settings.require_sandbox, &report));
     log_line(&p->web.log, report.landlock_abi ? LOG_INFO : LOG_WARNING,
              "sandbox landlock=%d seccomp=%s", report.landlock_abi,
              report.relaxed ? "relaxed" : "on");
@@ -291,7 +295,7 @@ static err_t *start_http(program_t *p) {
                                    .ctx = web,
                                    .before = web_before,
                                    .after = web_after,
-                                   .step = route_mdm_step,
+                                   .step = route_sync_step,
                                    .json_prefix = "/api/",
                                    .workers = (unsigned)s->workers,
                                    .per_address = (unsigned)s->per_address};
@@ -308,13 +312,16 @@ static err_t *start_http(program_t *p) {
 static void stop(program_t *p) {
     web_t *web = &p->web;
     web->draining = true;
+    web_sync_quiet(web);
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
     streams_stop(web->streams);
     background_stop(p->escrow_work);
     background_stop(p->revocation_work);
     background_stop(p->directory_work);
+    web_sync_stop(web);
     background_stop(p->housekeeping);
     http_server_free(web->server);
+    web_sync_free(web);
     sessions_free(web->sessions);
     http_rate_free(web->rate);
     http_rate_free(web->lease_rate);
@@ -363,11 +370,13 @@ static err_t *start(program_t *p, const char *dir) {
     TRY(enter_sandbox(p));
     TRY(start_services(p));
     TRY(start_mailbook(web));
+    TRY(web_sync_start(web));
     TRY(start_http(p));
     TRY(housekeeping_start(web, &p->housekeeping));
     TRY(revocation_work_start(web, &p->revocation_work));
     TRY(directory_work_start(web, &p->directory_work));
     TRY(escrow_work_start(web, &p->escrow_work));
+    TRY(web_sync_begin(web));
     return control_ready(p->control);
 }
 

@@ -42,6 +42,9 @@ enum {
     WEB_NEED_RECOVERY = 4, /* officer, admin or auditor: what is asked to be recovered */
 };
 
+/* Synced files: web_sync.h. */
+typedef struct web_sync web_sync_t;
+
 struct web {
     settings_t settings;
     expiry_conf_t expiry;
@@ -61,6 +64,7 @@ struct web {
     revoker_t *revoker;
     escrow_t *escrow;
     devices_t *devices;
+    web_sync_t *sync; /* NULL: off */
     cert_list_t factory_cas;
     streams_t *streams; /* of devices that listen */
     sessions_t *sessions;
@@ -95,6 +99,12 @@ static inline const web_caller_t *web_caller(const http_request_t *request) {
 /* hooks.c */
 err_t *web_before(void *ctx, http_request_t *request, http_reply_t *reply, bool *ret_answered);
 void web_after(void *ctx, const http_request_t *request, const http_reply_t *reply, const err_t *e);
+
+/*
+ * Who asks, by token or session, for a handler that authenticates by itself (HTTP_AUTH_OWN); NULL:
+ * nobody. A session's write needs its CSRF token.
+ */
+err_t *web_caller_find(web_t *web, http_request_t *request, web_caller_t **ret_caller) WARN_UNUSED;
 
 /* routes.c */
 extern const http_route_t WEB_ROUTES[];

@@ -66,6 +66,8 @@ void blobs_free(blobs_t *blobs) {
     mem_free(blobs);
 }
 
+size_t blobs_wanted(const blobs_t *blobs) { return blobs->stores_n; }
+
 /* ---- stores that are away ---- */
 
 void blobs_note(blobs_t *blobs, size_t store, const err_t *e) {

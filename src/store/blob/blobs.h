@@ -126,6 +126,8 @@ typedef struct {
     db_blob_scrub_t scrub; /* its position is not filled in */
 } blobs_status_t;
 
+/* Replicas that there should be of each blob. */
+size_t blobs_wanted(const blobs_t *blobs);
 err_t *blobs_status_all(blobs_t *blobs, blobs_status_t *ret_status) WARN_UNUSED;
 
 /* ---- background work: small steps, each safe to be cut short, any process ---- */

@@ -1,0 +1,26 @@
+/*
+ * Asks for checkpoints of the log of device chains: see client_sync.h.
+ */
+#include "keeper/client_sync.h"
+
+#include "base/limits.h"
+#include "ipc/frame.h"
+#include "ipc/wire.h"
+
+enum { ROOT = 32 };
+
+err_t *keeper_sync_checkpoint(keeper_t *keeper, const char *origin, uint64_t size,
+                              const uint8_t root[32], buf_t *ret_note) {
+    CLEANUP(buf_done) buf_t body, reply;
+    bytes_t note;
+    buf_init(&body, FRAME_BODY_MAX);
+    buf_init(&reply, FRAME_BODY_MAX);
+    TRY(wire_put_str(&body, origin));
+    TRY(wire_put_u64(&body, size));
+    TRY(buf_add(&body, bytes_make(root, ROOT)));
+    TRY(keeper_call(keeper, KEEPER_SYNC_CHECKPOINT, &body, &reply));
+    wire_reader_t r = wire_reader(buf_bytes(&reply));
+    TRY(wire_get_bytes(&r, LIMIT_NOTE_BYTES, &note));
+    TRY(wire_done(&r));
+    return buf_add(ret_note, note);
+}

@@ -1,0 +1,199 @@
+/*
+ * The log of chain heads (C2SP tlog-tiles): a leaf for each entry of any chain, in the entry's own
+ * transaction. What is kept are the hashes of each level of tiles, so that a tile is one read and
+ * the root a few. Worker threads and the thread that has checkpoints signed.
+ */
+#include "base/text.h"
+#include "store/sync_log.h"
+#include "sync/service/service_internal.h"
+
+enum { LEVELS = 8, ARENA = 1024 * 1024 };
+
+/* ---- writing ---- */
+
+/* A tile that is full gives one hash of the next level. */
+static err_t *fill_up(sync_call_t *call, db_conn_t *conn, int64_t number) {
+    for (int64_t level = 0; level < LEVELS; level++, number /= TLOG_TILE) {
+        uint8_t root[MERKLE_HASH];
+        merkle_t merkle;
+        bytes_t hashes;
+        if ((number + 1) % TLOG_TILE != 0) return NULL;
+        int64_t tile = number / TLOG_TILE;
+        TRY(db_sync_log_read(conn, call->arena, level, tile * TLOG_TILE, TLOG_TILE, &hashes));
+        merkle_init(&merkle);
+        for (size_t at = 0; at < hashes.n; at += MERKLE_HASH)
+            TRY(merkle_add(&merkle, hashes.p + at));
+        TRY(merkle_root(&merkle, root));
+        TRY(db_sync_log_add(conn, level + 1, tile, BYTES_ARRAY(root)));
+    }
+    return NULL;
+}
+
+err_t *log_append(sync_call_t *call, db_conn_t *conn, const sync_leaf_t *leaf,
+                  db_sync_entry_t *row) {
+    CLEANUP(buf_done) buf_t record;
+    uint8_t hash[MERKLE_HASH];
+    int64_t size = 0;
+    buf_init(&record, SYNC_LEAF_SIZE);
+    TRY(sync_leaf_put(leaf, &record));
+    TRY(merkle_leaf(buf_bytes(&record), hash));
+    TRY(db_sync_log_size(conn, &size));
+    TRY(db_sync_log_add(conn, 0, size, BYTES_ARRAY(hash)));
+    TRY(fill_up(call, conn, size));
+    row->leaf = size;
+    return arena_copy(call->arena, buf_bytes(&record), &row->leaf_record);
+}
+
+/* ---- checkpoints ---- */
+
+typedef struct {
+    arena_t *arena;
+    db_conn_t *conn;
+    int64_t size, signed_size;
+    uint8_t root[MERKLE_HASH];
+    bytes_t note;
+} head_t;
+
+static err_t *read_tile(void *ctx, unsigned level, uint64_t index, unsigned width,
+                        uint8_t (*ret_hashes)[MERKLE_HASH]) {
+    head_t *head = ctx;
+    bytes_t hashes;
+    TRY(db_sync_log_read(head->conn, head->arena, level, (int64_t)index * TLOG_TILE, width,
+                         &hashes));
+    if (hashes.n != (size_t)width * MERKLE_HASH)
+        return err_new(ERR_INTERNAL, "the log has lost hashes");
+    bytes_put(ret_hashes, hashes);
+    return NULL;
+}
+
+static err_t *head_fn(db_conn_t *conn, void *arg) {
+    head_t *head = arg;
+    tlog_tiles_t tiles = {head, read_tile};
+    head->conn = conn;
+    TRY(db_sync_log_size(conn, &head->size));
+    TRY(db_sync_checkpoint_get(conn, head->arena, &head->signed_size, &head->note));
+    return tlog_root(&tiles, (uint64_t)head->size, head->root);
+}
+
+err_t *sync_log_head(sync_service_t *service, uint64_t *ret_size, uint8_t ret_root[SYNC_HASH],
+                     uint64_t *ret_signed) {
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    TRY(arena_new(ARENA, &arena));
+    head_t head = {.arena = arena};
+    TRY(db_read(service->o.db, head_fn, &head));
+    *ret_size = (uint64_t)head.size;
+    *ret_signed = (uint64_t)head.signed_size;
+    memcpy(ret_root, head.root, SYNC_HASH);
+    return NULL;
+}
+
+typedef struct {
+    int64_t size;
+    bytes_t note;
+} keep_t;
+
+static err_t *keep_fn(db_conn_t *conn, void *arg) {
+    const keep_t *keep = arg;
+    return db_sync_checkpoint_put(conn, keep->size, keep->note);
+}
+
+err_t *sync_log_keep(sync_service_t *service, uint64_t size, bytes_t note) {
+    keep_t keep = {(int64_t)size, note};
+    return db_write(service->o.db, keep_fn, &keep);
+}
+
+/* ---- reading ---- */
+
+typedef struct {
+    sync_call_t *call;
+    bool entries;
+    unsigned level;
+    uint64_t index;
+    unsigned width;
+    buf_t *out;
+} tile_t;
+
+static err_t *checkpoint_fn(db_conn_t *conn, void *arg) {
+    tile_t *t = arg;
+    int64_t size = 0;
+    bytes_t note = BYTES_NONE;
+    TRY(db_sync_checkpoint_get(conn, t->call->arena, &size, &note));
+    if (size == 0) return sync_no(t->call, SYNC_WORD_ABSENT, "nothing was signed yet");
+    return buf_add(t->out, note);
+}
+
+err_t *sync_log_checkpoint(sync_call_t *call, buf_t *out) {
+    tile_t t = {.call = call, .out = out};
+    return db_read(call->service->o.db, checkpoint_fn, &t);
+}
+
+static err_t *bundle(const tile_t *t, db_conn_t *conn) {
+    db_sync_entry_t *rows = NULL;
+    size_t n = 0;
+    TRY(db_sync_entry_leaves(conn, t->call->arena, (int64_t)t->index * TLOG_TILE, t->width, &rows,
+                             &n));
+    for (size_t i = 0; i < n; i++) TRY(tlog_bundle_add(rows[i].leaf_record, t->out));
+    return NULL;
+}
+
+/* Nothing beyond the checkpoint is shown: what nobody signed can't be checked. */
+static err_t *tile_fn(db_conn_t *conn, void *arg) {
+    tile_t *t = arg;
+    int64_t size = 0;
+    bytes_t note = BYTES_NONE, hashes;
+    TRY(db_sync_checkpoint_get(conn, t->call->arena, &size, &note));
+    if (t->width > tlog_tile_width((uint64_t)size, t->level, t->index))
+        return sync_no(t->call, SYNC_WORD_ABSENT, "the signed tree has no such tile");
+    if (t->entries) return bundle(t, conn);
+    TRY(db_sync_log_read(conn, t->call->arena, t->level, (int64_t)t->index * TLOG_TILE, t->width,
+                         &hashes));
+    return buf_add(t->out, hashes);
+}
+
+/* "x001/x234/067" or "067": groups of three digits, all but the last behind an x. */
+static bool parse_index(bytes_t *rest, uint64_t *ret_index) {
+    uint64_t index = 0;
+    for (unsigned groups = 0; groups < 6; groups++) {
+        bytes_t group;
+        uint64_t value = 0;
+        if (!text_split(rest, '/', &group)) return false;
+        bool more = group.n == 4 && group.p[0] == 'x';
+        if (more) group = bytes_from(group, 1);
+        bool partial = group.n == 5 && bytes_eq_str(bytes_from(group, 3), ".p");
+        if (partial) group = bytes_slice(group, 0, 3);
+        err_t *e = text_u64(group, 999, &value);
+        err_free(e);
+        if (e || group.n != 3) return false;
+        index = index * 1000 + value;
+        if (!more) {
+            *ret_index = index;
+            return partial == (rest->n > 0);
+        }
+    }
+    return false;
+}
+
+static bool parse_path(bytes_t path, tile_t *t) {
+    uint64_t level = 0, width = TLOG_TILE;
+    bytes_t first;
+    if (!text_split(&path, '/', &first)) return false;
+    t->entries = bytes_eq_str(first, "entries");
+    err_t *e = t->entries ? NULL : text_u64(first, LEVELS - 1, &level);
+    if (!e && !parse_index(&path, &t->index)) return false;
+    if (!e && path.n) e = text_u64(path, TLOG_TILE - 1, &width);
+    err_free(e);
+    t->level = (unsigned)level;
+    t->width = (unsigned)width;
+    return !e && width > 0;
+}
+
+err_t *sync_log_tile(sync_call_t *call, bytes_t path, buf_t *out) {
+    tile_t t = {.call = call, .out = out};
+    char again[TLOG_PATH_MAX] = "";
+    if (!parse_path(path, &t)) return sync_no(call, SYNC_WORD_ABSENT, "not the name of a tile");
+    /* One name each. */
+    TRY(tlog_tile_path(t.entries ? -1 : (int)t.level, t.index, t.width, again));
+    if (!bytes_eq_str(path, again + sizeof "tile/" - 1))
+        return sync_no(call, SYNC_WORD_ABSENT, "not the name of a tile");
+    return db_read(call->service->o.db, tile_fn, &t);
+}
