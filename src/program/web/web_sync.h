@@ -55,8 +55,8 @@ void web_sync_free(web_t *web);
 err_t *sync_events_new(sync_events_t **ret_events) WARN_UNUSED;
 void sync_events_free(sync_events_t *events); /* nobody waits; takes NULL */
 /* sync_options_t.changed. */
-void sync_events_changed(void *ctx, const uint8_t region[SYNC_HASH], int64_t root,
-                         int64_t entries, int64_t joins);
+void sync_events_changed(void *ctx, const uint8_t region[SYNC_HASH], int64_t root, int64_t entries,
+                         int64_t joins);
 /* Wakes those whose time is over; with `all` everybody, and nobody waits from then on. */
 void sync_events_tick(sync_events_t *events, int64_t mono_ms, bool all);
 /* A thread that ticks. */
