@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "sync/client/hollow.h"
 
 enum {
     OWN_MODE = 0700,
@@ -235,6 +236,10 @@ static err_t *disk_open(void *ctx, const char *path, sync_disk_file_t **ret_file
     int fd = -1;
     /* Not to hang on a pipe that took the file's place. */
     TRY(open_beneath(disk->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd));
+    if (sync_hollow(fd)) {
+        fd_close(fd);
+        return err_new(ERR_BUSY, "%s has not been fetched yet", path);
+    }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return new_file(fd, ret_file);
 }
@@ -336,6 +341,12 @@ static err_t *disk_finish(void *ctx, sync_disk_file_t *file, uint64_t size, uint
     if (fchmod(file->fd, mode & 0777) != 0) return err_errno(errno, "a file's mode");
     if (futimens(file->fd, times) != 0) return err_errno(errno, "a file's time");
     return sync_fd(file->fd, "a file");
+}
+
+static err_t *disk_hollow(void *ctx, sync_disk_file_t *file, bool *ret_done) {
+    (void)ctx;
+    if (ftruncate(file->fd, 0) != 0) return err_errno(errno, "a file's length");
+    return sync_hollow_mark(file->fd, ret_done);
 }
 
 static err_t *disk_flush(void *ctx, sync_disk_file_t *file) {
@@ -535,6 +546,8 @@ err_t *sync_folder_disk_new(const char *path, const uint8_t marker[SYNC_NODE], c
     *ret_disk = STEAL(disk);
     return NULL;
 }
+
+void sync_folder_disk_hollow(sync_folder_disk_t *disk) { disk->disk.hollow = disk_hollow; }
 
 void sync_folder_disk_free(sync_folder_disk_t *disk) {
     if (!disk) return;

@@ -15,6 +15,8 @@ typedef struct sync_folder_disk sync_folder_disk_t;
 /* `marker`: 16 bytes of this folder's own, by which it is known again; random at `init`. */
 err_t *sync_folder_disk_new(const char *path, const uint8_t marker[SYNC_NODE], const clk_t *clk,
                             sync_folder_disk_t **ret_disk) WARN_UNUSED;
+/* From here on files are hollow when they come (hollow.h): for the mapped drive. */
+void sync_folder_disk_hollow(sync_folder_disk_t *disk);
 void sync_folder_disk_free(sync_folder_disk_t *disk);          /* takes NULL */
 const sync_disk_t *sync_folder_disk(sync_folder_disk_t *disk); /* borrowed */
 

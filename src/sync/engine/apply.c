@@ -226,8 +226,10 @@ static err_t *fetch_content(sync_engine_t *engine, uint32_t node, const char *te
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     const sync_fact_t *goal = it->side[SYNC_GOAL];
     CLEANUP(fetching_done) fetching_t f = {.engine = engine};
+    bool hollow = false;
     TRY(disk->temp(disk->ctx, temp, &f.file));
-    TRY(pull_file(engine, it, goal, &(sync_sink_t){&f, to_disk}));
+    if (disk->hollow) TRY(disk->hollow(disk->ctx, f.file, &hollow));
+    if (!hollow) TRY(pull_file(engine, it, goal, &(sync_sink_t){&f, to_disk}));
     return disk->finish(disk->ctx, f.file, goal->size, goal->mode, goal->mtime, goal->mtime_ns);
 }
 

@@ -51,6 +51,9 @@ err_t *sync_engine_new(const sync_engine_config_t *config, sync_engine_t **ret_e
 }
 
 void engine_rest(sync_engine_t *engine) {
+    mem_free(engine->by_inode);
+    engine->by_inode = NULL;
+    engine->by_inode_n = 0;
     sync_tree_free(engine->tree);
     engine->tree = NULL;
     persist_pages_done(engine);
@@ -275,6 +278,7 @@ static err_t *run(sync_engine_t *engine, bool with_folder) {
 
 static err_t *step(sync_engine_t *engine, bool with_folder, sync_report_t *ret_report) {
     *ret_report = (sync_report_t){0};
+    engine_rest(engine); /* what fills have left */
     engine->report = ret_report;
     err_t *e = run(engine, with_folder);
     memcpy(ret_report->alarm, engine->alarm, sizeof ret_report->alarm);

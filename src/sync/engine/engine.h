@@ -16,6 +16,7 @@
 
 #include "base/clk.h"
 #include "store/local_state.h"
+#include "sync/data.h"
 #include "sync/device_key.h"
 #include "sync/engine/disk.h"
 #include "sync/engine/remote.h"
@@ -86,6 +87,12 @@ void sync_engine_free(sync_engine_t *engine); /* takes NULL; writes nothing */
 err_t *sync_engine_step(sync_engine_t *engine, sync_report_t *ret_report) WARN_UNUSED;
 /* Only what the service has: chain, keys, root, tree. */
 err_t *sync_engine_fetch(sync_engine_t *engine, sync_report_t *ret_report) WARN_UNUSED;
+/*
+ * The content of a hollow file (disk.h), by its inode; *ret_size its bytes. What came is true only
+ * when this succeeds. ERR_NOT_FOUND: no file that both sides agreed on. Between steps.
+ */
+err_t *sync_engine_fill(sync_engine_t *engine, uint64_t inode, const sync_sink_t *sink,
+                        uint64_t *ret_size) WARN_UNUSED;
 /* The newest chain and root that are known here, for news(). */
 sync_news_t sync_engine_known(const sync_engine_t *engine);
 /* Forgets an alarm. */

@@ -49,6 +49,11 @@ typedef struct {
     buf_t added, dropped; /* ids */
 } outbox_t;
 
+typedef struct {
+    uint64_t inode;
+    uint32_t node;
+} fill_index_t;
+
 struct sync_engine {
     sync_engine_config_t c;
     sync_chain_t *chain;
@@ -64,6 +69,10 @@ struct sync_engine {
     uint64_t old_epoch; /* of the key below: one former epoch at a time */
     secret_t *old_key;
     char alarm[32];
+
+    /* of the fills since the last step: files by their inodes */
+    fill_index_t *by_inode; /* sorted; owned */
+    size_t by_inode_n;
 
     /* of one step */
     sync_report_t *report;

@@ -176,6 +176,9 @@ err_t *persist_load(sync_engine_t *engine) {
     bool found = false;
     uint8_t id[SYNC_NODE];
     buf_init(&value, 1024);
+    sync_tree_free(engine->tree); /* a fill's */
+    engine->tree = NULL;
+    persist_pages_done(engine);
     engine->unread = true;
     TRY(sync_tree_new(&engine->tree));
     TRY(db_local_get(engine->c.state, STATE_META, BYTES_LIT("tree"), &found, &value));
