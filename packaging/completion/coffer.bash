@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--output|--password-file|--role|--expires|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--hook|--login|--person|--output|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--output|--password-file|--role|--expires|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--reason|--hook|--login|--person|--output|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -17,7 +17,7 @@ _coffer() {
         return
     fi
     case "$path" in
-        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk keeper login token mail mailbox backup restore audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
+        "") words="help version init status user directory key device profile cert ca scep watch officer recover escrow disk keeper login token mail sync mailbox backup restore audit jobs completion --dir --server --token-file --ca --json --help --version" ;;
         " user") words="add list disable enable password" ;;
         " directory") words="test sync show certificates" ;;
         " key") words="new import deliver deliveries pending approve deny" ;;
@@ -34,6 +34,7 @@ _coffer() {
         " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract reencrypt recipients harvest certificates trust group policy" ;;
+        " sync") words="store regions usage quota hold wipe" ;;
         " mailbox") words="list add remove releases hook" ;;
         " backup") words="make list verify prune" ;;
         " restore") words="request approve open" ;;
@@ -147,6 +148,12 @@ _coffer() {
         " mail trust"*) words="--domain --why --dir --server --token-file --ca --json --help --version" ;;
         " mail group"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mail policy"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync store"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync regions"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync usage"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync quota"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync hold"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
+        " sync wipe"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mailbox list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mailbox add"*) words="--hook --login --person --dir --server --token-file --ca --json --help --version" ;;
         " mailbox remove"*) words="--dir --server --token-file --ca --json --help --version" ;;

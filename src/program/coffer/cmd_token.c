@@ -57,7 +57,8 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
 }
 
 static const option_t add_options[] = {
-    {"role", "ROLE", "auditor (default: may read), admin, or officer (answers recoveries)"},
+    {"role", "ROLE",
+     "auditor (default: may read), admin, officer (recoveries) or member (a person)"},
     {"person", "EMAIL", "whose it is; recovery demands to know"},
     {"expires", "WHEN", "90d, or 2027-01-01T00:00:00Z; default: never"},
     {"output", "FILE", "write the token there (0600) instead of showing it"},

@@ -89,7 +89,11 @@ static err_t *sync_regions_list_run(web_t *web, sync_call_t *call, http_request_
         TRY(jso_add_object(list, &item));
         TRY(region_json(&rows[i], item));
     }
-    if (all && n == LIMIT_LIST_PAGE) TRY(jso_set_int(out, "next", rows[n - 1].seq));
+    if (all && n == LIMIT_LIST_PAGE) {
+        char next[24];
+        (void)snprintf(next, sizeof next, "%lld", (long long)rows[n - 1].seq);
+        TRY(jso_set_str(out, "next", next));
+    }
     return api_send(reply, 200, out);
 }
 
