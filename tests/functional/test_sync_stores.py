@@ -88,6 +88,7 @@ def test_of_four_replicas_one_is_destroyed_and_repaired(four, anna):
     assert scrub["bad"] >= 1 and scrub["lost"] == 0
     instances.wait_for(lambda: all_good(client, roots, 4), bool, "four replicas again")
     assert len(objects(four, "two")) == count
+    scrubbed(four)  # what was brought anew is read back too
     state = client.good("POST", client.r("/status"), roots[0]).json()
     assert state["wanted"] == 4 and state["data"][0]["verified"]
     assert "two" in coffer(four, "sync", "store")

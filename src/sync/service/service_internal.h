@@ -40,7 +40,7 @@ struct sync_service {
  */
 err_t *chain_open(sync_call_t *call, held_chain_t **ret_chain) WARN_UNUSED;
 /* Unlocks it; `drop`: it went on and what it took was not kept. Takes NULL. */
-void chain_close(sync_service_t *service, held_chain_t *chain, bool drop);
+void chain_close(sync_service_t *service, held_chain_t *held, bool drop);
 
 /* For CLEANUP. */
 typedef struct {
