@@ -1,0 +1,124 @@
+/*
+ * coffer-mailbox: what its files share. A mailbox is a directory:
+ *   account.json  where the mail is; nothing secret
+ *   keybag, keybag.tries, device.key   the keys' way in (device.key only without a TPM)
+ *   box.key       the database's key, wrapped twice
+ *   secrets       log-ins and the push key, in class C
+ *   cursor        up to where INBOX is known, in class C
+ *   mail.db       messages, by SQLCipher
+ *   inbox/        mail that came while locked, in class B
+ *   agent.sock    where the agent takes commands
+ */
+#ifndef COFFER_PROGRAM_MAILBOX_MAILBOX_H
+#define COFFER_PROGRAM_MAILBOX_MAILBOX_H
+
+#include "base/log.h"
+#include "box/key.h"
+#include "box/sync.h"
+#include "format/json.h"
+
+enum { MAILBOX_SECRETS_MAX = 32 * 1024, MAILBOX_ACCOUNT_MAX = 64 * 1024 };
+
+/* ---- account.c ---- */
+
+typedef struct {
+    char *dir;
+    json_t *json; /* all texts below borrow from it */
+    const char *imap_host, *imap_port, *user, *address;
+    box_tls_t imap_tls;
+    const char *smtp_url, *junk, *sent, *server, *tcti; /* "" for none */
+    buf_t ca;                                           /* PEM; none: the system's */
+    buf_t server_ca;
+    int64_t lease_hours; /* 0: no lease */
+} account_t;
+
+void account_init(account_t *account);
+void account_done(account_t *account);
+/* ERR_NOT_FOUND: there is no mailbox in `dir`. */
+err_t *account_load(const char *dir, account_t *account) WARN_UNUSED;
+err_t *account_path(const account_t *account, const char *name, char **ret_path) WARN_UNUSED;
+
+typedef struct {
+    buf_t password, token, device_token;
+    secret_t *push_key; /* X25519 */
+} secrets_t;
+void secrets_init(secrets_t *secrets);
+void secrets_done(secrets_t *secrets);
+/* Class C. */
+err_t *secrets_load(const account_t *account, const keybag_t *bag, secrets_t *secrets) WARN_UNUSED;
+err_t *secrets_save(const account_t *account, const keybag_t *bag,
+                    const secrets_t *secrets) WARN_UNUSED;
+err_t *cursor_load(const account_t *account, const keybag_t *bag,
+                   box_cursor_t *ret_cursor) WARN_UNUSED;
+err_t *cursor_save(const account_t *account, const keybag_t *bag,
+                   const box_cursor_t *cursor) WARN_UNUSED;
+/* Opens the account's keybag with its TPM or file. */
+err_t *account_open_bag(const account_t *account, const clk_t *clk, const rnd_t *rnd,
+                        keybag_t **ret_bag) WARN_UNUSED;
+
+/* ---- agent.c ---- */
+
+typedef struct {
+    account_t *account;
+    log_t *log;
+    const clk_t *clk;
+    const rnd_t *rnd;
+    keybag_t *bag;
+    box_key_t key;
+    box_db_t *db; /* while unlocked, and while a lease is used */
+    bool leased;  /* db is open by a lease */
+    tls_context_t *tls;
+    imap_t *imap;
+    bool idling;
+    box_cursor_t cursor;
+    uint32_t newest; /* the highest UID of INBOX that was looked for because of what follows */
+    int64_t next_ms; /* monotonic: when mail is looked for next */
+    int64_t backoff_ms;
+    int listener, signals;
+    bool stop;            /* the agent is to end */
+    bool wiped;           /* nothing is left to serve */
+    bool busy;            /* a command is being served, or mail is fetched */
+    bool want_sync;       /* a command asks for it */
+    char last_error[256]; /* why mail can't be had, for people; or empty */
+    int64_t synced_at;    /* seconds since 1970 UTC; 0: never */
+} agent_t;
+
+/* Serves until a signal or a wipe. */
+err_t *agent_run(agent_t *agent) WARN_UNUSED;
+/* Answers one command that waits, if any; for pauses in long work. */
+void agent_serve(agent_t *agent);
+/* Wipes when the lock timer has passed. */
+void agent_tick(agent_t *agent);
+
+/* ---- agent_mail.c ---- */
+
+err_t *agent_unlock(agent_t *agent, bytes_t passcode) WARN_UNUSED;
+/* Closes the database and forgets its key. */
+void agent_close(agent_t *agent);
+/* Looks for mail once; connects, and waits by IDLE afterwards. */
+err_t *agent_look(agent_t *agent) WARN_UNUSED;
+void agent_disconnect(agent_t *agent);
+/* For commands: connected, without IDLE. */
+err_t *agent_connect(agent_t *agent) WARN_UNUSED;
+/* Removes all that the mailbox is, keys first. */
+err_t *agent_wipe(agent_t *agent) WARN_UNUSED;
+
+/* ---- commands.c ---- */
+
+/* One command and its answer; never fails but for memory. */
+err_t *commands_answer(agent_t *agent, bytes_t request, buf_t *reply) WARN_UNUSED;
+
+/* ---- show.c ---- */
+
+/* Opens a message with the mailbox's own keys and puts what a person sees of it into `out`. */
+err_t *show_message(agent_t *agent, bytes_t message, json_t *out) WARN_UNUSED;
+
+/* ---- client.c ---- */
+
+/* Asks the agent; *ret_reply is its answer. ERR_UNAVAILABLE: none is running. */
+err_t *client_ask(const char *dir, const json_t *request, json_t **ret_reply) WARN_UNUSED;
+
+DEFINE_CLEANUP_VALUE(account_t, account_done)
+DEFINE_CLEANUP_VALUE(secrets_t, secrets_done)
+
+#endif
