@@ -362,7 +362,7 @@ static err_t *run(sim_world_t *world) {
     return check_all(world);
 }
 
-static void world_done(sim_world_t *world) {
+void sim_world_free(sim_world_t *world) {
     if (!world) return;
     for (unsigned i = 0; i < SIM_CLIENTS; i++) client_done(&world->client[i]);
     sim_service_free(world->service);
@@ -372,7 +372,7 @@ static void world_done(sim_world_t *world) {
     sync_device_key_done(&world->stranger);
     mem_free(world);
 }
-DEFINE_CLEANUP(sim_world_t, world_done)
+DEFINE_CLEANUP(sim_world_t, sim_world_free)
 
 static err_t *world_new(const sim_plan_t *plan, sim_world_t **ret_world) {
     sim_world_t *world = mem_zalloc(sizeof *world);
@@ -388,30 +388,38 @@ static err_t *world_new(const sim_plan_t *plan, sim_world_t **ret_world) {
     return NULL;
 }
 
-static err_t *run_edited(sim_world_t *world, void (*edit)(void *ctx, buf_t *answer, size_t from),
-                         void *ctx) {
+err_t *sim_edited_new(const sim_plan_t *plan, sim_world_t **ret_world) {
+    CLEANUP(sim_world_free) sim_world_t *world = NULL;
     uint32_t content = 0;
-    sim_client_t *reader = &world->client[1];
+    TRY(world_new(plan, &world));
     TRY(begin(world));
     for (unsigned i = 0; i < 3; i++) {
         TRY(sim_people_write(&world->people, world->client[0].disk, &content));
         TRY(sim_world_step(world, &world->client[0]));
     }
-    reader->net.edit = edit;
-    reader->net.edit_ctx = ctx;
-    for (unsigned i = 0; i < 3; i++) TRY(sim_world_step(world, reader));
+    *ret_world = STEAL(world);
     return NULL;
 }
 
-err_t *sim_run_edited(const sim_plan_t *plan, void (*edit)(void *ctx, buf_t *answer, size_t from),
+err_t *sim_edited_run(sim_world_t *world, void (*edit)(void *ctx, buf_t *answer, size_t from),
                       void *ctx) {
-    CLEANUP(world_done) sim_world_t *world = NULL;
-    TRY(world_new(plan, &world));
-    return run_edited(world, edit, ctx);
+    sim_client_t *reader = &world->client[1];
+    sim_rnd_init(&world->rnd, world->plan.seed);
+    client_stop(reader);
+    client_unlink(reader);
+    sim_disk_free(reader->disk);
+    reader->disk = NULL;
+    TRY(sim_disk_new(&world->rnd, &world->clk, &reader->disk));
+    reader->folder = sim_folder(reader->disk);
+    reader->net.disk = reader->disk;
+    reader->net.edit = edit;
+    reader->net.edit_ctx = ctx;
+    for (unsigned i = 0; i < 2; i++) TRY(sim_world_step(world, reader));
+    return NULL;
 }
 
 err_t *sim_run(const sim_plan_t *plan, char *ret_line, size_t size) {
-    CLEANUP(world_done) sim_world_t *world = NULL;
+    CLEANUP(sim_world_free) sim_world_t *world = NULL;
     TRY(world_new(plan, &world));
     err_t *e = run(world);
     fault_arm_io(0);

@@ -83,10 +83,15 @@ typedef struct {
 /* Runs it; the error says what is wrong. *ret_line: one line about it. */
 err_t *sim_run(const sim_plan_t *plan, char *ret_line, size_t size) WARN_UNUSED;
 
-/* Two clients; the second one fetches what the first one wrote, and `edit` changes answers.
- * Afterwards its disk has nothing but what was written. */
-err_t *sim_run_edited(const sim_plan_t *plan, void (*edit)(void *ctx, buf_t *answer, size_t from),
+/*
+ * For fuzzing: a world in which one client has written some files, and another one that begins anew
+ * in each run and fetches them, while `edit` changes answers. The error: its disk has something
+ * that nobody wrote.
+ */
+err_t *sim_edited_new(const sim_plan_t *plan, sim_world_t **ret_world) WARN_UNUSED;
+err_t *sim_edited_run(sim_world_t *world, void (*edit)(void *ctx, buf_t *answer, size_t from),
                       void *ctx) WARN_UNUSED;
+void sim_world_free(sim_world_t *world); /* takes NULL */
 
 /* ---- for sim_attack.c ---- */
 
