@@ -248,11 +248,17 @@ enum {
     LIMIT_ARRIVAL_KEEP_S = 7 * 86400, /* seconds that events are kept for devices that are away */
     LIMIT_ARRIVAL_MAILBOXES = 100000, /* mailboxes that are watched */
     LIMIT_ARRIVAL_HOOKS = 64,         /* mail servers that tell */
-    LIMIT_STREAMS = 6000,             /* streams held at once; connections are more */
-    LIMIT_STREAMS_DEVICE = 4,         /* of one device: the oldest ends for a fifth */
-    LIMIT_STREAM_BYTES = 64 * 1024,   /* bytes that wait for a device that is slow to take them */
-    LIMIT_STREAM_BACKLOG = 500,       /* events that a device catches up on; then it looks itself */
-    LIMIT_STREAM_LIFE_S = 3600,       /* seconds; then it shows again who it is */
+    LIMIT_MAILBOX_SERVER = 300,       /* bytes of imaps://host:port */
+    LIMIT_MAILBOX_SEALED = 4096,      /* bytes of a sealed password */
+    LIMIT_IMAP_LINE = 8192,           /* bytes of a line of an IMAP server */
+    LIMIT_IMAP_LITERAL = 64 * 1024,   /* bytes of a literal; none is asked for */
+    LIMIT_IMAP_LINES = 100 * 1000,    /* lines in answer to one command */
+    LIMIT_IMAP_MINUTE = 4 * 1024 * 1024, /* bytes of one mailbox's server in a minute */
+    LIMIT_STREAMS = 6000,                /* streams held at once; connections are more */
+    LIMIT_STREAMS_DEVICE = 4,            /* of one device: the oldest ends for a fifth */
+    LIMIT_STREAM_BYTES = 64 * 1024, /* bytes that wait for a device that is slow to take them */
+    LIMIT_STREAM_BACKLOG = 500,     /* events that a device catches up on; then it looks itself */
+    LIMIT_STREAM_LIFE_S = 3600,     /* seconds; then it shows again who it is */
 
     /* Backups */
     LIMIT_BACKUP_CHUNKS = 1024 * 1024,         /* chunks of one backup: 64 GiB */

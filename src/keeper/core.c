@@ -16,6 +16,7 @@
 #include "keeper/intent_escrow.h"
 #include "keeper/intent_lease.h"
 #include "keeper/intent_mail.h"
+#include "keeper/intent_mailbox.h"
 #include "keeper/intent_revocation.h"
 #include "keeper/intent_sync.h"
 
@@ -39,6 +40,7 @@ enum {
     ANYONE = 1 << ROLE_WEB | 1 << ROLE_COURIER | 1 << ROLE_MAILGATE | 1 << ROLE_COMMAND,
     WEB = 1 << ROLE_WEB | 1 << ROLE_COMMAND,
     WEB_COURIER = WEB | 1 << ROLE_COURIER,
+    COURIER = 1 << ROLE_COURIER,
     MAILGATE = 1 << ROLE_MAILGATE,
 };
 
@@ -96,6 +98,8 @@ static const rule_t rules[] = {
     {KEEPER_BACKUP_FINISH, "backup-finish", WEB, RECORD_FIRST, TALLY_NEVER, intent_backup_finish},
     {KEEPER_MAIL_ALLOW, "mail-allow", WEB, RECORD_FIRST, TALLY_NEVER, intent_mail_allow},
     {KEEPER_MAIL_SIGN, "mail-sign", MAILGATE, RECORD_BESIDE, TALLY_NEVER, intent_mail_sign},
+    {KEEPER_MAILBOX_SEAL, "mailbox-seal", WEB, RECORD_FIRST, TALLY_NEVER, intent_mailbox_seal},
+    {KEEPER_MAILBOX_OPEN, "mailbox-open", COURIER, RECORD_FIRST, TALLY_NEVER, intent_mailbox_open},
     {KEEPER_MAIL_OPEN, "mail-open", MAILGATE, RECORD_FIRST, TALLY_NEVER, intent_mail_open},
     {KEEPER_LOG, "log", WEB, RECORD_BESIDE, TALLY_NEVER, intent_log},
 };

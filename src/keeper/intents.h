@@ -60,6 +60,9 @@ typedef enum {
     KEEPER_MAIL_SIGN = 101,  /* mailgate: a signature over a message's hash, for a person */
     KEEPER_MAIL_OPEN = 102,  /* mailgate: one message's content key, by an archived key; capped */
 
+    KEEPER_MAILBOX_SEAL = 103, /* web: seal the password of a mailbox that is watched */
+    KEEPER_MAILBOX_OPEN = 104, /* courier: that password, for the server and login it is for */
+
     KEEPER_BLOB_KEYS = 110,       /* web: the keys that synced blobs lie under, and nothing else */
     KEEPER_SYNC_CHECKPOINT = 111, /* web: sign a checkpoint of the log of device chains */
 } keeper_intent_t;

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "program/coffer/output.h"
+#include "program/coffer/prompt.h"
 #include "program/coffer/remote.h"
 
 enum { SECRET_TEXT_MAX = 256 };
@@ -35,15 +36,28 @@ const command_t CMD_MAILBOX_LIST = {
     .run = run_list,
 };
 
+/* By a hook, or at an IMAP server with a password. */
+static err_t *set_source(const args_t *args, json_t *body) {
+    CLEANUP(buf_done) buf_t password;
+    const char *hook = args_value(args, "hook"), *imap = args_value(args, "imap");
+    const char *file = args_value(args, "password-file");
+    buf_init_secret(&password, LIMIT_PASSWORD_MAX + 1);
+    TRY(args_exclude(args, "hook", "imap"));
+    if (hook) return jso_set_str(body, "hook", hook);
+    if (!imap) return err_new(ERR_USAGE, "say by --hook which mail server tells, or --imap");
+    if (!file) return err_new(ERR_USAGE, "--imap takes --password-file too");
+    TRY(prompt_secret_file(file, &password));
+    TRY(jso_set_str(body, "server", imap));
+    return jso_set_string(body, "password", buf_bytes(&password));
+}
+
 static err_t *run_add(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *body = NULL;
     CLEANUP(jso_free) json_t *json = NULL;
-    const char *hook = args_value(args, "hook"), *login = args_value(args, "login");
-    const char *person = args_value(args, "person");
-    if (!hook) return err_new(ERR_USAGE, "say by --hook which mail server tells");
+    const char *login = args_value(args, "login"), *person = args_value(args, "person");
     TRY(jso_object(&body));
     TRY(jso_set_str(body, "address", args->operands[0]));
-    TRY(jso_set_str(body, "hook", hook));
+    TRY(set_source(args, body));
     if (login) TRY(jso_set_str(body, "login", login));
     if (person) TRY(jso_set_str(body, "person", person));
     TRY(remote_call(cli, "POST", "/mailboxes", body, &json));
@@ -53,6 +67,9 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
 
 static const option_t add_options[] = {
     {"hook", "NAME", "the mail server that tells (coffer mailbox hook)"},
+    {"imap", "URL", "imaps://HOST[:PORT]: we watch the mailbox there ourselves (IDLE)"},
+    {"password-file", "FILE",
+     "of --imap: the password is the file's first line; - is standard input"},
     {"login", "NAME", "how that server calls the mailbox's user; the address unless told"},
     {"person", "EMAIL", "whose devices hear of it; who has this address unless told"},
     {NULL, NULL, NULL},
@@ -64,10 +81,14 @@ const command_t CMD_MAILBOX_ADD = {
     .operands = "ADDRESS",
     .summary = "Let a person's locked devices hear of new mail in a mailbox",
     .notes = "ADDRESS is also the name of the lease in which a device leaves the key of its mail\n"
-             "database. All enrolled devices of the person hear of it; see the guide locked-mail.",
-    .examples = "  coffer mailbox add alice@example.org --hook imap1\n"
-                "  coffer mailbox add info@example.org --hook imap1 --login info --person "
-                "alice@example.org",
+             "database. All enrolled devices of the person hear of it; see the guide locked-mail.\n"
+             "With --imap the password is sealed by the key process, which gives it to\n"
+             "coffer-courier alone, for that server and login.",
+    .examples =
+        "  coffer mailbox add alice@example.org --hook imap1\n"
+        "  coffer mailbox add bob@example.org --imap imaps://imap.example.org --password-file -\n"
+        "  coffer mailbox add info@example.org --hook imap1 --login info --person "
+        "alice@example.org",
     .min = 1,
     .max = 1,
     .options = add_options,

@@ -71,6 +71,9 @@ const init_key_t INIT_KEYS[] = {
     {"mdm", "sign_message", "yes", "Devices sign their messages (Mdm-Signature); no: mutual TLS."},
     {"mdm", "access_rights", "8191", "What the server may do; 8191 is everything."},
     {"mdm", "check_out_when_removed", "yes", "A device tells when the profile is removed."},
+    {"mailbox", "imap_ca", "imap/ca.pem",
+     "Trust this CA for IMAP servers of watched mailboxes instead of the system's."},
+    {"mailbox", "reconcile", "15m", "Look at watched mailboxes so often, whatever servers say."},
     {"push", "certificate", "push/cert.pem",
      "The APNs certificate for MDM and its key, PEM. Without them pushing is off and devices\n"
      "obey only when they call by themselves."},

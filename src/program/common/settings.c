@@ -106,6 +106,7 @@ static const conf_known_t known[] = {
     {"ldap-group *", SETTINGS_LDAP_GROUP_KEYS},
     {"mail", SETTINGS_MAIL_KEYS},
     {"mail_account", SETTINGS_MAIL_ACCOUNT_KEYS},
+    {"mailbox", SETTINGS_MAILBOX_KEYS},
     {"keeper", keeper_keys}, /* read by the keeper alone */
     {"certificate-profile *", profile_keys},
     {"notify", notify_keys}, /* these: notify_conf.c, expiry_conf.c */
@@ -357,6 +358,7 @@ err_t *settings_load(const char *dir, settings_t *ret_settings) {
     TRY(load_revocation(&s));
     TRY(settings_load_ldap(s.conf, &s.ldap));
     TRY(settings_load_mail(s.conf, &s.mail));
+    TRY(settings_load_mailbox(s.conf, &s.mailbox));
     *ret_settings = s;
     s = (settings_t){0};
     return NULL;

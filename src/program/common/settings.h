@@ -12,6 +12,7 @@
 #include "program/common/settings_ldap.h"
 #include "program/common/settings_mail.h"
 #include "program/common/settings_mail_account.h"
+#include "program/common/settings_mailbox.h"
 
 /* Where to listen; address "" means: not at all. */
 typedef struct {
@@ -80,8 +81,9 @@ typedef struct {
     int64_t access_rights;
     bool check_out_when_removed;
 
-    settings_ldap_t ldap; /* [ldap] */
-    settings_mail_t mail; /* [mail] */
+    settings_ldap_t ldap;       /* [ldap] */
+    settings_mail_t mail;       /* [mail] */
+    settings_mailbox_t mailbox; /* [mailbox] */
 
     /* [push] */
     const char *push_url;         /* https://api.push.apple.com:443 */

@@ -4,11 +4,13 @@
  * coffer-web asks over its wire. Holds the push certificate, the mail server's and the directory's
  * passwords. Reads no requests from outside. Started by cofferd. Threads: the main thread sends and
  * receives; the keeper client's reader, the control channel's, those that hear coffer-web's
- * wake-ups and questions; and one a kind of job (worker.h).
+ * wake-ups and questions; one a kind of job (worker.h); one for mailboxes that are watched
+ * (idler.h).
  */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
 #include "program/courier/directory_serve.h"
+#include "program/courier/idler.h"
 #include "program/courier/publisher.h"
 #include "program/courier/pusher.h"
 #include "program/courier/sender.h"
@@ -51,8 +54,9 @@ typedef struct {
     notify_conf_t notify;
     sender_t *_Atomic sender;
     watcher_t *_Atomic watcher;
+    idler_t *_Atomic idler;
     char *store_dir, *store_path, *topic;
-    buf_t cert_pem, key_pem, ca_pem, device_ca_pem;
+    buf_t cert_pem, key_pem, ca_pem, device_ca_pem, imap_ca_pem;
     _Atomic bool stop;
 } courier_t;
 
@@ -84,6 +88,7 @@ static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply)
         sender_wake(c->sender);
         watcher_wake(c->watcher);
         publisher_wake(c->publisher);
+        idler_wake(c->idler);
     }
     if (reply) dirserve_handle(c->directory, request, reply);
 }
@@ -155,7 +160,29 @@ static err_t *start_publisher(courier_t *c) {
     return NULL;
 }
 
+/* A descriptor for each mailbox that is watched: as many as this user may have. */
+static err_t *start_idler(courier_t *c) {
+    idler_t *idler = NULL;
+    const idler_options_t options = {.db = c->db,
+                                     .keeper = c->keeper,
+                                     .log = &c->log,
+                                     .clk = clk_real(),
+                                     .ca_pem = buf_bytes(&c->imap_ca_pem),
+                                     .reconcile_s = c->settings.mailbox.reconcile_s};
+    TRY(idler_start(&options, &idler));
+    c->idler = idler;
+    return NULL;
+}
+
+static void raise_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static err_t *start(courier_t *c, const char *dir) {
+    raise_limit();
     TRY(crypto_init());
     TRY(http_client_init());
     jso_init();
@@ -172,6 +199,7 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY_WRAP(read_pem(s, s->push_key, &c->key_pem), "[push] key");
     TRY_WRAP(read_pem(s, s->push_ca, &c->ca_pem), "[push] ca");
     TRY_WRAP(read_pem(s, "public/device-ca.pem", &c->device_ca_pem), "device CA");
+    TRY_WRAP(read_pem(s, s->mailbox.imap_ca, &c->imap_ca_pem), "[mailbox] imap_ca");
     TRY(push_topic(s, &c->topic));
     if (settings_has_ldap(&s->ldap)) TRY(dirserve_new(s, &c->log, &c->directory));
     sender_t *sender = NULL;
@@ -193,6 +221,7 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY(sender_start(sender, c->db, &c->audit, &c->log, clk_real()));
     if (c->directory) watcher_use_directory(watcher, dirserve_people(c->directory));
     TRY(watcher_start(watcher, c->db, c->keeper, &c->audit, &c->log, clk_real()));
+    TRY(start_idler(c));
     TRY(control_start(c->control, &(control_callbacks_t){c, on_wire, on_gone}));
     return control_ready(c->control);
 }
@@ -223,6 +252,7 @@ static void finish(courier_t *c) {
     if (c->wakes) rpc_server_stop(c->wakes);
     publisher_stop(c->publisher);
     control_free(c->control);
+    idler_stop(c->idler);
     rpc_server_free(c->wakes);
     pusher_free(c->pusher);
     sender_free(c->sender);
@@ -237,6 +267,7 @@ static void finish(courier_t *c) {
     buf_done(&c->key_pem);
     buf_done(&c->ca_pem);
     buf_done(&c->device_ca_pem);
+    buf_done(&c->imap_ca_pem);
     mem_free(c->store_dir);
     mem_free(c->store_path);
     mem_free(c->topic);
@@ -272,6 +303,7 @@ int main(int argc, char **argv) {
     buf_init_secret(&courier.key_pem, CREDENTIAL_MAX);
     buf_init(&courier.ca_pem, CREDENTIAL_MAX);
     buf_init(&courier.device_ca_pem, CREDENTIAL_MAX);
+    buf_init(&courier.imap_ca_pem, CREDENTIAL_MAX);
     err_t *e = start(&courier, dir);
     if (!e) run(&courier, &signals);
     bool failed = e != NULL;

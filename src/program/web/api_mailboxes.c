@@ -1,11 +1,12 @@
 /*
  * /api/v1/mailboxes and /api/v1/mail-hooks: see api_arrival.h. Worker threads.
  */
+#include "arrival/imap_server.h"
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "http/query.h"
+#include "keeper/client_mailbox.h"
 #include "program/web/api_arrival.h"
 #include "store/mailboxes.h"
 
@@ -201,7 +202,7 @@ static err_t *write_box(db_conn_t *conn, void *arg) {
     TRY(db_people_by_email(conn, job->arena, job->person, &person, &found));
     if (!found || person.disabled)
         return err_new(ERR_NOT_FOUND, "there is nobody with the address %s", job->person);
-    TRY(check_hook(conn, job, job->name));
+    if (job->name) TRY(check_hook(conn, job, job->name));
     TRY(db_mailboxes_count(conn, &count));
     if (count >= LIMIT_ARRIVAL_MAILBOXES)
         return err_new(ERR_LIMIT, "%d mailboxes are watched already", LIMIT_ARRIVAL_MAILBOXES);
@@ -214,17 +215,61 @@ static err_t *write_box(db_conn_t *conn, void *arg) {
                       job->box.source, "login", job->box.login, "person", job->person, NULL);
 }
 
-/* Small letters, as hooks' logins are read. */
+/* Of a hook in small letters, as what it says is read. */
 static err_t *get_login(http_request_t *request, const json_t *body, const char *address,
-                        const char **ret_login) {
+                        bool lower, const char **ret_login) {
     bytes_t login = bytes_str(address), copy;
     TRY(jso_get_string(body, "login", LIMIT_EMAIL, false, &login));
     if (login.n == 0 || !text_printable(login))
         return err_new(ERR_INVALID, "that is no login of a mail server");
     TRY(arena_copy(request->arena, login, &copy));
-    text_lower((char *)(uintptr_t)copy.p); /* our own copy */
+    if (lower) text_lower((char *)(uintptr_t)copy.p); /* our own copy */
     *ret_login = (const char *)copy.p;
     return NULL;
+}
+
+/* Told by a mail server's hook. */
+static err_t *set_hook(job_t *job, bytes_t hook, char source[SOURCE_MAX]) {
+    job->name = (const char *)hook.p;
+    (void)snprintf(source, SOURCE_MAX, "hook:%s", job->name);
+    job->box.source = source;
+    job->box.server = "";
+    return NULL;
+}
+
+/* Watched by us at its IMAP server. The password goes to the keeper and is here no more. */
+static err_t *set_imap(job_t *job, const json_t *body, bytes_t server, buf_t *sealed) {
+    imap_server_t parsed;
+    bytes_t password;
+    TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, true, &password));
+    TRY(imap_server_parse(server, &parsed));
+    job->box.source = "imap";
+    job->box.server = (const char *)server.p;
+    const keeper_mailbox_t mailbox = {job->box.account, job->box.server, job->box.login};
+    TRY(keeper_mailbox_seal(job->web->keeper, &mailbox, password, sealed));
+    job->box.sealed = buf_bytes(sealed);
+    return NULL;
+}
+
+static err_t *get_address(job_t *job, const json_t *body) {
+    bytes_t address, person;
+    TRY(jso_get_string(body, "address", LIMIT_EMAIL, true, &address));
+    TRY(directory_check_email(job->arena, address, &job->box.account));
+    if (strlen(job->box.account) > LIMIT_LEASE_ACCOUNT)
+        return err_new(ERR_LIMIT, "the address has more than %d bytes", LIMIT_LEASE_ACCOUNT);
+    person = bytes_str(job->box.account);
+    TRY(jso_get_string(body, "person", LIMIT_EMAIL, false, &person));
+    return directory_check_email(job->arena, person, &job->person);
+}
+
+static err_t *get_source(job_t *job, const json_t *body, char source[SOURCE_MAX], buf_t *sealed) {
+    bytes_t hook = BYTES_NONE, server = BYTES_NONE;
+    TRY(jso_get_string(body, "hook", LIMIT_NAME, false, &hook));
+    TRY(jso_get_string(body, "server", LIMIT_MAILBOX_SERVER, false, &server));
+    if ((hook.n > 0) == (server.n > 0))
+        return err_new(ERR_INVALID, "a mailbox has a hook or a server");
+    TRY(get_login(job->request, body, job->box.account, hook.n > 0, &job->box.login));
+    return hook.n ? set_hook(job, hook, source) : set_imap(job, body, server, sealed);
 }
 
 err_t *api_mailboxes_add(void *ctx, http_request_t *request, http_reply_t *reply) {
@@ -232,27 +277,19 @@ err_t *api_mailboxes_add(void *ctx, http_request_t *request, http_reply_t *reply
     job_t job = begin(web, request);
     CLEANUP(jso_free) json_t *body = NULL;
     CLEANUP(jso_free) json_t *out = NULL;
+    CLEANUP(buf_done) buf_t sealed;
     char source[SOURCE_MAX];
-    bytes_t address, person, hook;
+    buf_init(&sealed, LIMIT_MAILBOX_SEALED);
     TRY(api_body(request, &body));
-    TRY(jso_only(body, "address", "person", "hook", "login", NULL));
-    TRY(jso_get_string(body, "address", LIMIT_EMAIL, true, &address));
-    TRY(directory_check_email(request->arena, address, &job.box.account));
-    if (strlen(job.box.account) > LIMIT_LEASE_ACCOUNT)
-        return err_new(ERR_LIMIT, "the address has more than %d bytes", LIMIT_LEASE_ACCOUNT);
-    person = bytes_str(job.box.account);
-    TRY(jso_get_string(body, "person", LIMIT_EMAIL, false, &person));
-    TRY(directory_check_email(request->arena, person, &job.person));
-    TRY(jso_get_string(body, "hook", LIMIT_NAME, true, &hook));
-    TRY(get_login(request, body, job.box.account, &job.box.login));
-    job.name = (const char *)hook.p;
-    (void)snprintf(source, sizeof source, "hook:%s", job.name);
-    job.box.source = source;
-    job.box.server = job.box.problem = "";
+    TRY(jso_only(body, "address", "person", "hook", "login", "server", "password", NULL));
+    TRY(get_address(&job, body));
+    TRY(get_source(&job, body, source, &sealed));
+    job.box.problem = "";
     job.box.state = "waiting";
     job.box.created_by = job.actor;
     job.box.created_ms = job.now_ms;
     TRY(db_write(web->db, write_box, &job));
+    err_ignore(rpc_notify(web->courier_rpc, COURIER_WAKE, BYTES_NONE)); /* it looks by itself too */
     TRY(jso_object(&out));
     TRY(box_json(&job.box, job.person, 0, out));
     return api_send(reply, 201, out);
@@ -270,6 +307,7 @@ err_t *api_mailboxes_remove(void *ctx, http_request_t *request, http_reply_t *re
     job_t job = begin(web, request);
     TRY(api_param(request, "account", &job.name));
     TRY(db_write(web->db, remove_box, &job));
+    err_ignore(rpc_notify(web->courier_rpc, COURIER_WAKE, BYTES_NONE));
     return http_reply_empty(reply, 204);
 }
 

@@ -1,0 +1,19 @@
+/*
+ * [mailbox] of coffer.conf: how mailboxes at IMAP servers are watched.
+ */
+#ifndef COFFER_PROGRAM_SETTINGS_MAILBOX_H
+#define COFFER_PROGRAM_SETTINGS_MAILBOX_H
+
+#include "format/conf.h"
+
+typedef struct {
+    const char *imap_ca; /* PEM file, or "": the system's */
+    int64_t reconcile_s; /* each mailbox is looked at so often, whatever its server says */
+} settings_mailbox_t;
+
+extern const char *const SETTINGS_MAILBOX_KEYS[];
+
+/* Strings are borrowed from the configuration. */
+err_t *settings_load_mailbox(conf_t *conf, settings_mailbox_t *ret_mailbox) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,283 @@
+/* The client's side of IMAP: src/arrival/imap_watch.h, imap_server.h. */
+#include <stdio.h>
+
+#include "../unit.h"
+#include "arrival/imap_server.h"
+#include "arrival/imap_watch.h"
+#include "base/limits.h"
+
+enum { OUT_MAX = 1 << 20 };
+
+typedef struct {
+    imap_watch_t w;
+    buf_t out;
+} talk_t;
+
+static void start(talk_t *t, int64_t uidvalidity, int64_t uid) {
+    const arrival_t from = {"INBOX", uidvalidity, uid, 0};
+    imap_watch_init(&t->w, &from);
+    buf_init(&t->out, OUT_MAX);
+}
+
+static void end(talk_t *t) {
+    imap_watch_done(&t->w);
+    buf_done(&t->out);
+}
+
+/* The server says this, and what we answer has to be that. */
+static void hears(talk_t *t, const char *server, const char *client) {
+    const char *text = NULL;
+    buf_clear(&t->out);
+    assert_ok(imap_watch_input(&t->w, bytes_str(server), &t->out));
+    assert_ok(buf_cstr(&t->out, &text));
+    assert_string_equal(text, client);
+}
+
+static void refuses(talk_t *t, err_code_t code, const char *server) {
+    assert_err(code, imap_watch_input(&t->w, bytes_str(server), &t->out));
+    end(t);
+}
+
+static void log_in(talk_t *t, const char *client) {
+    const char *text = NULL;
+    buf_clear(&t->out);
+    assert_int_equal(t->w.state, IMAP_LOGIN);
+    assert_ok(imap_watch_login(&t->w, "alice", BYTES_LIT("se\"cret"), &t->out));
+    assert_ok(buf_cstr(&t->out, &text));
+    assert_string_equal(text, client);
+}
+
+#define CAN "IDLE CONDSTORE SASL-IR AUTH=PLAIN"
+
+/* Until it idles; `next` is the server's UIDNEXT. */
+static void until_idle(talk_t *t, const char *next) {
+    char text[200];
+    hears(t, "* OK ready\r\n", "C1 CAPABILITY\r\n");
+    hears(t, "* CAPABILITY IMAP4rev1 " CAN "\r\nC1 OK done\r\n", "");
+    log_in(t, "C2 AUTHENTICATE PLAIN AGFsaWNlAHNlImNyZXQ=\r\n");
+    hears(t, "C2 OK in\r\n", "C3 CAPABILITY\r\n");
+    hears(t, "* CAPABILITY IMAP4rev1 " CAN "\r\nC3 OK\r\n", "C4 EXAMINE INBOX (CONDSTORE)\r\n");
+    (void)snprintf(text, sizeof text,
+                   "* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT %s] x\r\n"
+                   "* OK [HIGHESTMODSEQ 90]\r\nC4 OK [READ-ONLY] done\r\n",
+                   next);
+    hears(t, text, "C5 IDLE\r\n");
+    hears(t, "+ idling\r\n", "");
+    assert_int_equal(t->w.state, IMAP_IDLE);
+}
+
+static void test_imap_watch__waits_and_hears_of_mail(void **state) {
+    (void)state;
+    talk_t t;
+    start(&t, 0, 0);
+    until_idle(&t, "12");
+    assert_false(t.w.news);  /* the first time nothing is new */
+    assert_null(t.w.line.p); /* and nothing is held */
+    hears(&t, "* OK still here\r\n* 3 FETCH (FLAGS (\\Seen))\r\n", "");
+    hears(&t, "* 4 EXISTS\r\n", "DONE\r\n");
+    hears(&t, "* 1 RECENT\r\nC5 OK\r\n", "C6 UID FETCH 12:* (UID MODSEQ)\r\n");
+    hears(&t, "* 4 FETCH (UID 12 MODSEQ (95))\r\n* 5 FETCH (MODSEQ (96) UID 14)\r\n", "");
+    assert_false(t.w.news);
+    hears(&t, "C6 OK\r\n", "C7 IDLE\r\n");
+    assert_true(t.w.news);
+    arrival_t a = imap_watch_news(&t.w);
+    assert_string_equal(a.folder, "INBOX");
+    assert_int_equal(a.uidvalidity, 7);
+    assert_int_equal(a.uid, 14);
+    assert_int_equal(a.modseq, 96);
+    assert_false(t.w.news);
+    /* deleted ones: the last one is shown once more, which is no news */
+    hears(&t, "+\r\n* 2 EXISTS\r\n", "DONE\r\n");
+    hears(&t, "C7 OK\r\n", "C8 UID FETCH 15:* (UID MODSEQ)\r\n");
+    hears(&t, "* 2 FETCH (UID 14 MODSEQ (96))\r\nC8 OK\r\n", "C9 IDLE\r\n");
+    assert_false(t.w.news);
+    end(&t);
+}
+
+static void test_imap_watch__looks_when_told(void **state) {
+    (void)state;
+    talk_t t;
+    const char *text = NULL;
+    start(&t, 0, 0);
+    assert_ok(imap_watch_look(&t.w, &t.out)); /* not now */
+    assert_int_equal(t.out.n, 0);
+    until_idle(&t, "12");
+    buf_clear(&t.out);
+    assert_ok(imap_watch_look(&t.w, &t.out));
+    assert_ok(buf_cstr(&t.out, &text));
+    assert_string_equal(text, "DONE\r\n");
+    hears(&t, "C5 OK\r\n", "C6 UID FETCH 12:* (UID MODSEQ)\r\n");
+    hears(&t, "* 4 FETCH (UID 12)\r\nC6 OK\r\n", "C7 IDLE\r\n");
+    assert_true(t.w.news); /* though the server had said nothing */
+    end(&t);
+}
+
+static void test_imap_watch__mail_while_it_was_away(void **state) {
+    (void)state;
+    talk_t t;
+    start(&t, 7, 11);
+    until_idle(&t, "12");
+    assert_false(t.w.news);
+    end(&t);
+    start(&t, 7, 8);
+    until_idle(&t, "12");
+    assert_true(t.w.news);
+    assert_int_equal(imap_watch_news(&t.w).uid, 11);
+    end(&t);
+    start(&t, 6, 500); /* another folder of that name */
+    until_idle(&t, "12");
+    assert_true(t.w.news);
+    assert_int_equal(imap_watch_news(&t.w).uidvalidity, 7);
+    end(&t);
+    start(&t, 7, 4000000000); /* a lie was believed once: not for ever */
+    until_idle(&t, "12");
+    assert_int_equal(t.w.uid, 11);
+    end(&t);
+}
+
+static void test_imap_watch__old_servers(void **state) {
+    (void)state;
+    talk_t t;
+    start(&t, 0, 0);
+    hears(&t, "* OK\r\n", "C1 CAPABILITY\r\n");
+    hears(&t, "* CAPABILITY IMAP4\r\nC1 OK\r\n", "");
+    log_in(&t, "C2 LOGIN \"alice\" \"se\\\"cret\"\r\n");
+    hears(&t, "C2 OK\r\n", "C3 CAPABILITY\r\n");
+    hears(&t, "* CAPABILITY IMAP4\r\nC3 OK\r\n", "C4 EXAMINE INBOX\r\n");
+    hears(&t, "* OK [UIDVALIDITY 7]\r\nC4 OK\r\n", "C5 UID FETCH 1:* (UID)\r\n");
+    hears(&t, "* 1 FETCH (UID 5)\r\nC5 OK\r\n", "");
+    assert_int_equal(t.w.state, IMAP_IDLE);
+    assert_false(t.w.news);
+    buf_clear(&t.out);
+    assert_ok(imap_watch_look(&t.w, &t.out));
+    hears(&t, "* 2 EXISTS\r\nC6 OK\r\n", "C7 UID FETCH 6:* (UID)\r\n");
+    hears(&t, "* 2 FETCH (UID 6)\r\nC7 OK\r\n", "");
+    assert_true(t.w.news);
+    end(&t);
+    start(&t, 0, 0); /* without SASL-IR the secret comes after a "+" */
+    hears(&t, "* OK\r\n", "C1 CAPABILITY\r\n");
+    hears(&t, "* CAPABILITY IMAP4rev1 AUTH=PLAIN LOGINDISABLED\r\nC1 OK\r\n", "");
+    log_in(&t, "C2 AUTHENTICATE PLAIN\r\n");
+    hears(&t, "+\r\n", "AGFsaWNlAHNlImNyZXQ=\r\n");
+    hears(&t, "C2 OK\r\n", "C3 CAPABILITY\r\n");
+    assert_int_equal(t.w.secret.n, 0);
+    end(&t);
+}
+
+static void test_imap_watch__refusals(void **state) {
+    (void)state;
+    talk_t t;
+    start(&t, 0, 0);
+    refuses(&t, ERR_INVALID, "220 mail.example.org ESMTP\r\n");
+    start(&t, 0, 0);
+    refuses(&t, ERR_UNAVAILABLE, "* BYE too many\r\n");
+    start(&t, 0, 0);
+    hears(&t, "* OK\r\n", "C1 CAPABILITY\r\n");
+    hears(&t, "* CAPABILITY " CAN "\r\nC1 OK\r\n", "");
+    log_in(&t, "C2 AUTHENTICATE PLAIN AGFsaWNlAHNlImNyZXQ=\r\n");
+    refuses(&t, ERR_AUTH, "C2 NO wrong\r\n");
+    start(&t, 0, 0);
+    hears(&t, "* OK\r\n* CAPABILITY LOGINDISABLED\r\nC1 OK\r\n", "C1 CAPABILITY\r\n");
+    assert_err(ERR_UNAVAILABLE, imap_watch_login(&t.w, "alice", BYTES_LIT("x"), &t.out));
+    end(&t);
+    start(&t, 0, 0);
+    hears(&t, "* OK\r\nC1 OK\r\n", "C1 CAPABILITY\r\n");
+    assert_err(ERR_INVALID, imap_watch_login(&t.w, "al\r\nice", BYTES_LIT("x"), &t.out));
+    end(&t);
+}
+
+static void test_imap_watch__hostile_servers(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "C99 OK\r\n",
+        "+ go on\r\nC5 OK\r\n+ again\r\n",
+        "* 4 EXISTS\r\nC5 OK\r\n* 4 FETCH (UID 4294967296)\r\n",
+        "* 4 EXISTS\r\nC5 OK\r\n* 4 FETCH (UID 4294967295)\r\nC6 OK\r\n", /* a leap */
+        "* 4 EXISTS\r\nC5 OK\r\n* 4 FETCH (UID -1)\r\n",
+        "* 4 EXISTS\r\nC5 OK\r\n* 4 FETCH (UID 13 MODSEQ (99999999999999999999))\r\n",
+        "* 1 FETCH (BODY {99999999999999999999}\r\n",
+        "* BYE\r\n",
+        "nonsense\r\n",
+        "\r\n",
+    };
+    talk_t t;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        start(&t, 0, 0);
+        until_idle(&t, "12");
+        err_t *e = imap_watch_input(&t.w, bytes_str(lines[i]), &t.out);
+        if (!e) print_error("taken: %s\n", lines[i]);
+        assert_non_null(e);
+        err_free(e);
+        end(&t);
+    }
+}
+
+static void test_imap_watch__limits(void **state) {
+    (void)state;
+    static char flood[LIMIT_IMAP_LINE + 2];
+    talk_t t;
+    memset(flood, 'x', sizeof flood - 1);
+    start(&t, 0, 0);
+    refuses(&t, ERR_LIMIT, flood);
+    start(&t, 0, 0);
+    until_idle(&t, "12");
+    refuses(&t, ERR_LIMIT, "* 1 FETCH (BODY {65537}\r\n");
+    start(&t, 0, 0);
+    until_idle(&t, "12");
+    hears(&t, "* 1 FETCH (BODY {20}\r\n* 9 EXISTS\r\nC5 OK\r\nxx FLAGS ())\r\n", "");
+    hears(&t, "* 4 EXISTS\r\n", "DONE\r\n");
+    err_t *e = NULL;
+    for (int i = 0; i < LIMIT_IMAP_LINES + 10 && !e; i++)
+        e = imap_watch_input(&t.w, BYTES_LIT("* 1 RECENT\r\n"), &t.out);
+    assert_err(ERR_LIMIT, e);
+    end(&t);
+}
+
+/* However the bytes are cut. */
+static void test_imap_watch__byte_by_byte(void **state) {
+    (void)state;
+    static const char all[] = "* OK\r\n* CAPABILITY " CAN "\r\nC1 OK\r\n";
+    talk_t t;
+    start(&t, 0, 0);
+    for (size_t i = 0; i + 1 < sizeof all; i++)
+        assert_ok(imap_watch_input(&t.w, bytes_make(all + i, 1), &t.out));
+    assert_int_equal(t.w.state, IMAP_LOGIN);
+    assert_true(t.w.idles && t.w.condstore && t.w.sasl_ir && t.w.auth_plain);
+    end(&t);
+}
+
+static void test_imap_watch__servers_are_written(void **state) {
+    (void)state;
+    imap_server_t s;
+    assert_ok(imap_server_parse(BYTES_LIT("imaps://imap.example.org"), &s));
+    assert_true(s.tls);
+    assert_string_equal(s.host, "imap.example.org");
+    assert_string_equal(s.port, "993");
+    assert_ok(imap_server_parse(BYTES_LIT("imaps://[2001:db8::1]:1993"), &s));
+    assert_string_equal(s.host, "2001:db8::1");
+    assert_string_equal(s.port, "1993");
+    assert_ok(imap_server_parse(BYTES_LIT("imap://127.0.0.1:1143"), &s));
+    assert_false(s.tls);
+    assert_err(ERR_DENIED, imap_server_parse(BYTES_LIT("imap://imap.example.org"), &s));
+    static const char *const bad[] = {
+        "",           "imaps://",         "https://x",    "imaps://x:0",
+        "imaps://x:", "imaps://x:99999",  "imaps://a b",  "imaps://-x",
+        "imaps://[",  "imaps://[::1]993", "imaps://u:p@x"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_err(ERR_INVALID, imap_server_parse(bytes_str(bad[i]), &s));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_imap_watch__waits_and_hears_of_mail),
+        cmocka_unit_test(test_imap_watch__looks_when_told),
+        cmocka_unit_test(test_imap_watch__mail_while_it_was_away),
+        cmocka_unit_test(test_imap_watch__old_servers),
+        cmocka_unit_test(test_imap_watch__refusals),
+        cmocka_unit_test(test_imap_watch__hostile_servers),
+        cmocka_unit_test(test_imap_watch__limits),
+        cmocka_unit_test(test_imap_watch__byte_by_byte),
+        cmocka_unit_test(test_imap_watch__servers_are_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
