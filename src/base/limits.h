@@ -366,6 +366,8 @@ enum {
     LIMIT_MAIL_POLICIES = 500,                /* sections of mail_policy in coffer.conf */
     LIMIT_GATE_ARENA = 32 * 1024 * 1024,      /* bytes of what is known about one message */
     LIMIT_GATE_PASSES = 5,                    /* own trace fields: more is a loop */
+    LIMIT_GATE_HOPS = 100,                    /* Received fields: more is a loop */
+    LIMIT_GATE_OPENED = 64,                   /* people for whom one message is decrypted */
     LIMIT_GATE_REPORTS = 20,                  /* messages reported as spam in one mail */
     LIMIT_GATE_RECIPIENTS = 10000,            /* of one envelope */
     LIMIT_MAIL_GROUP = 5000,                  /* members of one */

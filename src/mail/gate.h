@@ -63,13 +63,19 @@ typedef struct {
                 * does; GATE_NO_INDEX: another mailbox (spam reports), answer for all */
 } gate_mail_rcpt_t;
 
-/* A mail to hand to the next hop. */
+/*
+ * A mail to hand to the next hop. All but the first may be still unmade (`write`): its bytes come
+ * with gate_mail_make and go with gate_mail_drop, so that a message with many envelopes needs the
+ * room of one at a time.
+ */
+typedef struct gate_write gate_write_t;
 typedef struct {
     bytes_t from; /* reverse path; the envelope's parameters (RET, ENVID) go along */
     gate_mail_rcpt_t *rcpts;
     size_t rcpts_n;
-    int fd; /* owned by the result, or the envelope's own (unchanged) if `same` */
+    int fd; /* owned by the result, or the envelope's own (unchanged) if `same`; -1: unmade */
     uint64_t size;
+    const gate_write_t *write; /* how it is made; NULL: it was */
     bool same;
     bool smtputf8; /* the next hop needs SMTPUTF8 for it */
     bool eightbit; /* its bytes are not all below 128 */
@@ -78,7 +84,7 @@ typedef struct {
 /*
  * A recipient is in exactly one mail, or none if the reply isn't 250 or nothing is left to deliver
  * to him, or if the same address stands before him: then what becomes of that one is his too. If
- * one of several mails fails downstream, the caller answers a 4xx for all; the next try makes the
+ * one of several mails fails, the caller answers a 4xx for all; the next try makes the
  * same mails in the same order.
  */
 typedef struct {
@@ -87,7 +93,7 @@ typedef struct {
     size_t mails_n;
     char note[480]; /* for the log, one line: what was done and why; no content, no subject */
     arena_t *arena;
-    spool_files_t files; /* where the room of the mails goes back to */
+    struct gate_job *job; /* what unmade mails are made of; the result's */
 } gate_result_t;
 
 /* Zero-initialise a result before; done closes the files it owns. */
@@ -112,6 +118,14 @@ void gate_free(gate_t *gate); /* takes NULL */
  */
 err_t *gate_run(const gate_t *gate, const gate_envelope_t *envelope,
                 gate_result_t *ret_result) WARN_UNUSED;
+
+/*
+ * Makes mail `i` if it is unmade. ret_reply->smtp 250: it is there; else what is to be said of its
+ * recipients: something of ours failed (4xx), or it can't be made at all (5xx).
+ */
+void gate_mail_make(gate_result_t *result, size_t i, gate_reply_t *ret_reply);
+/* It was sent, or will not be. */
+void gate_mail_drop(gate_result_t *result, size_t i);
 
 DEFINE_CLEANUP(gate_t, gate_free)
 

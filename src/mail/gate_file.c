@@ -26,10 +26,10 @@ err_t *gate_file_read(int fd, uint64_t from, uint64_t to, gate_each_t each, void
     return NULL;
 }
 
-err_t *gate_file_begin(const gate_t *gate, gate_file_t *ret_file) {
-    gate_file_t file = {.fd = -1, .files = &gate->files};
+err_t *gate_file_begin(const gate_job_t *job, gate_file_t *ret_file) {
+    gate_file_t file = {.fd = -1, .files = &job->files};
     buf_init_secret(&file.buffer, CHUNK);
-    TRY(gate->services->new_file(gate->services->arg, &file.fd));
+    TRY(job->files.new_file(job->files.arg, &file.fd));
     *ret_file = file;
     return NULL;
 }

@@ -39,30 +39,16 @@ static err_t *find_rules(in_t *in) {
 
 /* ---- reading ---- */
 
-/* One reading of the message, for one recipient's keys or nobody's. */
-typedef struct {
-    const gate_services_t *services;
-    bytes_t address;
-    cert_t *cert; /* of the key that was found */
-    cert_list_t roots, intermediates;
-    mail_reader_handler_t handler;
-    mail_reader_options_t options;
-    mail_reader_t *reader;
-    const mail_verdict_t *verdict;
-    bool capped; /* the keeper opens no more for this person now */
-} reading_t;
-
-static void reading_done(reading_t *r) {
+void gate_reading_done(gate_reading_t *r) {
     mail_reader_free(r->reader);
     cert_free(r->cert);
     cert_list_done(&r->roots);
     cert_list_done(&r->intermediates);
 }
-DEFINE_CLEANUP_VALUE(reading_t, reading_done)
 
 static err_t *on_find(void *arg, const cms_recipient_t *recipient, const cert_t **ret_cert,
                       const pkey_t **ret_key, bool *ret_found) {
-    reading_t *r = arg;
+    gate_reading_t *r = arg;
     bool found = false;
     cert_t *cert = NULL;
     (void)ret_key;
@@ -77,21 +63,20 @@ static err_t *on_find(void *arg, const cms_recipient_t *recipient, const cert_t 
 
 static err_t *on_unwrap(void *arg, const cert_t *cert, const cms_wrapped_t *wrapped,
                         uint8_t *ret_key, size_t n) {
-    reading_t *r = arg;
+    gate_reading_t *r = arg;
     err_t *e = r->services->unwrap(r->services->arg, r->address, cert, wrapped, ret_key, n);
     r->capped = e && err_code(e) == ERR_BUSY;
     return e;
 }
 
 static err_t *on_revoked(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked) {
-    const reading_t *r = arg;
+    const gate_reading_t *r = arg;
     return r->services->revoked(r->services->arg, cert, at, ret_revoked);
 }
 
 static err_t *feed(void *arg, bytes_t data) { return mail_reader_feed(arg, data); }
 
-/* `address` none: nothing is decrypted. */
-static err_t *read_message(const gate_job_t *job, bytes_t address, mail_keep_t keep, reading_t *r) {
+err_t *gate_read(const gate_job_t *job, bytes_t address, mail_keep_t keep, gate_reading_t *r) {
     const gate_options_t *o = job->gate->options;
     const gate_services_t *s = job->gate->services;
     r->services = s;
@@ -107,15 +92,14 @@ static err_t *read_message(const gate_job_t *job, bytes_t address, mail_keep_t k
                                          .intermediates = &r->intermediates,
                                          .keep = keep,
                                          .max = o->max,
-                                         .files = &job->gate->files,
+                                         .files = &job->files,
                                          .at_arrival = true};
     TRY(mail_reader_new(&r->handler, &r->options, &r->reader));
     TRY(gate_file_read(job->env->fd, 0, job->env->size, feed, r->reader));
     return mail_reader_finish(r->reader, &r->verdict);
 }
 
-/* Not ours to mend: no key of ours, altered, no CMS at all. */
-static bool is_the_message(const err_t *e) {
+bool gate_is_the_message(const err_t *e) {
     switch (err_code(e)) {
     case ERR_NOT_FOUND:
     case ERR_VERIFY:
@@ -156,7 +140,7 @@ typedef struct {
     size_t n;
 } person_t;
 
-static err_t *kept(reading_t *r, gate_file_t *file) {
+static err_t *kept(gate_reading_t *r, gate_file_t *file) {
     TRY(mail_reader_output(r->reader, gate_file_add_lines, file));
     return gate_file_flush(file);
 }
@@ -196,7 +180,7 @@ static err_t *find_new_lock(const in_t *in, size_t rcpt, mail_recipients_t *ret_
 }
 
 /* The new envelope is to the key that the message came for: nothing would be won. */
-static bool is_same_key(const mail_recipients_t *lock, const reading_t *r) {
+static bool is_same_key(const mail_recipients_t *lock, const gate_reading_t *r) {
     return lock->all && lock->n == 1 && r->cert && cert_same(lock->at[0].cert, r->cert);
 }
 
@@ -206,7 +190,7 @@ static err_t *put_top(const in_t *in, const mail_verdict_t *v, const char *what,
     return buf_printf(top, GATE_TRACE ": %s in %s\r\n", id, what);
 }
 
-static err_t *send_decrypted(in_t *in, const person_t *person, reading_t *r) {
+static err_t *send_decrypted(in_t *in, const person_t *person, gate_reading_t *r) {
     size_t rcpt = person->rcpts[0];
     gate_file_t opened CLEANUP(gate_file_done) = {.fd = -1};
     mail_recipients_t lock CLEANUP(mail_recipients_done) = {0};
@@ -217,7 +201,7 @@ static err_t *send_decrypted(in_t *in, const person_t *person, reading_t *r) {
         gate_note(in->job, lock.all ? "for the current key already" : "no key to encrypt to again");
         return NULL;
     }
-    TRY(gate_file_begin(in->job->gate, &opened));
+    TRY(gate_file_begin(in->job, &opened));
     TRY(kept(r, &opened));
     TRY(put_top(in, r->verdict, lock.all ? "reencrypted" : "decrypted", &top));
     gate_note(in->job, lock.all ? "encrypted again" : "decrypted");
@@ -230,9 +214,13 @@ static err_t *try_decrypt(in_t *in, const person_t *person, bool *ret_sent) {
     size_t rcpt = person->rcpts[0];
     const gate_rule_t *rule = &in->rules[rcpt];
     size_t before = in->job->result->mails_n;
-    reading_t r CLEANUP(reading_done) = {0};
-    err_t *e = read_message(in->job, in->job->env->rcpts[rcpt].address, MAIL_KEEP_DECRYPTED, &r);
-    if (e && (r.capped || is_the_message(e))) {
+    gate_reading_t r CLEANUP(gate_reading_done) = {0};
+    if (before >= LIMIT_GATE_OPENED) {
+        gate_note(in->job, "not decrypted: for too many at once");
+        return NULL;
+    }
+    err_t *e = gate_read(in->job, in->job->env->rcpts[rcpt].address, MAIL_KEEP_DECRYPTED, &r);
+    if (e && (r.capped || gate_is_the_message(e))) {
         gate_note(in->job, "not decrypted: %s", err_message(e));
         err_free(e);
         return NULL;
@@ -266,9 +254,9 @@ static err_t *look(in_t *in, buf_t *top) {
     const gate_message_t *m = &in->job->msg;
     const char *id = in->job->gate->options->authserv_id;
     if (m->kind == GATE_BODY_PLAIN || !m->smime || (!in->verify && !in->harvest)) return NULL;
-    reading_t r CLEANUP(reading_done) = {0};
-    err_t *e = read_message(in->job, BYTES_NONE, MAIL_KEEP_NOTHING, &r);
-    if (e && !is_the_message(e)) return e;
+    gate_reading_t r CLEANUP(gate_reading_done) = {0};
+    err_t *e = gate_read(in->job, BYTES_NONE, MAIL_KEEP_NOTHING, &r);
+    if (e && !gate_is_the_message(e)) return e;
     if (e) {
         bool closed = err_code(e) == ERR_NOT_FOUND;
         err_free(e);
@@ -294,7 +282,7 @@ static err_t *send_rest(in_t *in, const size_t *rcpts, size_t n) {
                             .strip_results = true,
                             .rule = &in->rules[rcpts[0]]};
     TRY(gate_mail_new(in->job, rcpts, n, &mail));
-    return gate_write(in->job, &w, mail);
+    return gate_write_later(in->job, &w, mail);
 }
 
 /* The recipient and those after it that are the same. */

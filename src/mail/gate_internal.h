@@ -14,7 +14,6 @@
 struct gate {
     const gate_options_t *options;
     const gate_services_t *services;
-    spool_files_t files; /* the services' */
 };
 
 typedef err_t *(*gate_each_t)(void *arg, bytes_t data);
@@ -40,14 +39,36 @@ typedef struct {
     bool list;       /* came through a mailing list */
     bool automatic;  /* nobody sat there and wrote it (RFC 3834) */
     unsigned passes; /* own trace fields */
+    unsigned hops;   /* Received fields */
 } gate_message_t;
 
 typedef struct {
+    bool asked; /* anything at all: fields to take out */
+    bool encrypt, plain;
+    bool has_sign, sign;
+    bool retitle;
+    buf_t subject; /* with `retitle`: the whole Subject field without the tag */
+} gate_tag_t;
+
+/* Certificates that unmade mails need. */
+typedef struct gate_certs gate_certs_t;
+struct gate_certs {
+    cert_list_t list;
+    gate_certs_t *next;
+};
+
+/* Lives in the result's arena, as long as the result. */
+typedef struct gate_job {
     const gate_t *gate;
     const gate_envelope_t *env;
     gate_result_t *result;
     arena_t *arena; /* the result's */
     gate_message_t msg;
+    gate_tag_t tag;
+    gate_certs_t *certs;
+    spool_files_t files; /* the services', counted */
+    uint64_t room;       /* taken of them now */
+    bool too_large;      /* more would be needed than there ever is */
 } gate_job_t;
 
 /* ---- gate.c ---- */
@@ -77,7 +98,7 @@ typedef struct {
     bool cr; /* of gate_file_add_lines: the last byte is a CR whose LF isn't there yet */
     buf_t buffer;
 } gate_file_t;
-err_t *gate_file_begin(const gate_t *gate, gate_file_t *ret_file) WARN_UNUSED;
+err_t *gate_file_begin(const gate_job_t *job, gate_file_t *ret_file) WARN_UNUSED;
 /* arg is the gate_file_t. */
 err_t *gate_file_add(void *arg, bytes_t data) WARN_UNUSED;
 /* The same for what somebody else encrypted or encoded: every CR and every LF becomes CRLF, and NUL
@@ -113,13 +134,6 @@ err_t *gate_message_is_closed(const gate_job_t *job, bool *ret_closed) WARN_UNUS
 
 /* ---- gate_tag.c: what the sender asks for ---- */
 
-typedef struct {
-    bool asked; /* anything at all: fields to take out */
-    bool encrypt, plain;
-    bool has_sign, sign;
-    bool retitle;
-    buf_t subject; /* with `retitle`: the whole Subject field without the tag */
-} gate_tag_t;
 err_t *gate_tag_read(const gate_job_t *job, gate_tag_t *ret_tag) WARN_UNUSED;
 void gate_tag_done(gate_tag_t *tag);
 DEFINE_CLEANUP_VALUE(gate_tag_t, gate_tag_done)
@@ -131,9 +145,30 @@ err_t *gate_in(gate_job_t *job) WARN_UNUSED;
 /* A spam report is unpacked, or refused; *ret_taken: it was one. */
 err_t *gate_report(gate_job_t *job, bool *ret_taken) WARN_UNUSED;
 
-/* ---- gate_write.c: messages made anew ---- */
+/* ---- gate_in.c: one reading of the message, for one recipient's keys or nobody's ---- */
 
 typedef struct {
+    const gate_services_t *services;
+    bytes_t address;
+    cert_t *cert; /* of the key that was found */
+    cert_list_t roots, intermediates;
+    mail_reader_handler_t handler;
+    mail_reader_options_t options;
+    mail_reader_t *reader;
+    const mail_verdict_t *verdict;
+    bool capped; /* the keeper opens no more for this person now */
+} gate_reading_t;
+/* `address` none: nothing is decrypted. */
+err_t *gate_read(const gate_job_t *job, bytes_t address, mail_keep_t keep,
+                 gate_reading_t *reading) WARN_UNUSED;
+void gate_reading_done(gate_reading_t *reading);
+DEFINE_CLEANUP_VALUE(gate_reading_t, gate_reading_done)
+/* Not ours to mend: no key of ours, altered, no CMS at all. */
+bool gate_is_the_message(const err_t *e);
+
+/* ---- gate_write.c: messages made anew ---- */
+
+struct gate_write {
     const gate_message_t *message;
     int fd;                /* of the message */
     const gate_tag_t *tag; /* NULL: no fields of the sender's asking */
@@ -144,9 +179,11 @@ typedef struct {
     const cert_list_t *recipients; /* NULL: not encrypted */
     cms_encrypt_options_t encryption;
     bytes_t signer; /* whose signature; none: not signed */
-} gate_write_t;
-/* The new message into a file of the mail's. */
+};
+/* The new message into a file of the mail's. What `w` points to is needed no longer. */
 err_t *gate_write(gate_job_t *job, const gate_write_t *w, gate_mail_t *mail) WARN_UNUSED;
+/* The same when its turn comes: keeps `w`, whose message and tag are the job's. */
+err_t *gate_write_later(gate_job_t *job, const gate_write_t *w, gate_mail_t *mail) WARN_UNUSED;
 
 /* ---- gate_results.c: RFC 8601 ---- */
 

@@ -103,6 +103,7 @@ static void find_origin(gate_message_t *m) {
 static void count_passes(gate_message_t *m, const char *authserv_id) {
     for (size_t i = 0; i < m->fields.n; i++) {
         const mime_field_t *f = &m->fields.at[i];
+        if (text_eq_fold(f->name, BYTES_LIT("received"))) m->hops++;
         if (!text_eq_fold(f->name, BYTES_LIT(GATE_TRACE))) continue;
         bytes_t value = text_trim(f->value);
         size_t n = bytes_find(value, ' ');

@@ -21,7 +21,6 @@ typedef struct {
 typedef struct {
     gate_job_t *job;
     gate_rule_t rule;
-    gate_tag_t tag;
     bytes_t sender;      /* the person, if it is one who writes as himself; else none */
     gate_encrypt_t mode; /* what holds for this message */
     bool from_ours;      /* From names one of our people */
@@ -33,7 +32,6 @@ typedef struct {
 } out_t;
 
 static void out_done(out_t *o) {
-    gate_tag_done(&o->tag);
     for (size_t i = 0; i < o->groups_n; i++) mail_recipients_done(&o->groups[i].list);
     mail_recipients_done(&o->own);
 }
@@ -111,16 +109,17 @@ static err_t *raise_mode(out_t *o) {
 }
 
 static err_t *find_rules(out_t *o) {
-    const gate_job_t *job = o->job;
+    gate_job_t *job = o->job;
+    gate_tag_t *tag = &job->tag;
     bytes_t from = gate_message_from(&job->msg);
     TRY(find_sender(o));
     if (from.n && mime_address_eq(from, job->env->from)) o->sender = job->env->from;
     o->mode = o->rule.encrypt;
-    if (job->env->from.n && gate_is(&o->rule, GATE_TAG)) TRY(gate_tag_read(job, &o->tag));
-    if (o->tag.encrypt) o->mode = GATE_REQUIRE;
-    else if (o->tag.plain && o->mode != GATE_REQUIRE) o->mode = GATE_NEVER;
+    if (job->env->from.n && gate_is(&o->rule, GATE_TAG)) TRY(gate_tag_read(job, tag));
+    if (tag->encrypt) o->mode = GATE_REQUIRE;
+    else if (tag->plain && o->mode != GATE_REQUIRE) o->mode = GATE_NEVER;
     TRY(raise_mode(o));
-    o->sign = o->tag.has_sign ? o->tag.sign : gate_is(&o->rule, GATE_SIGN);
+    o->sign = tag->has_sign ? tag->sign : gate_is(&o->rule, GATE_SIGN);
     return NULL;
 }
 
@@ -297,7 +296,7 @@ static err_t *send_encrypted(out_t *o, const group_t *g) {
     if (s->organisation) TRY(add_cert(&certs, s->organisation));
     const gate_write_t w = {.message = &o->job->msg,
                             .fd = o->job->env->fd,
-                            .tag = &o->tag,
+                            .tag = &o->job->tag,
                             .top = trace_field(o, "encrypted", top, sizeof top),
                             .sent = true,
                             .rule = &o->rule,
@@ -305,23 +304,23 @@ static err_t *send_encrypted(out_t *o, const group_t *g) {
                             .encryption = encryption,
                             .signer = o->sign ? o->sender : BYTES_NONE};
     TRY(gate_mail_new(o->job, g->rcpts, g->rcpts_n, &mail));
-    return gate_write(o->job, &w, mail);
+    return gate_write_later(o->job, &w, mail);
 }
 
 /* Signed, or without the tag, or as it came. */
 static err_t *send_plain(out_t *o, const size_t *rcpts, size_t n) {
     gate_mail_t *mail = NULL;
     char top[400];
-    if (!o->sign && !o->tag.asked) return gate_pass(o->job, rcpts, n);
+    if (!o->sign && !o->job->tag.asked) return gate_pass(o->job, rcpts, n);
     const gate_write_t w = {.message = &o->job->msg,
                             .fd = o->job->env->fd,
-                            .tag = &o->tag,
+                            .tag = &o->job->tag,
                             .top = o->sign ? trace_field(o, "signed", top, sizeof top) : BYTES_NONE,
                             .sent = true,
                             .rule = &o->rule,
                             .signer = o->sign ? o->sender : BYTES_NONE};
     TRY(gate_mail_new(o->job, rcpts, n, &mail));
-    return gate_write(o->job, &w, mail);
+    return gate_write_later(o->job, &w, mail);
 }
 
 static err_t *send_all_plain(out_t *o) {

@@ -51,7 +51,7 @@ static err_t *on_begin(void *arg, mime_part_t *part, bool *ret_raw) {
     r->eml = leaf && !inner;
     *ret_raw = !r->eml;
     transfer_decoder_init(&r->decoder, part->encoding);
-    return gate_file_begin(r->job->gate, &r->file);
+    return gate_file_begin(r->job, &r->file);
 }
 
 static err_t *on_raw(void *arg, mime_part_t *part, bytes_t data) {
@@ -88,49 +88,46 @@ static err_t *on_end(void *arg, mime_part_t *part) {
     return add_report(r);
 }
 
-/* ---- what is inside a signature ---- */
+/* ---- what is inside a signature, or an envelope for the report address ---- */
 
-static err_t *feed_reader(void *arg, bytes_t data) { return mail_reader_feed(arg, data); }
+/* Only where the rule of that address has it opened, and as carefully as any other mail. */
+static err_t *may_open(const gate_job_t *job, bool *ret_any, bool *ret_unprotected) {
+    const gate_services_t *s = job->gate->services;
+    gate_rule_t rule = gate_rule_default();
+    bytes_t address = bytes_str(job->gate->options->report_address);
+    if (job->msg.kind != GATE_BODY_ENCRYPTED || !job->msg.smime || !s->find_key || !s->unwrap)
+        return NULL;
+    TRY(s->policy(s->arg, GATE_SCOPE_FROM, address, &rule));
+    *ret_any = gate_is(&rule, GATE_DECRYPT);
+    *ret_unprotected = gate_is(&rule, GATE_DECRYPT_CBC);
+    return NULL;
+}
 
 typedef struct {
-    cert_list_t roots, intermediates;
-    mail_reader_t *reader;
+    gate_file_t file;
+    bool there; /* it was a layer around the report, and is taken off */
+    bool good;  /* signed by whom it is from */
 } inside_t;
 
-static void inside_done(inside_t *i) {
-    mail_reader_free(i->reader);
-    cert_list_done(&i->roots);
-    cert_list_done(&i->intermediates);
-}
+static void inside_done(inside_t *in) { gate_file_done(&in->file); }
 DEFINE_CLEANUP_VALUE(inside_t, inside_done)
 
-static err_t *on_revoked(void *arg, const cert_t *cert, int64_t at, bool *ret_revoked) {
-    const gate_services_t *s = arg;
-    return s->revoked(s->arg, cert, at, ret_revoked);
-}
-
-/* *ret_good: signed by whom it is from. */
-static err_t *unwrap(gate_job_t *job, gate_file_t *file, bool *ret_good) {
-    gate_services_t services = *job->gate->services;
-    inside_t in CLEANUP(inside_done) = {.reader = NULL};
-    TRY(services.trust(services.arg, gate_message_from(&job->msg), &in.roots, &in.intermediates));
-    const mail_reader_handler_t handler = {.revoked = services.revoked ? on_revoked : NULL,
-                                           .arg = &services};
-    const mail_reader_options_t options = {.rnd = job->gate->options->rnd,
-                                           .now = clk_unix(job->gate->options->clk),
-                                           .roots = &in.roots,
-                                           .intermediates = &in.intermediates,
-                                           .keep = MAIL_KEEP_CONTENT,
-                                           .max = job->gate->options->max,
-                                           .at_arrival = true,
-                                           .files = &job->gate->files};
-    const mail_verdict_t *verdict;
-    TRY(mail_reader_new(&handler, &options, &in.reader));
-    TRY(gate_file_read(job->env->fd, 0, job->env->size, feed_reader, in.reader));
-    TRY(mail_reader_finish(in.reader, &verdict));
-    *ret_good = verdict->signatures_n && mail_status(verdict) == MAIL_GOOD;
-    TRY(mail_reader_output(in.reader, gate_file_add, file));
-    return gate_file_flush(file);
+static err_t *unwrap(gate_job_t *job, inside_t *in) {
+    gate_reading_t r CLEANUP(gate_reading_done) = {0};
+    bool open = false, unprotected = false;
+    bytes_t address = BYTES_NONE;
+    TRY(may_open(job, &open, &unprotected));
+    if (open) address = bytes_str(job->gate->options->report_address);
+    else if (job->msg.kind != GATE_BODY_SIGNED || !job->msg.smime) return NULL;
+    TRY(gate_read(job, address, MAIL_KEEP_CONTENT, &r));
+    if (open && !mail_is_whole(r.verdict) && !unprotected)
+        return err_new(ERR_VERIFY, "nothing protects it from alteration");
+    in->good = r.verdict->signatures_n && mail_status(r.verdict) == MAIL_GOOD;
+    TRY(gate_file_begin(job, &in->file));
+    TRY(mail_reader_output(r.reader, gate_file_add_lines, &in->file));
+    TRY(gate_file_flush(&in->file));
+    in->there = true;
+    return NULL;
 }
 
 /* ---- */
@@ -152,32 +149,36 @@ static void refuse_stranger(gate_job_t *job) {
                "spam reports are taken by our own way out, or signed by one of our people");
 }
 
-static err_t *take_report(gate_job_t *job) {
+static err_t *take_attached(gate_job_t *job, int fd, uint64_t size, size_t *ret_found) {
     report_t r = {.job = job, .file = {.fd = -1}};
-    gate_file_t inside CLEANUP(gate_file_done) = {.fd = -1};
-    int fd = job->env->fd;
-    uint64_t size = job->env->size;
-    bool good = false, is_signed = job->msg.kind == GATE_BODY_SIGNED && job->msg.smime;
-    err_t *e = NULL;
-    if (is_signed) {
-        e = gate_file_begin(job->gate, &inside);
-        if (!e) e = unwrap(job, &inside, &good);
-        if (e) return e;
-        fd = inside.fd;
-        size = inside.size;
+    buf_init_secret(&r.decoded, DECODED);
+    err_t *e = walk(&r, fd, size);
+    gate_file_done(&r.file);
+    buf_done(&r.decoded);
+    *ret_found = r.found;
+    return e;
+}
+
+static err_t *take_report(gate_job_t *job) {
+    inside_t in CLEANUP(inside_done) = {.file = {.fd = -1}};
+    size_t found = 0;
+    err_t *e = unwrap(job, &in);
+    if (e && gate_is_the_message(e)) {
+        gate_note(job, "spam report, not opened: %s", err_message(e));
+        gate_reply(job, 550, "5.6.0", "the spam report can't be opened: %s", err_message(e));
+        err_free(e);
+        return NULL;
     }
+    if (e) return e;
     if (job->env->direction == GATE_IN &&
-        (!good || !gate_is_ours(job->gate, gate_message_from(&job->msg)))) {
+        (!in.good || !gate_is_ours(job->gate, gate_message_from(&job->msg)))) {
         refuse_stranger(job);
         return NULL;
     }
-    buf_init_secret(&r.decoded, DECODED);
-    e = walk(&r, fd, size);
-    gate_file_done(&r.file);
-    buf_done(&r.decoded);
-    if (e) return e;
-    gate_note(job, "spam report, %zu messages", r.found);
-    if (!r.found)
+    TRY(take_attached(job, in.there ? in.file.fd : job->env->fd,
+                      in.there ? in.file.size : job->env->size, &found));
+    gate_note(job, "spam report, %zu messages", found);
+    if (!found)
         gate_reply(job, 550, "5.6.0", "a spam report is the message forwarded as attachment, %s",
                    job->msg.kind == GATE_BODY_ENCRYPTED ? "not encrypted" : "whole");
     return NULL;

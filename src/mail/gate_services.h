@@ -26,6 +26,8 @@ typedef struct {
     const char *tag_encrypt;    /* in the subject: "[encrypt]"; NULL: none */
     const char *tag_plain;      /* "[plain]" */
     uint64_t max;               /* bytes of a message inside */
+    uint64_t room;              /* bytes of files there is for all messages together; 0: no limit.
+                                 * One that needs more by itself is refused for good. */
 } gate_options_t;
 
 /* Whose rules: of the sender (GATE_SCOPE_FROM) or what a recipient asks for (GATE_SCOPE_TO). */

@@ -66,7 +66,7 @@ static err_t *write_cms(gate_job_t *job, const gate_write_t *w, bytes_t header, 
         .rnd = job->gate->options->rnd,
         .now = clk_unix(job->gate->options->clk),
         .max = w->message->size + HEADER,
-        .files = &job->gate->files,
+        .files = &job->files,
         .headers = protection(w),
         .legacy_display = true,
         .sign = w->signer.n ? on_sign : NULL,
@@ -86,7 +86,7 @@ err_t *gate_write(gate_job_t *job, const gate_write_t *w, gate_mail_t *mail) {
     CLEANUP(buf_done) buf_t header;
     buf_init_secret(&header, HEADER);
     TRY(make_header(job, w, &header));
-    TRY(gate_file_begin(job->gate, &file));
+    TRY(gate_file_begin(job, &file));
     if (w->recipients || w->signer.n) {
         TRY(write_cms(job, w, buf_bytes(&header), &file));
     } else {
@@ -94,4 +94,32 @@ err_t *gate_write(gate_job_t *job, const gate_write_t *w, gate_mail_t *mail) {
         TRY(gate_file_read(w->fd, w->message->body, w->message->size, gate_file_add, &file));
     }
     return gate_file_end(&file, job, mail);
+}
+
+/* ---- later ---- */
+
+static err_t *keep_certs(gate_job_t *job, const cert_list_t *list, const cert_list_t **ret_kept) {
+    gate_certs_t *certs = NULL;
+    if (!list) return NULL;
+    TRY(arena_alloc(job->arena, sizeof *certs, &certs));
+    certs->next = job->certs;
+    job->certs = certs;
+    for (size_t i = 0; i < list->n; i++) TRY(cert_list_add(&certs->list, list->certs[i]));
+    *ret_kept = &certs->list;
+    return NULL;
+}
+
+err_t *gate_write_later(gate_job_t *job, const gate_write_t *w, gate_mail_t *mail) {
+    gate_write_t *kept = NULL;
+    gate_rule_t *rule = NULL;
+    TRY(arena_alloc(job->arena, sizeof *kept, &kept));
+    TRY(arena_alloc(job->arena, sizeof *rule, &rule));
+    *kept = *w;
+    *rule = *w->rule;
+    kept->rule = rule;
+    TRY(arena_copy(job->arena, w->top, &kept->top));
+    TRY(keep_certs(job, w->recipients, &kept->recipients));
+    mail->smtputf8 = job->env->smtputf8;
+    mail->write = kept;
+    return NULL;
 }

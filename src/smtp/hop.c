@@ -10,6 +10,8 @@
 
 enum { IN_MAX = 16 * 1024 };
 
+bool smtp_hop_has_dsn(const smtp_hop_t *hop) { return hop->dsn; }
+
 bool smtp_hop_usable(const smtp_hop_t *hop) { return hop->usable; }
 
 void smtp_hop_free(smtp_hop_t *hop) {

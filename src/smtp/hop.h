@@ -37,6 +37,8 @@ err_t *smtp_hop_open(const smtp_link_t *link, const smtp_hop_config_t *config,
 void smtp_hop_free(smtp_hop_t *hop); /* takes NULL; says nothing */
 /* QUIT, without waiting for the answer. */
 void smtp_hop_quit(smtp_hop_t *hop);
+/* Whether it takes the parameters of RFC 3461; else what they ask for is the caller's to do. */
+bool smtp_hop_has_dsn(const smtp_hop_t *hop);
 /* False after anything that leaves the dialogue in an unknown place. */
 bool smtp_hop_usable(const smtp_hop_t *hop);
 

@@ -58,25 +58,33 @@ static err_t *write_head(const smtp_report_t *r, buf_t *out) {
                    tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
                    tm.tm_sec));
     return buf_printf(out,
-                      "Message-ID: <%s@%s>\r\nSubject: Your message was not delivered to everybody"
+                      "Message-ID: <%s@%s>\r\nSubject: %s"
                       "\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
                       "Content-Type: multipart/report; report-type=delivery-status;\r\n"
                       " boundary=\"%s\"\r\n\r\n",
-                      r->id, r->hostname, r->id);
+                      r->id, r->hostname,
+                      r->relayed ? "Your message was handed on"
+                                 : "Your message was not delivered to everybody",
+                      r->id);
 }
 
-static bool is_failed(const smtp_report_t *r, size_t i) {
+/* Who the report is about. */
+static bool is_told(const smtp_report_t *r, size_t i) {
+    if (r->relayed) return r->relayed[i];
     return smtp_is_refused(&r->statuses[i]) && smtp_report_wants(&r->envelope->rcpts[i]);
 }
 
 static err_t *write_text(const smtp_report_t *r, buf_t *out) {
+    static const char handed_on[] =
+        "Your message was handed to a server that sends no word of its delivery, for:";
+    static const char failed[] =
+        "Your message was delivered to some of its recipients, but not to:";
     TRY(buf_printf(out,
                    "--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
-                   "This is the mail gateway at %s.\r\n\r\n"
-                   "Your message was delivered to some of its recipients, but not to:\r\n\r\n",
-                   r->id, r->hostname));
+                   "This is the mail gateway at %s.\r\n\r\n%s\r\n\r\n",
+                   r->id, r->hostname, r->relayed ? handed_on : failed));
     for (size_t i = 0; i < r->envelope->rcpts_n; i++) {
-        if (!is_failed(r, i)) continue;
+        if (!is_told(r, i)) continue;
         TRY(buf_add_str(out, "  <"));
         TRY(write_address(r->envelope->rcpts[i].address, out));
         TRY(buf_printf(out, ">\r\n    %u %s %s\r\n", r->statuses[i].code, r->statuses[i].enhanced,
@@ -89,7 +97,9 @@ static const char *address_type(bytes_t address) {
     return smtp_is_ascii(address) ? "rfc822" : "utf-8";
 }
 
-static err_t *write_recipient(const smtp_rcpt_t *rcpt, const smtp_status_t *s, buf_t *out) {
+static err_t *write_recipient(const smtp_report_t *r, size_t i, buf_t *out) {
+    const smtp_rcpt_t *rcpt = &r->envelope->rcpts[i];
+    const smtp_status_t *s = &r->statuses[i];
     TRY(buf_add_str(out, "\r\n"));
     if (rcpt->orcpt.n) {
         CLEANUP(buf_done) buf_t plain;
@@ -107,9 +117,12 @@ static err_t *write_recipient(const smtp_rcpt_t *rcpt, const smtp_status_t *s, b
     }
     TRY(buf_printf(out, "Final-Recipient: %s;", address_type(rcpt->address)));
     TRY(write_address(rcpt->address, out));
-    return buf_printf(out,
-                      "\r\nAction: failed\r\nStatus: %s\r\nDiagnostic-Code: smtp; %u %s %s\r\n",
-                      s->enhanced[0] ? s->enhanced : "5.0.0", s->code, s->enhanced, s->text);
+    return buf_printf(out, "\r\nAction: %s\r\nStatus: %s\r\nDiagnostic-Code: smtp; %u %s %s\r\n",
+                      r->relayed ? "relayed" : "failed",
+                      s->enhanced[0] ? s->enhanced
+                      : r->relayed   ? "2.0.0"
+                                     : "5.0.0",
+                      s->code, s->enhanced, s->text);
 }
 
 static err_t *write_statuses(const smtp_report_t *r, buf_t *out) {
@@ -127,7 +140,7 @@ static err_t *write_statuses(const smtp_report_t *r, buf_t *out) {
         TRY(buf_add_str(out, "\r\n"));
     }
     for (size_t i = 0; i < m->rcpts_n; i++)
-        if (is_failed(r, i)) TRY(write_recipient(&m->rcpts[i], &r->statuses[i], out));
+        if (is_told(r, i)) TRY(write_recipient(r, i, out));
     return buf_add_str(out, "\r\n");
 }
 

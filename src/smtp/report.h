@@ -14,6 +14,7 @@ typedef struct {
     int64_t unix_s;       /* now */
     const smtp_envelope_t *envelope;
     const smtp_status_t *statuses; /* of its recipients; those refused for good are reported */
+    const bool *relayed;           /* not NULL: these of them are, as handed on, and no other */
     bytes_t header;                /* of the message: sent back with the report */
 } smtp_report_t;
 

@@ -351,12 +351,35 @@ def test_poor_next_hop(make_instance):
         assert raw.say("Subject: x\r\n\r\nx\r\n.").startswith("553 5.6.7")
 
 
+def test_success_that_nobody_will_tell_of_is_told_as_relayed(make_instance):
+    """RFC 3461 section 5.2.2: the next hop knows no DSN."""
+    gate = Gate(make_instance, extensions=("PIPELINING", "SIZE 20000000"))
+    assert gate.send("ben@example.org", text=message("one"), rcpt_options=["NOTIFY=FAILURE"]) == {}
+    assert gate.send("ben@example.org", text=message("two"),
+                     rcpt_options=["NOTIFY=SUCCESS,FAILURE"]) == {}
+    _, mail, report = gate.out.wait(3)
+    assert mail.rcpts == ["RCPT TO:<ben@example.org>"]
+    assert report.sender == "" and report.recipients == ["anna@example.org"]
+    status = report.message().get_payload()[1].get_payload()[1]
+    assert status["Action"] == "relayed" and status["Final-Recipient"] == "rfc822;ben@example.org"
+    assert gate.send("ben@example.org", text=message("three"), sender="",
+                     rcpt_options=["NOTIFY=SUCCESS"]) == {}
+    assert len(gate.out.wait(4)) == 4 and len(gate.out.taken) == 4
+
+
 def test_spool_is_bounded(make_instance):
     gate = Gate(make_instance, {"spool_max": "100000", "max_message": "500000"})
-    assert gate.refused("ben@example.org", text=message(body="x" * 70 + "\r\n") * 3000)[0] == 452
-    with pytest.raises(smtplib.SMTPException) as told:
-        gate.send("ben@example.org", text=message(body=("x" * 70 + "\r\n") * 8000))
+    with pytest.raises(smtplib.SMTPException) as told:  # more than there ever is room for
+        gate.send("ben@example.org", text=message(body=("x" * 70 + "\r\n") * 3000))
     assert "552" in str(told.value) and "5.3.4" in str(told.value)
+    with Raw(gate.port) as one, Raw(gate.port) as other:
+        one.begin()
+        one.send("x" * 70 + "\r\n")
+        one.send(("x" * 70 + "\r\n") * 1200)
+        instances.wait_for(lambda: gate.metric("spool_bytes"), lambda n: n > 60000, "the message")
+        other.begin()
+        other.send(("x" * 70 + "\r\n") * 1200 + ".\r\n")
+        assert other.reply().startswith("452")  # until the first is gone
     assert gate.send("ben@example.org") == {}
     assert gate.metric("spool_bytes") == 0
 

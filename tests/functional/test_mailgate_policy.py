@@ -2,6 +2,8 @@
 
 import email
 import email.policy
+import os
+import signal
 import smtplib
 
 import pytest
@@ -208,3 +210,35 @@ def test_what_a_signed_message_teaches_is_kept(gate):
     assert not gate.instance.coffer_json("mail", "policy", "show", ANNA)["gateway"]["signs"]
     (mail,) = gate.send(ANNA, [OSCAR], message(to=OSCAR))
     assert mail.data == message(to=OSCAR)
+
+
+def test_many_bcc_need_the_room_of_one(gate):
+    """Each has an envelope of its own, made when the one before it is away."""
+    gate.policy("*", "encrypt=split")
+    people = [f"p{n}@example.org" for n in range(40)]
+    mails = gate.send(ANNA, [BERT, *people], message())
+    assert len(mails) == 2  # nobody of them has a key: one closed, one plain
+    gate.policy("*", "encrypt=all-or-plain")
+    mails = gate.send(ANNA, [BERT, ANNA], message(to=OSCAR, subject="Outsider"))
+    assert len(mails) == 1
+    mails = gate.send(ANNA, [BERT, ANNA], message())
+    assert [m.recipients for m in mails] == [[BERT], [ANNA]]
+    assert all(SECRET.encode() not in m.data for m in mails)
+
+
+def test_keeper_that_dies_loses_nothing_and_repeats_nothing(gate):
+    """A message waits for the next keeper; if that takes long its sender is told 451 and comes again
+    (test_gate_out__says_4xx_while_the_keeper_or_a_source_is_away)."""
+    gate.policy("*", "sign=yes")
+    text = message(to=OSCAR, subject="keeper away")
+    os.kill(gate.instance.pid_of("coffer-keeper"), signal.SIGKILL)
+
+    def come():
+        try:
+            return gate.send(ANNA, [OSCAR], text)
+        except smtplib.SMTPDataError as e:
+            assert e.smtp_code == 451
+            return None
+
+    mails = instances.wait_for(come, lambda sent: sent is not None, "the keeper")
+    assert len(mails) == 1 and b"multipart/signed" in mails[0].data

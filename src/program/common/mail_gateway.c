@@ -92,6 +92,7 @@ static err_t *set_options(mail_gateway_t *g) {
         .tag_encrypt = or_null(c->tag_encrypt),
         .tag_plain = or_null(c->tag_plain),
         .max = g->o.max_message * 2,
+        .room = g->o.room,
     };
     return NULL;
 }

@@ -16,6 +16,7 @@ typedef struct {
     const settings_t *settings; /* borrowed, as all of these */
     const char *hostname;       /* authserv-id, unless [mail_policy] says another */
     uint64_t max_message;       /* bytes */
+    uint64_t room;              /* bytes of all files; 0: no limit */
     const clk_t *clk;
     spool_files_t files; /* of gate_services_t */
 } mail_gateway_options_t;

@@ -25,6 +25,7 @@ err_t *backing_prepare(backing_t *b, const settings_t *settings, const mailgate_
     return mail_gateway_new(&(mail_gateway_options_t){.settings = settings,
                                                       .hostname = conf->hostname,
                                                       .max_message = (uint64_t)conf->max_message,
+                                                      .room = (uint64_t)conf->spool_max,
                                                       .clk = clk_real(),
                                                       .files = {new_file, take_room, give_room,
                                                                 (void *)(uintptr_t)spool}},

@@ -188,15 +188,29 @@ static void batch_settle(transaction_t *t, const policy_mail_t *mail, batch_t *b
     }
 }
 
-static err_t *send_mail(transaction_t *t, const policy_mail_t *mail, size_t nth) {
-    CLEANUP(batch_done) batch_t b = {0};
+/* Extra mails to one mailbox from one sender are told apart by their order. */
+static size_t nth_of(const policy_outcome_t *o, size_t i) {
+    size_t nth = 0;
+    for (size_t k = 0; k < i; k++)
+        if (bytes_eq(o->mails[k].from, o->mails[i].from)) nth++;
+    return nth < 250 ? nth : 250;
+}
+
+/* Who asked to hear of success, and won't from there. */
+static void note_relayed(transaction_t *t, const policy_mail_t *mail, const batch_t *b) {
+    for (size_t i = 0; i < b->n; i++) {
+        int index = mail->rcpts[b->which[i]].index;
+        if (index == POLICY_EXTRA || !smtp_is_done(&b->statuses[i])) continue;
+        if (b->rcpts[i].notify & SMTP_NOTIFY_SUCCESS) t->relayed[index] = true;
+    }
+}
+
+static err_t *hand_on(transaction_t *t, const policy_mail_t *mail, batch_t *b) {
     const smtp_envelope_t *m = t->job->envelope;
-    TRY(batch_fill(t, mail, nth, &b));
-    if (b.n == 0) return NULL;
     content_t content = {.fd = mail->fd};
     const smtp_mail_t out = {.from = mail->from,
-                             .rcpts = b.rcpts,
-                             .rcpts_n = b.n,
+                             .rcpts = b->rcpts,
+                             .rcpts_n = b->n,
                              .ret = m->ret,
                              .envid = m->envid,
                              .smtputf8 = mail->smtputf8,
@@ -205,7 +219,21 @@ static err_t *send_mail(transaction_t *t, const policy_mail_t *mail, size_t nth)
                              .size = mail->size,
                              .read = content_read,
                              .arg = &content};
-    err_t *e = nexthop_deliver(t->d->hops[t->job->side], &out, content_rewind, b.statuses);
+    bool dsn = true;
+    err_t *e = nexthop_deliver(t->d->hops[t->job->side], &out, content_rewind, b->statuses, &dsn);
+    if (!dsn) note_relayed(t, mail, b);
+    return e;
+}
+
+static err_t *send_mail(transaction_t *t, policy_outcome_t *o, size_t i) {
+    CLEANUP(batch_done) batch_t b = {0};
+    const policy_mail_t *mail = &o->mails[i];
+    err_t *e = NULL;
+    TRY(batch_fill(t, mail, nth_of(o, i), &b));
+    if (b.n == 0) return NULL;
+    const smtp_status_t made = policy_make(o, i);
+    if (smtp_is_done(&made)) e = hand_on(t, mail, &b);
+    for (size_t k = 0; k < b.n && !smtp_is_done(&made); k++) b.statuses[k] = made;
     batch_settle(t, mail, &b, e);
     log_error(t->d->log, LOG_WARNING, e, "delivery to the next hop");
     return NULL;
@@ -219,14 +247,6 @@ static void record(transaction_t *t) {
     log_error(t->d->log, LOG_ERROR, e, "%zu recipients may get the message twice", t->done_n);
     for (size_t i = 0; i < t->done_n; i++) t->had[t->had_n++] = t->done[i];
     t->done_n = 0;
-}
-
-/* Extra mails to one mailbox from one sender are told apart by their order. */
-static size_t nth_of(const policy_outcome_t *o, size_t i) {
-    size_t nth = 0;
-    for (size_t k = 0; k < i; k++)
-        if (bytes_eq(o->mails[k].from, o->mails[i].from)) nth++;
-    return nth < 250 ? nth : 250;
 }
 
 static err_t *make_room(transaction_t *t, const policy_outcome_t *o) {
@@ -253,10 +273,11 @@ static void settle_left(transaction_t *t, size_t at) {
     }
 }
 
-static err_t *send_all(transaction_t *t, const policy_outcome_t *o) {
+static err_t *send_all(transaction_t *t, policy_outcome_t *o) {
     TRY(make_room(t, o));
     for (size_t i = 0; i < o->mails_n; i++) {
-        TRY(send_mail(t, &o->mails[i], nth_of(o, i)));
+        TRY(send_mail(t, o, i));
+        policy_drop(o, i);
         if (i + 1 < o->mails_n) record(t);
     }
     for (size_t i = 0; i < t->job->envelope->rcpts_n; i++)
@@ -340,9 +361,20 @@ static bool is_success(const job_t *job) {
     return job->statuses_n > 0;
 }
 
+/* One more mail of this message. The recipients have theirs: its failure is no reason to try again.
+ */
+static void tell_relayed(transaction_t *t) {
+    bool any = false;
+    for (size_t i = 0; i < t->job->envelope->rcpts_n; i++) any = any || t->relayed[i];
+    if (!any) return;
+    record(t);
+    log_error(t->d->log, LOG_WARNING, transaction_relayed(t), "report to the sender");
+}
+
 static err_t *answer(transaction_t *t) {
     job_t *job = t->job;
     tally_t c = count(t);
+    tell_relayed(t);
     t->d->counters->delivered += c.done - (t->repeats < c.done ? t->repeats : c.done);
     t->d->counters->refused += c.refused;
     t->d->counters->deferred += c.deferred;
@@ -373,6 +405,10 @@ static void hand_over_keys(transaction_t *t) {
 
 /* ---- the whole ---- */
 
+static void log_note(const deliver_t *d, const policy_outcome_t *o) {
+    if (o->note[0]) log_line(d->log, LOG_INFO, "%s", o->note);
+}
+
 static err_t *transact(transaction_t *t) {
     CLEANUP(policy_outcome_done) policy_outcome_t o = {0};
     job_t *job = t->job;
@@ -383,15 +419,17 @@ static err_t *transact(transaction_t *t) {
                                       .eightbit = job->eightbit,
                                       .address = job->address};
     TRY(policy_run(t->d->policy, &message, &o));
-    if (o.note[0]) log_line(t->d->log, LOG_INFO, "%s", o.note);
     if (o.reply.code != 250) {
+        log_note(t->d, &o);
         if (smtp_is_refused(&o.reply)) t->d->counters->refused += job->envelope->rcpts_n;
         else t->d->counters->deferred += job->envelope->rcpts_n;
         return answer_all(job, &o.reply);
     }
     t->rcpts = mem_array(job->envelope->rcpts_n, sizeof *t->rcpts);
-    if (!t->rcpts) return err_nomem();
+    t->relayed = mem_array(job->envelope->rcpts_n, sizeof *t->relayed);
+    if (!t->rcpts || !t->relayed) return err_nomem();
     err_t *e = send_all(t, &o);
+    log_note(t->d, &o);
     if (!e) e = answer(t);
     if (!e) hand_over_keys(t);
     else if (t->done_n) record(t); /* a 4xx follows */
@@ -449,6 +487,7 @@ err_t *deliver_run(deliver_t *d, job_t *job) {
         e = transact(&t);
     }
     mem_free(t.rcpts);
+    mem_free(t.relayed);
     mem_free(t.had);
     mem_free(t.done);
     if (e) {

@@ -77,14 +77,16 @@ static err_t *add_listener(loop_t *loop, side_t side) {
     listener_t *l = &loop->listeners[side];
     *l = (listener_t){.source = SOURCE_LISTENER, .loop = loop, .side = side, .fd = -1};
     if (!s->listen.address[0]) return NULL;
-    l->server = (smtp_server_t){.hostname = conf->hostname,
-                                .max_message = (uint64_t)conf->max_message,
-                                .max_recipients = (size_t)conf->max_recipients,
-                                .starttls = s->tls == LISTEN_STARTTLS || s->tls == LISTEN_REQUIRED,
-                                .tls_required = s->tls == LISTEN_REQUIRED,
-                                .dsn = !s->next.lmtp,
-                                .accepts = s->domains.n ? accepts : NULL,
-                                .arg = (void *)(uintptr_t)s};
+    l->server = (smtp_server_t){
+        .hostname = conf->hostname,
+        .max_message =
+            (uint64_t)(conf->max_message < conf->spool_max ? conf->max_message : conf->spool_max),
+        .max_recipients = (size_t)conf->max_recipients,
+        .starttls = s->tls == LISTEN_STARTTLS || s->tls == LISTEN_REQUIRED,
+        .tls_required = s->tls == LISTEN_REQUIRED,
+        .dsn = !s->next.lmtp,
+        .accepts = s->domains.n ? accepts : NULL,
+        .arg = (void *)(uintptr_t)s};
     TRY(bind_to(&s->listen, &l->fd));
     TRY(watch(loop, l->fd, l));
     log_line(loop->options.log, LOG_INFO, "listening on %s port %u for mail %s", s->listen.address,

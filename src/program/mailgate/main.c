@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/rnd.h"
 #include "crypto/secret.h"
@@ -95,10 +96,11 @@ static err_t *load_tls(program_t *p) {
     return tls_context_server(buf_bytes(&cert), buf_bytes(&key), &p->tls);
 }
 
-/* A descriptor a client, one a message, one a worker's next hop. */
+/* A descriptor a client, one a message, a worker's next hop and what it makes of a message. */
 static err_t *raise_files(const program_t *p) {
     struct rlimit limit;
-    rlim_t need = (rlim_t)p->conf.connections * 2 + (rlim_t)p->conf.workers * 2 + SPARE_FILES;
+    rlim_t need = (rlim_t)p->conf.connections * 2 +
+                  (rlim_t)p->conf.workers * (LIMIT_GATE_OPENED + 8) + SPARE_FILES;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return err_errno(errno, "getrlimit");
     if (limit.rlim_cur >= need) return NULL;
     if (limit.rlim_max < need)

@@ -267,12 +267,13 @@ void nexthop_tidy(nexthop_t *n) {
 /* ---- use ---- */
 
 err_t *nexthop_deliver(nexthop_t *n, const smtp_mail_t *mail, nexthop_rewind_t rewind,
-                       smtp_status_t *statuses) {
+                       smtp_status_t *statuses, bool *ret_dsn) {
     bool begun = false;
     link_conn_t *c = take_alive(n);
     for (size_t i = 0; i < mail->rcpts_n; i++) statuses[i] = (smtp_status_t){0};
     if (c) {
         err_t *e = smtp_hop_deliver(c->hop, mail, statuses, &begun);
+        *ret_dsn = smtp_hop_has_dsn(c->hop);
         keep(n, c);
         if (!e || begun) return e;
         err_free(e);
@@ -280,6 +281,7 @@ err_t *nexthop_deliver(nexthop_t *n, const smtp_mail_t *mail, nexthop_rewind_t r
     }
     TRY(conn_new(n, &c));
     err_t *e = smtp_hop_deliver(c->hop, mail, statuses, &begun);
+    *ret_dsn = smtp_hop_has_dsn(c->hop);
     keep(n, c);
     return e;
 }

@@ -24,9 +24,10 @@ typedef err_t *(*nexthop_rewind_t)(void *arg);
 /*
  * Delivers, as smtp_hop_deliver. On an error a status with code 0 is of a recipient about whom
  * nothing was said. A kept connection that turns out to be dead costs nothing: another is made.
+ * *ret_dsn, left alone if no connection was made: whether it takes what RFC 3461 asks for.
  */
 err_t *nexthop_deliver(nexthop_t *nexthop, const smtp_mail_t *mail, nexthop_rewind_t rewind,
-                       smtp_status_t *statuses) WARN_UNUSED;
+                       smtp_status_t *statuses, bool *ret_dsn) WARN_UNUSED;
 /* Closes kept connections that were idle for long. */
 void nexthop_tidy(nexthop_t *nexthop);
 

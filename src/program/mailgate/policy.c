@@ -138,3 +138,22 @@ err_t *policy_run(policy_t *policy, const policy_message_t *m, policy_outcome_t 
     o = (policy_outcome_t){0};
     return NULL;
 }
+
+smtp_status_t policy_make(policy_outcome_t *o, size_t i) {
+    inner_t *inner = o->inner;
+    const gate_mail_t *mail = &inner->result.mails[i];
+    gate_reply_t reply;
+    gate_mail_make(&inner->result, i, &reply);
+    (void)snprintf(o->note, sizeof o->note, "%s", inner->result.note);
+    o->mails[i].fd = mail->fd;
+    o->mails[i].size = mail->size;
+    o->mails[i].smtputf8 = mail->smtputf8;
+    o->mails[i].eightbit = mail->eightbit;
+    return smtp_status(reply.smtp, reply.enhanced, "%s", reply.text);
+}
+
+void policy_drop(policy_outcome_t *o, size_t i) {
+    inner_t *inner = o->inner;
+    gate_mail_drop(&inner->result, i);
+    o->mails[i].fd = -1;
+}

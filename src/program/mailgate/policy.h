@@ -22,7 +22,7 @@ typedef struct {
     bytes_t from;
     policy_rcpt_t *rcpts;
     size_t rcpts_n;
-    int fd; /* owned by the outcome unless it is the message's own */
+    int fd; /* owned by the outcome unless it is the message's own; -1: policy_make */
     uint64_t size;
     bool smtputf8, eightbit;
 } policy_mail_t;
@@ -55,6 +55,13 @@ void policy_free(policy_t *policy); /* takes NULL */
 /* May block. The outcome borrows from the message. */
 err_t *policy_run(policy_t *policy, const policy_message_t *message,
                   policy_outcome_t *ret_outcome) WARN_UNUSED;
+
+/*
+ * Makes the outcome's mail `i`, if that wasn't done: 250, or what is to be said of its recipients.
+ * policy_drop gives its room back once it was sent, or needn't be.
+ */
+smtp_status_t policy_make(policy_outcome_t *outcome, size_t i);
+void policy_drop(policy_outcome_t *outcome, size_t i);
 
 DEFINE_CLEANUP(policy_t, policy_free)
 

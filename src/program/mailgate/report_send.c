@@ -62,7 +62,7 @@ static err_t *read_header(const job_t *job, buf_t *out) {
     return NULL;
 }
 
-static err_t *write_report(transaction_t *t, buf_t *out) {
+static err_t *write_report(transaction_t *t, const bool *relayed, buf_t *out) {
     CLEANUP(buf_done) buf_t header;
     CLEANUP(mem_free) char *id = NULL;
     uint8_t random[ID_BYTES];
@@ -75,32 +75,47 @@ static err_t *write_report(transaction_t *t, buf_t *out) {
                                               .unix_s = clk_unix(t->d->clk),
                                               .envelope = t->job->envelope,
                                               .statuses = t->rcpts,
+                                              .relayed = relayed,
                                               .header = buf_bytes(&header)},
                              out);
 }
 
-err_t *transaction_report(transaction_t *t) {
-    CLEANUP(buf_done) buf_t text;
+/* NULL: the next hop has it, or nobody takes it. */
+static err_t *send_report(transaction_t *t, const buf_t *text) {
     bytes_t to = t->job->envelope->from;
-    buf_init(&text, REPORT_MAX);
-    if (to.n == 0 || !anybody_wants(t)) return NULL; /* RFC 5321 section 4.5.5 */
-    TRY(write_report(t, &text));
-    bool utf8 = !smtp_is_ascii(to);
-    memory_t content = {.all = buf_bytes(&text)};
+    bool utf8 = !smtp_is_ascii(to), dsn = false;
+    memory_t content = {.all = buf_bytes(text)};
     const smtp_rcpt_t rcpt = {.address = to, .notify = SMTP_NOTIFY_NEVER};
     const smtp_mail_t mail = {.rcpts = &rcpt,
                               .rcpts_n = 1,
                               .smtputf8 = utf8,
                               .eightbit = utf8,
-                              .size = text.n,
+                              .size = text->n,
                               .read = memory_read,
                               .arg = &content};
     smtp_status_t status = {0};
-    TRY(nexthop_deliver(way_back(t), &mail, memory_rewind, &status));
+    TRY(nexthop_deliver(way_back(t), &mail, memory_rewind, &status, &dsn));
     if (smtp_is_done(&status)) return NULL;
     if (!smtp_is_refused(&status))
         return err_new(ERR_UNAVAILABLE, "the next hop answered %u %s", status.code, status.text);
     log_line(t->d->log, LOG_WARNING, "nobody takes the report to <%.*s>: %u %s", (int)to.n,
              (const char *)to.p, status.code, status.text);
     return NULL;
+}
+
+err_t *transaction_report(transaction_t *t) {
+    CLEANUP(buf_done) buf_t text;
+    buf_init(&text, REPORT_MAX);
+    if (t->job->envelope->from.n == 0 || !anybody_wants(t))
+        return NULL; /* RFC 5321 section 4.5.5 */
+    TRY(write_report(t, NULL, &text));
+    return send_report(t, &text);
+}
+
+err_t *transaction_relayed(transaction_t *t) {
+    CLEANUP(buf_done) buf_t text;
+    buf_init(&text, REPORT_MAX);
+    if (t->job->envelope->from.n == 0 || t->job->stranger || !way_back(t)) return NULL;
+    TRY(write_report(t, t->relayed, &text));
+    return send_report(t, &text);
 }

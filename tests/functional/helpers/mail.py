@@ -158,10 +158,12 @@ class NextHop:
                 say("502 5.5.1 unknown")
 
     def _content(self, stream, now):
+        lines = []
         while (line := stream.readline()) != b".\r\n":
             assert line, "the end of the connection in DATA"
-            now.data += line[1:] if line.startswith(b".") else line
+            lines.append(line[1:] if line.startswith(b".") else line)
             self._rule("middle")
+        now.data += b"".join(lines)
 
     def _verdict(self, say, now):
         replies = []

@@ -298,12 +298,15 @@ static inline void world_run(world_t *w, gate_direction_t direction, const char 
 }
 
 /* What the mail that has this recipient says, NUL-ended; borrowed from out. */
-static inline const char *run_text(const run_t *run, const char *rcpt, buf_t *out) {
+static inline const char *run_text(run_t *run, const char *rcpt, buf_t *out) {
     const char *text = NULL;
     for (size_t i = 0; i < run->result.mails_n; i++) {
         const gate_mail_t *m = &run->result.mails[i];
         for (size_t k = 0; k < m->rcpts_n; k++) {
             if (!bytes_eq_str(m->rcpts[k].address, rcpt)) continue;
+            gate_reply_t made;
+            gate_mail_make(&run->result, i, &made);
+            assert_int_equal(made.smtp, 250);
             buf_clear(out);
             assert_ok(buf_reserve(out, (size_t)m->size + 1));
             assert_int_equal(pread(m->fd, out->p, (size_t)m->size, 0), (ssize_t)m->size);

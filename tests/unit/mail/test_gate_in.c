@@ -359,6 +359,41 @@ static void test_gate_in__spam_reports_arrive_as_they_were(void **state) {
     assert_int_equal(run.result.mails_n, 0);
 }
 
+static void test_gate_in__opens_spam_reports_where_the_rule_says_so(void **state) {
+    WORLD();
+    static const char spam[] = "From: x@spam.example\r\n\r\nBuy.\r\n";
+    CLEANUP(buf_done) buf_t plain;
+    const char *report;
+    buf_init(&plain, BIG);
+    assert_ok(buf_printf(&plain,
+                         "From: bob@example.org\r\nContent-Type: multipart/mixed; boundary=o\r\n"
+                         "\r\n--o\r\n\r\nSpam!\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n%s"
+                         "\r\n--o--\r\n",
+                         spam));
+    assert_ok(buf_cstr(&plain, &report));
+    world_person(w, 4, "report@example.org", PKEY_P256, true);
+    compose(w, report, "bob@example.org", "report@example.org", CMS_AES256_CBC, &message);
+    (void)receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 550); /* no rule: it stays closed */
+    assert_int_equal(w->unwrapped_n, 0);
+    world_rule(w, GATE_SCOPE_FROM, "report@example.org", "decrypt=yes");
+    assert_string_equal(
+        receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text),
+        spam);
+    w->keeper = ERR_UNAVAILABLE;
+    (void)receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 451);
+    w->keeper = ERR_INTERNAL;
+    /* What anybody may have altered isn't opened; nor is what is for another. */
+    compose(w, report, NULL, "report@example.org", CMS_AES256_CBC, &message);
+    (void)receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 550);
+    compose(w, report, "bob@example.org", "alice@example.org", CMS_AES256_GCM, &message);
+    (void)receive(w, "report@example.org", "spam@example.org", buf_bytes(&message), &run, &text);
+    assert_int_equal(run.result.reply.smtp, 550);
+    assert_int_equal(run.result.mails_n, 0);
+}
+
 /* A decoded or decrypted line end that only some servers take for one (SMTP smuggling). */
 static void test_gate_in__what_is_unpacked_has_no_bare_line_ends(void **state) {
     WORLD();
@@ -410,6 +445,7 @@ static void test_gate_in__what_is_decrypted_has_no_bare_line_ends(void **state) 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gate_in__says_what_it_verified),
+        cmocka_unit_test(test_gate_in__opens_spam_reports_where_the_rule_says_so),
         cmocka_unit_test(test_gate_in__what_is_unpacked_has_no_bare_line_ends),
         cmocka_unit_test(test_gate_in__what_is_decrypted_has_no_bare_line_ends),
         cmocka_unit_test(test_gate_in__takes_out_what_others_say_in_our_name),

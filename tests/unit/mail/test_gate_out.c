@@ -128,6 +128,7 @@ static void test_gate_out__bcc_is_invisible(void **state) {
 static void test_gate_out__counts_what_it_makes(void **state) {
     WORLD();
     CLEANUP(buf_done) buf_t big;
+    gate_reply_t made;
     buf_init(&big, BIG);
     assert_ok(buf_add_str(&big, MESSAGE("bob@example.org", "", "x")));
     while (big.n < 700 * 1024) assert_ok(buf_add_str(&big, "All work and no play.\r\n"));
@@ -135,9 +136,19 @@ static void test_gate_out__counts_what_it_makes(void **state) {
     world_run(w, GATE_OUT, "alice@example.org", "bob@example.org carol@example.org",
               buf_bytes(&big), &run);
     assert_int_equal(run.result.mails_n, 2);
-    assert_int_equal(w->room, run.result.mails[0].size + run.result.mails[1].size);
-    gate_result_done(&run.result);
+    assert_int_equal(w->room, run.result.mails[0].size); /* one at a time */
+    gate_mail_drop(&run.result, 0);
     assert_int_equal(w->room, 0);
+    gate_mail_make(&run.result, 1, &made);
+    assert_int_equal(made.smtp, 250);
+    assert_int_equal(w->room, run.result.mails[1].size);
+    gate_mail_drop(&run.result, 1);
+    assert_int_equal(w->room, 0);
+    w->room_max = 100 * 1024;
+    gate_mail_make(&run.result, 1, &made); /* that failed: no other is harmed */
+    assert_int_equal(made.smtp, 452);
+    assert_int_equal(run.result.reply.smtp, 250);
+    assert_int_equal(run.result.mails_n, 2);
     for (w->room_max = 100 * 1024; w->room_max < 1600 * 1024; w->room_max += 500 * 1024) {
         run_done(&run);
         world_run(w, GATE_OUT, "alice@example.org", "bob@example.org carol@example.org",
@@ -146,6 +157,25 @@ static void test_gate_out__counts_what_it_makes(void **state) {
         assert_int_equal(run.result.mails_n, 0);
         assert_int_equal(w->room, 0);
     }
+}
+
+static void test_gate_out__refuses_for_good_what_never_has_room(void **state) {
+    WORLD();
+    CLEANUP(buf_done) buf_t big;
+    buf_init(&big, BIG);
+    assert_ok(buf_add_str(&big, MESSAGE("bob@example.org", "", "x")));
+    while (big.n < 700 * 1024) assert_ok(buf_add_str(&big, "All work and no play.\r\n"));
+    world_rule(w, GATE_SCOPE_FROM, "*", "encrypt=all-or-plain");
+    w->options.room = 1600 * 1024; /* the message, its sealed copy, but not what it becomes */
+    world_run(w, GATE_OUT, "alice@example.org", "bob@example.org", buf_bytes(&big), &run);
+    assert_int_equal(run.result.reply.smtp, 552);
+    assert_string_equal(run.result.reply.enhanced, "5.3.4");
+    run_done(&run);
+    w->options.room = 3000 * 1024;
+    world_run(w, GATE_OUT, "alice@example.org", "bob@example.org", buf_bytes(&big), &run);
+    assert_int_equal(run.result.reply.smtp, 250);
+    run_done(&run);
+    assert_int_equal(w->room, 0);
 }
 
 static void test_gate_out__splits_only_by_choice(void **state) {
@@ -395,6 +425,15 @@ static void test_gate_out__ends_a_loop(void **state) {
     world_run(w, GATE_OUT, "alice@example.org", "bob@example.org", buf_bytes(&message), &run);
     assert_int_equal(run.result.reply.smtp, 554);
     assert_string_equal(run.result.reply.enhanced, "5.4.6");
+    for (int hops = 100; hops <= 101; hops++) { /* mail that nothing of ours is written on */
+        run_done(&run);
+        buf_clear(&message);
+        for (int i = 0; i < hops; i++)
+            assert_ok(buf_add_str(&message, "Received: from a by b; today\r\n"));
+        assert_ok(buf_add_str(&message, "From: alice@example.org\r\n\r\nx\r\n"));
+        world_run(w, GATE_OUT, "alice@example.org", "bob@example.org", buf_bytes(&message), &run);
+        assert_int_equal(run.result.reply.smtp, hops > 100 ? 554 : 250);
+    }
 }
 
 int main(void) {
@@ -407,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_gate_out__require_names_who_lacks_what),
         cmocka_unit_test(test_gate_out__bcc_is_invisible),
         cmocka_unit_test(test_gate_out__counts_what_it_makes),
+        cmocka_unit_test(test_gate_out__refuses_for_good_what_never_has_room),
         cmocka_unit_test(test_gate_out__splits_only_by_choice),
         cmocka_unit_test(test_gate_out__a_recipients_rule_asks_for_more),
         cmocka_unit_test(test_gate_out__tags_count_and_are_taken_out),

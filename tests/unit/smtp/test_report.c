@@ -43,6 +43,16 @@ static void test_report__names_who_and_why(void **state) {
         assert_non_null(strstr(text, words[i]));
     assert_null(strstr(text, "good@"));
     assert_null(strstr(text, "never@"));
+    smtp_report_t handed_on = report;
+    const bool relayed[] = {true, false, false};
+    handed_on.relayed = relayed;
+    buf_clear(&out);
+    assert_ok(smtp_report_write(&handed_on, &out));
+    assert_ok(buf_cstr(&out, &text));
+    assert_non_null(strstr(text, "Final-Recipient: rfc822;good@example.org\r\nAction: relayed\r\n"
+                                 "Status: 2.0.0\r\n"));
+    assert_null(strstr(text, "failed"));
+    assert_null(strstr(text, "never@"));
 }
 
 static void test_report__header_block(void **state) {
