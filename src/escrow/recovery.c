@@ -2,30 +2,14 @@
  * Recovery requests: see recovery.h. coffer-web, any worker thread. What is refused is audited in a
  * transaction of its own, since the refused one is undone.
  */
-#include "escrow/recovery.h"
-
-#include <stdio.h>
-
 #include "base/limits.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "escrow/escrow_internal.h"
+#include "escrow/recovery_internal.h"
 #include "keeper/escrow_recipient.h"
 #include "store/hands.h"
 
 enum { RECOVERY_HANDS_SHOWN = 100 };
-
-/* What every step on a request is about. */
-typedef struct {
-    escrow_t *escrow;
-    const escrow_caller_t *caller;
-    arena_t *arena;
-    const char *id;
-    int64_t now_ms;
-    recovery_view_t view;
-    escrow_request_t request;
-    escrow_set_t set;
-} recovery_job_t;
 
 static err_t *refused(const recovery_job_t *job, const char *action, err_t *e) {
     return escrow_refused(job->escrow, job->caller, action, job->id, e);
@@ -72,8 +56,7 @@ err_t *recovery_view(db_conn_t *conn, arena_t *arena, const char *id, int64_t no
     return NULL;
 }
 
-/* The request with its record parsed and its set; refuses records that the row doesn't match. */
-static err_t *load(db_conn_t *conn, recovery_job_t *job) {
+err_t *recovery_load(db_conn_t *conn, recovery_job_t *job) {
     uint8_t hash[ESCROW_HASH];
     TRY(recovery_view(conn, job->arena, job->id, job->now_ms, &job->view));
     TRY(escrow_request_parse(job->view.row.record, &job->request));
@@ -85,7 +68,7 @@ static err_t *load(db_conn_t *conn, recovery_job_t *job) {
     return escrow_set_parse(job->view.set.record, &job->set);
 }
 
-static err_t *check_waiting(const recovery_job_t *job) {
+err_t *recovery_check_waiting(const recovery_job_t *job) {
     if (strcmp(job->view.row.state, "waiting") != 0)
         return err_new(ERR_DENIED, "request %s was %s already", job->id, job->view.row.state);
     if (job->view.expired) return err_new(ERR_DENIED, "request %s has expired", job->id);
@@ -313,8 +296,8 @@ typedef struct {
 static err_t *share_read(db_conn_t *conn, void *arg) {
     share_job_t *job = arg;
     const escrow_officer_t *officer = NULL;
-    TRY(load(conn, &job->base));
-    TRY(check_waiting(&job->base));
+    TRY(recovery_load(conn, &job->base));
+    TRY(recovery_check_waiting(&job->base));
     TRY(check_officer(conn, &job->base, &officer));
     return load_shares(conn, &job->base, officer, &job->shares, &job->count);
 }
@@ -356,8 +339,8 @@ static err_t *approve_write(db_conn_t *conn, void *arg) {
     const escrow_officer_t *officer = NULL;
     db_escrow_share_t *shares = NULL;
     size_t count = 0;
-    TRY(load(conn, base));
-    TRY(check_waiting(base));
+    TRY(recovery_load(conn, base));
+    TRY(recovery_check_waiting(base));
     TRY(check_officer(conn, base, &officer));
     if (strcmp(officer->id, job->approval.officer) != 0)
         return err_new(ERR_DENIED, "the approval is of officer %s, not yours",
@@ -403,8 +386,8 @@ static err_t *deny_write(db_conn_t *conn, void *arg) {
     recovery_job_t *base = &job->base;
     const escrow_officer_t *officer = NULL;
     bool changed = false;
-    TRY(load(conn, base));
-    TRY(check_waiting(base));
+    TRY(recovery_load(conn, base));
+    TRY(recovery_check_waiting(base));
     TRY(escrow_own_officer(&base->set, base->caller, &officer));
     TRY(check_not_answered(base, officer));
     TRY(db_recovery_answers_add(conn, &(db_recovery_answer_t){.recovery_id = base->id,
@@ -427,67 +410,4 @@ err_t *recovery_deny(escrow_t *escrow, const escrow_caller_t *caller, arena_t *a
                                .now_ms = escrow_now_ms(escrow)},
                       .reason = reason};
     return refused(&job.base, "recovery.refuse-denial", db_write(escrow->o.db, deny_write, &job));
-}
-
-/* ---- opening ---- */
-
-/* What the row says must be what was asked for: a swapped blob or owner ends here. */
-static err_t *check_object(const recovery_job_t *job) {
-    escrow_object_t object;
-    uint8_t hash[ESCROW_HASH], want[ESCROW_HASH], blob[ESCROW_HASH];
-    TRY(escrow_object_of(&job->view.object, &object));
-    TRY(escrow_object_hash(&object, hash));
-    TRY(escrow_object_hash(&job->request.object, want));
-    TRY(digest_sha256(job->view.object.blob, blob));
-    if (memcmp(hash, want, ESCROW_HASH) != 0 ||
-        memcmp(blob, job->request.blob_hash, ESCROW_HASH) != 0)
-        return err_new(ERR_VERIFY, "object %s was changed after request %s was made",
-                       job->view.object.id, job->id);
-    return NULL;
-}
-
-static err_t *rotate(db_conn_t *conn, recovery_job_t *job) {
-    const escrow_t *escrow = job->escrow;
-    const char *what = escrow_rotate_after_reveal(job->view.object.kind);
-    if (escrow->o.rotate)
-        TRY(escrow->o.rotate(escrow->o.rotate_ctx, conn, job->arena, &job->view.object,
-                             job->caller->actor, &what));
-    job->view.row.rotation = what;
-    return db_recoveries_set_rotation(conn, job->id, what);
-}
-
-static err_t *open_write(db_conn_t *conn, void *arg) {
-    recovery_job_t *job = arg;
-    bool changed = false;
-    TRY(load(conn, job));
-    if (strcmp(job->caller->person_id, job->request.requester) != 0)
-        return err_new(ERR_DENIED, "request %s was made by %s, who alone opens it", job->id,
-                       job->view.requester);
-    TRY(check_waiting(job));
-    if (job->view.row.approvals < job->view.row.threshold)
-        return err_new(ERR_DENIED, "%lld of %lld approvals are there",
-                       (long long)job->view.row.approvals, (long long)job->view.row.threshold);
-    TRY(check_object(job));
-    TRY(db_recoveries_decide(conn, job->id, "opened", job->now_ms, &changed));
-    if (!changed) return err_new(ERR_DENIED, "request %s was opened already", job->id);
-    TRY(db_escrow_set_revealed(conn, job->view.object.seq, job->now_ms));
-    TRY(rotate(conn, job));
-    job->view.row.state = "opened";
-    job->view.row.decided_ms = job->now_ms;
-    return audit_note(job->escrow->o.audit, conn, job->caller->actor, "recovery.open", job->id,
-                      "object", job->view.object.id, "kind", job->view.object.kind, "person",
-                      job->caller->email, "for", job->view.row.recipient, "rotation",
-                      job->view.row.rotation, NULL);
-}
-
-err_t *recovery_open(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
-                     const char *id, recovery_view_t *ret_view) {
-    recovery_job_t job = {.escrow = escrow,
-                          .caller = caller,
-                          .arena = arena,
-                          .id = id,
-                          .now_ms = escrow_now_ms(escrow)};
-    TRY(refused(&job, "recovery.refuse-open", db_write(escrow->o.db, open_write, &job)));
-    *ret_view = job.view;
-    return NULL;
 }

@@ -62,8 +62,26 @@ err_t *recovery_approve(escrow_t *escrow, const escrow_caller_t *caller, arena_t
 /* One officer's no ends the request. */
 err_t *recovery_deny(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
                      const char *id, const char *reason) WARN_UNUSED;
-/* Hands out blob and approvals, once, to the requester. The view's row is as opened. */
+
+enum { RECOVERY_OPENING = 32 }; /* bytes */
+
+/*
+ * Hands out blob and approvals to the requester, to one machine: `opening`, RECOVERY_OPENING random
+ * bytes that it keeps, has it handed out again to the same alone, until recovery_received or the
+ * request's end. Without one it is handed out once. The view's row is as opened.
+ */
 err_t *recovery_open(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
-                     const char *id, recovery_view_t *ret_view) WARN_UNUSED;
+                     const char *id, bytes_t opening, recovery_view_t *ret_view) WARN_UNUSED;
+/* The machine has what was opened, on its disk: it is not handed out any more. ERR_DENIED. */
+err_t *recovery_received(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                         const char *id, bytes_t opening) WARN_UNUSED;
+/*
+ * The machine that opened it says that approvals of these officers did not hold; none: that what
+ * they gave together opens nothing, whoever it was. The request waits again, for others. They count
+ * as having answered. ERR_DENIED: another machine, or no officer is left; ERR_NOT_FOUND.
+ */
+err_t *recovery_wrong(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena,
+                      const char *id, bytes_t opening, const char *const *officers, size_t n,
+                      recovery_view_t *ret_view) WARN_UNUSED;
 
 #endif

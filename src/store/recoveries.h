@@ -26,6 +26,8 @@ typedef struct {
     int64_t created_ms;
     int64_t expires_ms;
     int64_t decided_ms;
+    const char *opening; /* hex of the hash of what who opened it must show; or "" */
+    int64_t received_ms; /* it arrived there; 0: not that we know */
 } db_recovery_t;
 
 err_t *db_recoveries_add(db_conn_t *conn, const db_recovery_t *row) WARN_UNUSED;
@@ -43,6 +45,10 @@ err_t *db_recoveries_decide(db_conn_t *conn, const char *id, const char *state, 
                             bool *ret_changed) WARN_UNUSED;
 err_t *db_recoveries_set_rotation(db_conn_t *conn, const char *id,
                                   const char *rotation) WARN_UNUSED;
+err_t *db_recoveries_set_opening(db_conn_t *conn, const char *id, const char *opening) WARN_UNUSED;
+err_t *db_recoveries_set_received(db_conn_t *conn, const char *id, int64_t now_ms) WARN_UNUSED;
+/* An opened one waits again, for `threshold` approvals. */
+err_t *db_recoveries_wait_again(db_conn_t *conn, const char *id, int64_t threshold) WARN_UNUSED;
 /* When anything was last revealed; 0: never. */
 err_t *db_recoveries_last_opened(db_conn_t *conn, int64_t *ret_ms) WARN_UNUSED;
 
@@ -54,10 +60,14 @@ typedef struct {
     bytes_t record;
     const char *reason;
     int64_t created_ms;
+    bool wrong; /* an approval that did not hold where it was opened; false in add */
 } db_recovery_answer_t;
 
 /* Counts an approval in its request too. ERR_EXISTS when this officer answered already. */
 err_t *db_recovery_answers_add(db_conn_t *conn, const db_recovery_answer_t *row) WARN_UNUSED;
+/* An approval does not count any more; *ret_changed false: there is none that counts. */
+err_t *db_recovery_answers_wrong(db_conn_t *conn, const char *recovery_id, const char *officer_id,
+                                 bool *ret_changed) WARN_UNUSED;
 /* In the order in which they came. */
 err_t *db_recovery_answers_list(db_conn_t *conn, arena_t *arena, const char *recovery_id,
                                 db_recovery_answer_t **ret_rows, size_t *ret_count) WARN_UNUSED;

@@ -1,6 +1,8 @@
 /*
- * coffer recover open: at the recipient. Fetches blob and approvals, which the server hands out
- * once, combines the shares here, and writes the secret, or for a key pair a PKCS#12 file.
+ * coffer recover open: at the recipient. Fetches blob and approvals, which the server hands out to
+ * one machine until that says that it has the secret on its disk; combines the shares here, and
+ * writes the secret, or for a key pair a PKCS#12 file. Who gave a wrong share is named, here and to
+ * the server, and the request waits for another officer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include "program/coffer/officer_local.h"
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
+#include "program/coffer/recover_opening.h"
 #include "program/coffer/remote.h"
 
 enum { APPROVALS_MAX = LIMIT_ESCROW_OFFICERS, CERTIFICATES_MAX = 256 * 1024 };
@@ -32,6 +35,9 @@ typedef struct {
     escrow_set_t officers;
     escrow_approval_t approvals[APPROVALS_MAX];
     size_t approvals_n;
+    char wrong[APPROVALS_MAX][LIMIT_ESCROW_OFFICER + 1]; /* officers whose approvals don't hold */
+    size_t wrong_n;
+    recover_opening_t opening;
     secret_t *secret;
     bool is_pair;
     const char *rotation; /* borrowed from answer */
@@ -49,6 +55,7 @@ static void opening_init(opening_t *o) {
 static void opening_done(opening_t *o) {
     request_key_done(&o->request);
     mem_free(o->path);
+    recover_opening_done(&o->opening);
     buf_done(&o->password);
     buf_done(&o->blob);
     buf_done(&o->set);
@@ -94,13 +101,20 @@ static err_t *get_password(cli_t *cli, const args_t *args, opening_t *o) {
     return NULL;
 }
 
+/* What a run that died before it wrote left behind. */
+static bool is_own_rest(const opening_t *o) {
+    struct stat st;
+    return o->opening.resumed && lstat(o->out, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_size == 0 && st.st_uid == geteuid();
+}
+
 /* Makes the file, so that a full disk or a wrong directory is known before. */
 static err_t *check_out(const args_t *args, opening_t *o) {
     o->out = args_value(args, "out");
     if (!o->out) return err_new(ERR_USAGE, "--out FILE says where the secret goes");
-    if (file_exists(o->out)) return err_new(ERR_EXISTS, "%s exists already", o->out);
-    TRY(file_write(o->out, BYTES_NONE, 0600));
-    return NULL;
+    if (file_exists(o->out) && !is_own_rest(o))
+        return err_new(ERR_EXISTS, "%s exists already", o->out);
+    return file_write(o->out, BYTES_NONE, 0600);
 }
 
 /* ---- fetching and combining ---- */
@@ -119,11 +133,21 @@ static err_t *read_approvals(opening_t *o) {
     return NULL;
 }
 
+static err_t *opening_body(const opening_t *o, json_t **ret_body) {
+    CLEANUP(jso_free) json_t *body = NULL;
+    TRY(jso_object(&body));
+    TRY(jso_set_base64(body, "opening", BYTES_ARRAY(o->opening.bytes)));
+    *ret_body = STEAL(body);
+    return NULL;
+}
+
 static err_t *fetch(cli_t *cli, opening_t *o) {
     CLEANUP(mem_free) char *path = NULL;
+    CLEANUP(jso_free) json_t *body = NULL;
     bytes_t rotation = BYTES_LIT("");
+    TRY(opening_body(o, &body));
     TRY(remote_path(&path, "/recoveries/%/open", o->id));
-    TRY(remote_call(cli, "POST", path, NULL, &o->answer));
+    TRY(remote_call(cli, "POST", path, body, &o->answer));
     TRY(officer_get_record(o->answer, "blob", &o->blob));
     TRY(officer_get_record(o->answer, "set_record", &o->set));
     TRY(jso_get_base64(o->answer, "certificates", false, &o->certificates));
@@ -148,6 +172,7 @@ static err_t *drop_bad(cli_t *cli, opening_t *o) {
         if (err_code(e) == ERR_NOMEM) return e;
         (void)fprintf(cli->err, "coffer: set aside: %s\n", err_text(e, why, sizeof why));
         err_free(e);
+        memcpy(o->wrong[o->wrong_n++], o->approvals[i].officer, sizeof o->wrong[0]);
     }
     o->approvals_n = good;
     if (good < o->request.request.threshold)
@@ -156,10 +181,35 @@ static err_t *drop_bad(cli_t *cli, opening_t *o) {
     return NULL;
 }
 
+static err_t *recover(opening_t *o, const escrow_approval_t *approvals, size_t n) {
+    return escrow_recover(&o->request.request, &o->officers, approvals, n, o->request.key,
+                          buf_bytes(&o->blob), &o->secret);
+}
+
+/* More than are needed, and they don't give the secret: without one of them they may. */
+static bool recover_without_one(cli_t *cli, opening_t *o) {
+    for (size_t i = 0; i < o->approvals_n && o->approvals_n > o->request.request.threshold; i++) {
+        escrow_approval_t others[APPROVALS_MAX];
+        size_t n = 0;
+        for (size_t k = 0; k < o->approvals_n; k++)
+            if (k != i) others[n++] = o->approvals[k];
+        err_t *e = recover(o, others, n);
+        if (!e)
+            (void)fprintf(cli->err, "coffer: set aside: the share of officer %s is wrong\n",
+                          o->approvals[i].officer);
+        else err_free(e);
+        if (!e) return true;
+    }
+    return false;
+}
+
 static err_t *combine(cli_t *cli, opening_t *o) {
     TRY(drop_bad(cli, o));
-    err_t *e = escrow_recover(&o->request.request, &o->officers, o->approvals, o->approvals_n,
-                              o->request.key, buf_bytes(&o->blob), &o->secret);
+    err_t *e = recover(o, o->approvals, o->approvals_n);
+    if (e && err_code(e) == ERR_VERIFY && recover_without_one(cli, o)) {
+        err_free(e);
+        return NULL;
+    }
     if (e && err_code(e) == ERR_VERIFY && o->officers.epoch > 1)
         (void)fprintf(
             cli->err,
@@ -206,10 +256,47 @@ static err_t *drop_key(const char *path) {
     return NULL;
 }
 
+/* So that another officer can approve in the place of one whose share is wrong. */
+static err_t *tell_wrong(cli_t *cli, const opening_t *o) {
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(mem_free) char *path = NULL;
+    json_t *officers = NULL;
+    TRY(opening_body(o, &body));
+    TRY(jso_set_array(body, "officers", &officers));
+    for (size_t i = 0; i < o->wrong_n; i++) TRY(jso_add_string(officers, bytes_str(o->wrong[i])));
+    TRY(remote_path(&path, "/recoveries/%/wrong", o->id));
+    TRY(remote_call(cli, "POST", path, body, NULL));
+    (void)fprintf(cli->err,
+                  "coffer: request %s waits again: let another officer approve it, under the same "
+                  "code, and open it once more here\n",
+                  o->id);
+    return NULL;
+}
+
+/* The server keeps its answer until it hears that it is on the disk here. */
+static err_t *tell_received(cli_t *cli, const opening_t *o) {
+    CLEANUP(jso_free) json_t *body = NULL;
+    CLEANUP(mem_free) char *path = NULL;
+    TRY(opening_body(o, &body));
+    TRY(remote_path(&path, "/recoveries/%/received", o->id));
+    return remote_call(cli, "POST", path, body, NULL);
+}
+
+static void warn(cli_t *cli, const char *what, err_t *e) {
+    char why[512];
+    if (e) (void)fprintf(cli->err, "coffer: %s: %s\n", what, err_text(e, why, sizeof why));
+    err_free(e);
+}
+
 static err_t *open_it(cli_t *cli, opening_t *o) {
     TRY(fetch(cli, o));
-    TRY_WRAP(combine(cli, o), "request %s", o->id);
-    return write_out(o);
+    err_t *e = combine(cli, o);
+    if (e && err_code(e) == ERR_VERIFY)
+        warn(cli, "the server could not be told of it", tell_wrong(cli, o));
+    if (e) return err_wrap(e, "request %s", o->id);
+    TRY(write_out(o));
+    warn(cli, "the server could not be told that it arrived", tell_received(cli, o));
+    return NULL;
 }
 
 static err_t *run_open(cli_t *cli, const args_t *args) {
@@ -218,6 +305,7 @@ static err_t *run_open(cli_t *cli, const args_t *args) {
     opening_init(&o);
     TRY(read_request(args, &o));
     TRY(get_password(cli, args, &o));
+    TRY(recover_opening_begin(o.path, cli->rnd, &o.opening));
     TRY(check_out(args, &o));
     err_t *e = open_it(cli, &o);
     if (e) {
@@ -225,6 +313,7 @@ static err_t *run_open(cli_t *cli, const args_t *args) {
         return e;
     }
     if (!args_flag(args, "keep")) TRY(drop_key(o.path));
+    if (!args_flag(args, "keep")) TRY(recover_opening_drop(&o.opening));
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "request", o.id));
     TRY(jso_set_str(json, "file", o.out));
@@ -245,11 +334,13 @@ const command_t CMD_RECOVER_OPEN = {
     .group = "recover",
     .name = "open",
     .operands = "FILE.key|REQUEST",
-    .summary = "Open an approved recovery request, where it was made, once",
+    .summary = "Open an approved recovery request, where it was made",
     .notes = "FILE.key is what coffer recover request made; a request's id stands for\n"
              "recovery-ID.key in this directory. Signatures, shares and the blob are\n"
-             "checked here; an officer whose share is wrong is named. A key pair comes as PKCS#12\n"
-             "(AES-256), everything else as it was archived.",
+             "checked here; an officer whose share is wrong is named, and the request waits for\n"
+             "another. A key pair comes as PKCS#12 (AES-256), everything else as it was archived.\n"
+             "It is opened by one machine: FILE.key.opening lets this one go on after a crash,\n"
+             "until the secret is on its disk.",
     .examples = "  coffer recover open recovery-90b1....key --out ben.p12\n"
                 "  coffer recover open recovery-90b1....key --out disk.key",
     .min = 1,

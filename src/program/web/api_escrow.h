@@ -74,6 +74,8 @@ err_t *api_recover_share(void *ctx, http_request_t *request, http_reply_t *reply
 err_t *api_recover_approve(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_recover_deny(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_recover_received(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_recover_wrong(void *ctx, http_request_t *request, http_reply_t *reply);
 
 /* The part of WEB_ROUTES that is escrow. */
 #define WEB_ESCROW_ROUTES                                                                          \
@@ -128,6 +130,11 @@ err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply)
                       api_recover_approve, WEB_NEED_OFFICER),                                      \
         WEB_API_ROUTE("POST", "/recoveries/:recovery/deny", LIMIT_HTTP_BODY_FORM,                  \
                       api_recover_deny, WEB_NEED_OFFICER),                                         \
-        WEB_API_ROUTE("POST", "/recoveries/:recovery/open", 0, api_recover_open, WEB_NEED_ADMIN)
+        WEB_API_ROUTE("POST", "/recoveries/:recovery/open", LIMIT_HTTP_BODY_FORM,                  \
+                      api_recover_open, WEB_NEED_ADMIN),                                           \
+        WEB_API_ROUTE("POST", "/recoveries/:recovery/received", LIMIT_HTTP_BODY_FORM,              \
+                      api_recover_received, WEB_NEED_ADMIN),                                       \
+        WEB_API_ROUTE("POST", "/recoveries/:recovery/wrong", LIMIT_HTTP_BODY_FORM,                 \
+                      api_recover_wrong, WEB_NEED_ADMIN)
 
 #endif

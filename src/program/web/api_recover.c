@@ -48,6 +48,7 @@ static err_t *brief_json(const db_recovery_t *row, const char *requester, int64_
     TRY(api_set_ms(out, "created", row->created_ms));
     TRY(api_set_ms(out, "expires", row->expires_ms));
     TRY(api_set_ms(out, "decided", row->decided_ms));
+    TRY(api_set_ms(out, "received", row->received_ms));
     return jso_set_str(out, "rotation", row->rotation[0] ? row->rotation : NULL);
 }
 
@@ -60,6 +61,7 @@ static err_t *answers_json(const recovery_view_t *view, json_t *out) {
         TRY(jso_set_str(item, "officer", answer->officer_id));
         TRY(jso_set_str(item, "person", view->answerers[i]));
         TRY(jso_set_bool(item, "approved", answer->approved));
+        TRY(jso_set_bool(item, "wrong", answer->wrong));
         TRY(jso_set_str(item, "reason", answer->reason[0] ? answer->reason : NULL));
         TRY(api_set_ms(item, "when", answer->created_ms));
     }
@@ -213,15 +215,59 @@ err_t *api_recover_deny(void *ctx, http_request_t *request, http_reply_t *reply)
     return send_view(web, request, id, 200, reply);
 }
 
+/* ---- opening ---- */
+
+typedef struct {
+    const char *id;
+    bytes_t opening;
+    const char *const *officers;
+    size_t officers_n;
+} ending_t;
+
+static err_t *read_ending(http_request_t *request, bool officers, ending_t *ret_ending) {
+    CLEANUP(jso_free) json_t *body = NULL;
+    ending_t ending = {0};
+    TRY(api_param(request, "recovery", &ending.id));
+    TRY(api_body(request, &body));
+    TRY(jso_only(body, "opening", officers ? "officers" : NULL, NULL));
+    if (officers || json_object_size(body))
+        TRY(api_record(request, body, "opening", RECOVERY_OPENING, &ending.opening));
+    if (officers)
+        TRY(api_texts(request, body, "officers", LIMIT_ESCROW_OFFICERS, &ending.officers,
+                      &ending.officers_n));
+    *ret_ending = ending;
+    return NULL;
+}
+
+err_t *api_recover_received(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    escrow_caller_t caller = api_escrow_caller(request);
+    ending_t ending;
+    TRY(read_ending(request, false, &ending));
+    TRY(recovery_received(web->escrow, &caller, request->arena, ending.id, ending.opening));
+    return http_reply_empty(reply, 204);
+}
+
+err_t *api_recover_wrong(void *ctx, http_request_t *request, http_reply_t *reply) {
+    web_t *web = ctx;
+    escrow_caller_t caller = api_escrow_caller(request);
+    ending_t ending;
+    recovery_view_t view;
+    TRY(read_ending(request, true, &ending));
+    TRY(recovery_wrong(web->escrow, &caller, request->arena, ending.id, ending.opening,
+                       ending.officers, ending.officers_n, &view));
+    return send_view(web, request, ending.id, 200, reply);
+}
+
 err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     escrow_caller_t caller = api_escrow_caller(request);
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *list = NULL;
     recovery_view_t view;
-    const char *id = NULL;
-    TRY(api_param(request, "recovery", &id));
-    TRY(recovery_open(web->escrow, &caller, request->arena, id, &view));
+    ending_t ending;
+    TRY(read_ending(request, false, &ending));
+    TRY(recovery_open(web->escrow, &caller, request->arena, ending.id, ending.opening, &view));
     TRY(jso_object(&out));
     TRY(view_json(&view, clk_unix_ms(clk_real()), out));
     TRY(jso_set_base64(out, "blob", view.object.blob));
@@ -229,7 +275,7 @@ err_t *api_recover_open(void *ctx, http_request_t *request, http_reply_t *reply)
     TRY(jso_set_array(out, "approval_records", &list));
     for (size_t i = 0; i < view.answers_n; i++) {
         CLEANUP(buf_done) buf_t text;
-        if (!view.answers[i].approved) continue;
+        if (!view.answers[i].approved || view.answers[i].wrong) continue;
         buf_init(&text, LIMIT_ESCROW_RECORD * 2);
         TRY(text_base64(view.answers[i].record, &text));
         TRY(jso_add_string(list, buf_bytes(&text)));

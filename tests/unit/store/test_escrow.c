@@ -260,6 +260,22 @@ static err_t *check_recoveries(db_conn_t *conn, void *arg) {
     assert_int_equal(count, 0);
     TRY(db_recoveries_of_object(conn, job->arena, seq, 10, &rows, &count));
     assert_int_equal(count, 1);
+    /* A share was wrong: it counts no more, and once; the request waits again. */
+    TRY(db_recoveries_set_opening(conn, "q1", "ab"));
+    TRY(db_recovery_answers_wrong(conn, "q1", "o2", &changed));
+    assert_false(changed); /* a no */
+    TRY(db_recovery_answers_wrong(conn, "q1", "o1", &changed));
+    assert_true(changed);
+    TRY(db_recovery_answers_wrong(conn, "q1", "o1", &changed));
+    assert_false(changed);
+    TRY(db_recoveries_wait_again(conn, "q1", 3));
+    TRY(db_recoveries_get(conn, job->arena, "q1", &row, &found));
+    assert_true(row.approvals == 0 && row.threshold == 3 && row.decided_ms == 0);
+    assert_string_equal(row.state, "waiting");
+    assert_string_equal(row.opening, "ab");
+    TRY(db_recoveries_set_received(conn, "q1", NOW + 7));
+    TRY(db_recoveries_get(conn, job->arena, "q1", &row, &found));
+    assert_int_equal(row.received_ms, NOW + 7);
     return NULL;
 }
 
