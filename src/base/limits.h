@@ -190,6 +190,9 @@ enum {
     LIMIT_KEEPER_SECRET = 64 * 1024, /* bytes of a secret to seal (unlock tokens are largest) */
     LIMIT_KEEPER_RELEASES = 10,      /* commands of one device given a secret in 24 hours, a kind */
     LIMIT_KEEPER_REDELIVERIES = 4,   /* times that, counting commands delivered again */
+    LIMIT_KEEPER_TAKES = 20,         /* secrets taken from one device in 24 hours, a kind */
+    LIMIT_KEEPER_TAKES_ALL = 20000,  /* from all devices, unless [keeper] takes_per_day says so */
+    LIMIT_KEEPER_TAKES_MAX = 10000000,         /* what that may say */
     LIMIT_KEEPER_RELEASES_ALL = 5000,          /* releases to all devices in 24 hours, a kind */
     LIMIT_KEEPER_MAIL_OPENS = 1000,            /* messages of one person decrypted in an hour */
     LIMIT_KEEPER_MAIL_RENEW_S = 60 * 86400,    /* seconds before a gateway key's end: a new one */

@@ -3,9 +3,13 @@
  */
 #include "device/result_secret.h"
 
-#include "audit/note.h"
+#include <stdio.h>
 
-enum { CODE_MAX = 64, MESSAGE_MAX = 64 * 1024 };
+#include "audit/note.h"
+#include "base/limits.h"
+#include "store/tokens.h"
+
+enum { CODE_MAX = 64, MESSAGE_MAX = 64 * 1024, CAP_ARENA = 64 * 1024, DAY_S = 86400 };
 
 #define KEY_BYPASS "ActivationLockBypassCode"
 
@@ -74,6 +78,48 @@ static bool is_refusal(const err_t *e) {
            code == ERR_NOT_FOUND;
 }
 
+typedef struct {
+    devices_t *devices;
+    const char *device_id, *kind, *why;
+} cap_job_t;
+
+/* Once a day: the device sends it again and again until it is taken. */
+static err_t *cap_write(db_conn_t *conn, void *arg) {
+    const cap_job_t *job = arg;
+    const devices_t *devices = job->devices;
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    CLEANUP(buf_done) buf_t text;
+    const char *last = NULL, *body = NULL;
+    bool found = false;
+    char day[24];
+    buf_init(&text, LIMIT_NOTICE_TEXT);
+    TRY(arena_new(CAP_ARENA, &arena));
+    (void)snprintf(day, sizeof day, "%lld", (long long)(clk_unix(devices->o.clk) / DAY_S));
+    TRY(db_meta_get(conn, arena, "escrow.take_cap_day", &last, &found));
+    if (found && strcmp(last, day) == 0) return NULL;
+    TRY(db_meta_set(conn, "escrow.take_cap_day", day));
+    TRY(audit_note(devices->o.audit, conn, "system", "escrow.take-cap", job->device_id, "secret",
+                   job->kind, "why", job->why, NULL));
+    if (!devices->o.notify) return NULL;
+    TRY(buf_printf(&text,
+                   "The key process takes no more secrets of kind %s for now: %s.\n\nDevices send "
+                   "theirs again until it does. If so many devices are new, raise takes_per_day "
+                   "in [keeper]; else look at coffer audit keeper-log.\n",
+                   job->kind, job->why));
+    TRY(buf_cstr(&text, &body));
+    return notify_admins(devices->o.notify, conn, arena,
+                         &(notice_t){.event = "escrow.take-cap",
+                                     .key = day,
+                                     .subject = "Secrets of devices are not taken any more today",
+                                     .text = body});
+}
+
+static void tell_cap(devices_t *devices, const char *device_id, const char *kind, const err_t *e) {
+    char why[256];
+    if (err_code(e) != ERR_BUSY || !strstr(err_text(e, why, sizeof why), "ALARM")) return;
+    err_ignore(db_write(devices->o.db, cap_write, &(cap_job_t){devices, device_id, kind, why}));
+}
+
 err_t *result_taking_ask(devices_t *devices, arena_t *arena, const char *device_id,
                          result_taking_t *taking) {
     char why[256];
@@ -81,6 +127,7 @@ err_t *result_taking_ask(devices_t *devices, arena_t *arena, const char *device_
     err_t *e = device_secret_take(devices, device_id, taking->what.kind, &taking->before,
                                   taking->what.encrypted ? &taking->to : NULL, taking->what.secret,
                                   &taking->fresh);
+    if (e) tell_cap(devices, device_id, taking->what.kind, e);
     if (e && !is_refusal(e)) return e;
     taking->settled = true;
     if (!e) return NULL;

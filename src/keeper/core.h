@@ -25,9 +25,10 @@ typedef struct {
     backups_t *backups;       /* may be NULL: no backups */
     const clk_t *clk;
     const rnd_t *rnd;
-    bool allow_des3; /* open SCEP envelopes of old clients */
-    bool allow_des;  /* and of very old ones; cms_enable_des was called */
-    bool seccomp;    /* for KEEPER_STATUS */
+    unsigned takes_all; /* secrets taken from devices in 24 hours, a kind; 0: the limit */
+    bool allow_des3;    /* open SCEP envelopes of old clients */
+    bool allow_des;     /* and of very old ones; cms_enable_des was called */
+    bool seccomp;       /* for KEEPER_STATUS */
     bool landlock;
 } keeper_core_t;
 

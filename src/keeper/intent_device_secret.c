@@ -4,7 +4,10 @@
  * proof that a disk's key is the archived one. Worker threads.
  */
 #include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
 #include "crypto/cms.h"
+#include "crypto/digest.h"
 #include "keeper/client_device_secret.h"
 #include "keeper/intent_escrow.h"
 #include "keeper/own_cert.h"
@@ -16,6 +19,7 @@ enum {
     MESSAGE_MAX = 64 * 1024, /* bytes of an encrypted recovery key */
     GROUPS = 6,              /* of a FileVault recovery key: XXXX-XXXX-XXXX-XXXX-XXXX-XXXX */
     GROUP = 4,
+    TAKE_ID = 8,   /* bytes of what tells one thing sent from another */
     CODE_MAX = 64, /* bytes of a bypass code; Apple's have 31 */
 };
 
@@ -149,6 +153,21 @@ static err_t *check_taking(const taking_t *t) {
     return NULL;
 }
 
+/*
+ * Whether what is sent is an earlier version is told without an approval, and each new one is an
+ * entry for good: both are counted, by device and kind, and for all devices.
+ */
+static err_t *count_taking(const keeper_core_t *core, const taking_t *t, vault_release_t *release) {
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    TRY(digest_sha256(t->message, hash));
+    *release = (vault_release_t){.cap = LIMIT_KEEPER_TAKES,
+                                 .all = core->takes_all ? core->takes_all : LIMIT_KEEPER_TAKES_ALL};
+    release->device = mem_strdup(t->object.device);
+    release->kind = mem_printf("take %s", t->object.kind);
+    TRY(text_hex_new(bytes_make(hash, TAKE_ID), &release->command));
+    return release->device && release->kind ? NULL : err_nomem();
+}
+
 err_t *intent_secret_take(const keeper_core_t *core, const intent_call_t *call,
                           intent_answer_t *answer) {
     wire_reader_t r = wire_reader(call->body);
@@ -162,6 +181,7 @@ err_t *intent_secret_take(const keeper_core_t *core, const intent_call_t *call,
     TRY(get_kept(&r, &t.has_previous, &t.previous));
     TRY(wire_done(&r));
     TRY(check_taking(&t));
+    TRY(count_taking(core, &t, &answer->op->release));
     if (t.has_to) TRY(open_message(core, &t.to, t.message, &opened));
     bytes_t secret = t.has_to ? buf_bytes(&opened) : t.message;
     TRY(check_secret(t.object.kind, secret));

@@ -147,7 +147,7 @@ static err_t *check_fillable(const escrow_object_t *object) {
 }
 
 static err_t *set_release(const escrow_object_t *object, char *command, vault_release_t *release) {
-    *release = (vault_release_t){.cap = LIMIT_KEEPER_RELEASES};
+    *release = (vault_release_t){.cap = LIMIT_KEEPER_RELEASES, .all = LIMIT_KEEPER_RELEASES_ALL};
     release->command = command;
     release->kind = mem_strdup(object->kind);
     release->device = mem_strdup(object->device);

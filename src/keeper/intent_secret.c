@@ -101,7 +101,7 @@ err_t *intent_fill_secret(const keeper_core_t *core, const intent_call_t *call,
     TRY_WRAP(open_sealed(core, &binding, sealed, &secret), "secret of device %s", binding.device);
     TRY(wire_put_bytes(&answer->body, buf_bytes(&secret)));
     vault_release_t *release = &answer->op->release;
-    *release = (vault_release_t){.cap = LIMIT_KEEPER_RELEASES};
+    *release = (vault_release_t){.cap = LIMIT_KEEPER_RELEASES, .all = LIMIT_KEEPER_RELEASES_ALL};
     release->device = STEAL(binding.device);
     release->kind = STEAL(binding.kind);
     release->command = STEAL(command);

@@ -76,12 +76,13 @@ typedef struct {
     char *owner;        /* owned */
 } vault_issued_t;
 
-/* A secret that leaves; refused (ERR_BUSY) at `cap` releases of this device in 24 hours. */
+/* A secret that leaves, or is taken; refused (ERR_BUSY) at `cap` of this device and kind in 24
+ * hours, at `all` of the kind. */
 typedef struct {
     char *device; /* owned; NULL: none */
     char *kind;   /* owned */
     char *command;
-    unsigned cap;
+    unsigned cap, all;
 } vault_release_t;
 
 /* The head of an audit chain that is signed; refused (ERR_DENIED) if the chain went back. */

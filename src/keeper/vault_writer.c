@@ -128,11 +128,13 @@ static err_t *write_release(vault_t *vault, const vault_release_t *release, batc
     TRY(count_releases(vault, release, since, counts));
     if (counts[0] >= (int64_t)release->cap ||
         counts[1] >= (int64_t)release->cap * LIMIT_KEEPER_REDELIVERIES ||
-        counts[2] >= LIMIT_KEEPER_RELEASES_ALL) {
-        *ret_refused =
-            err_new(ERR_BUSY, "%lld secrets of this kind were released to %s in 24 hours",
-                    (long long)(counts[2] >= LIMIT_KEEPER_RELEASES_ALL ? counts[2] : counts[1]),
-                    counts[2] >= LIMIT_KEEPER_RELEASES_ALL ? "devices" : "this device");
+        counts[2] >= (int64_t)release->all) {
+        bool all = counts[2] >= (int64_t)release->all;
+        *ret_refused = err_new(ERR_BUSY,
+                               "ALARM: %lld secrets of this kind (%s) went to or came from %s in "
+                               "24 hours",
+                               (long long)(all ? counts[2] : counts[1]), release->kind,
+                               all ? "devices" : "this device");
         return NULL;
     }
     sql_bind_str(vault->forget_releases, 1, release->device);

@@ -284,7 +284,7 @@ def test_approval_replayed_for_another_request(world):
     ben.approve(second)
     with world.database() as db:
         db.execute("INSERT INTO recovery_answer SELECT ?, officer_id, person_id, approved, record,"
-                   " reason, created_ms FROM recovery_answer WHERE recovery_id = ?",
+                   " reason, created_ms, 0 FROM recovery_answer WHERE recovery_id = ?",
                    (second["id"], first["id"]))
         db.execute("UPDATE recovery SET approvals = 2 WHERE id = ?", (second["id"],))
     done = opened(world, second, expect=VERIFY)

@@ -176,6 +176,7 @@ const init_key_t INIT_KEYS[] = {
      "Patience with its answer to a whole message; less than the sender's own."},
     {"keeper", "master_key", "file", "Where the vault's master key comes from: file."},
     {"keeper", "workers", "0", "Threads of the key process; 0: one a core."},
+    {"keeper", "takes_per_day", "20000", "Secrets of a kind taken from devices in 24 hours."},
 };
 const size_t INIT_KEYS_N = sizeof INIT_KEYS / sizeof INIT_KEYS[0];
 

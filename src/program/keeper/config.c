@@ -36,12 +36,15 @@ static err_t *read_ours(bytes_t text, const char *path, keeper_config_t *config)
     CLEANUP(conf_free) conf_t *conf = NULL;
     TRY(conf_parse(buf_bytes(&own), path, &conf));
     const char *master = NULL;
-    int64_t workers = 0;
+    int64_t workers = 0, takes = 0;
     TRY(conf_get_string(conf, "keeper", "master_key", "file", &master));
     TRY(conf_get_int(conf, "keeper", "workers", 0, WORKERS_MAX, 0, &workers));
+    TRY(conf_get_int(conf, "keeper", "takes_per_day", 1, LIMIT_KEEPER_TAKES_MAX,
+                     LIMIT_KEEPER_TAKES_ALL, &takes));
     TRY(cert_profiles_load(conf, &config->profiles));
     TRY(conf_check_used(conf));
     config->workers = (unsigned)workers;
+    config->takes_all = (unsigned)takes;
     config->master = mem_strdup(master);
     return config->master ? NULL : err_nomem();
 }

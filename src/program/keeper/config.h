@@ -15,6 +15,7 @@ typedef struct {
     bool allow_des;       /* [scep] allow_des: single DES, for very old clients */
     bool require_sandbox; /* refuse to run without Landlock */
     unsigned workers;     /* 0: one a core */
+    unsigned takes_all;   /* [keeper] takes_per_day */
 } keeper_config_t;
 
 /* An absent file gives the defaults. A key of ours that is unknown is ERR_INVALID. */

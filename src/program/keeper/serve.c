@@ -205,6 +205,7 @@ err_t *keeper_serve(const char *dir, const log_t *log) {
                 .backups = state.backups,
                 .clk = clk_real(),
                 .rnd = rnd_real(),
+                .takes_all = state.config.takes_all,
                 .allow_des3 = state.config.allow_des3,
                 .allow_des = state.config.allow_des,
             },

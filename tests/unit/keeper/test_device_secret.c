@@ -164,6 +164,37 @@ static void test_device_secret__a_swapped_receiver_opens_nothing(void **state) {
     assert_err(ERR_VERIFY, keeper_secret_take(f->keeper, &taking, &same, &a));
 }
 
+static err_t *take_code(keeper_fixture_t *f, const char *device, unsigned number) {
+    CLEANUP(keeper_archived_done) keeper_archived_t got;
+    escrow_object_t object = object_of(ESCROW_KIND_BYPASS, device, (uint8_t)(10 + number % 200));
+    char code[32];
+    bool same = false;
+    keeper_archived_init(&got);
+    object.id[0] = (uint8_t)device[0];
+    (void)snprintf(code, sizeof code, "CODE%u", number);
+    return take(f, &object, NULL, NULL, bytes_str(code), &same, &got);
+}
+
+static void test_device_secret__takes_are_capped_a_day(void **state) {
+    keeper_fixture_t *f = *state;
+    char text[200];
+    for (unsigned i = 0; i < LIMIT_KEEPER_TAKES; i++) assert_ok(take_code(f, "a-phone", i));
+    err_t *e = take_code(f, "a-phone", LIMIT_KEEPER_TAKES);
+    assert_non_null(e);
+    assert_int_equal(err_code(e), ERR_BUSY);
+    assert_non_null(strstr(err_text(e, text, sizeof text), "ALARM"));
+    err_free(e);
+    /* Another device's are not touched, but by the cap over all. */
+    assert_ok(take_code(f, "b-phone", 0));
+    f->core.takes_all = LIMIT_KEEPER_TAKES + 2;
+    assert_ok(take_code(f, "c-phone", 0));
+    assert_err(ERR_BUSY, take_code(f, "d-phone", 0));
+    clk_fake_advance(&f->clk, (int64_t)25 * 3600 * 1000);
+    assert_ok(take_code(f, "d-phone", 0));
+    assert_ok(take_code(f, "a-phone", LIMIT_KEEPER_TAKES + 1));
+    f->core.takes_all = 0;
+}
+
 static void test_device_secret__receivers_are_of_devices_and_new(void **state) {
     keeper_fixture_t *f = *state;
     CLEANUP(keeper_archived_done) keeper_archived_t a;
@@ -246,6 +277,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_device_secret__a_pin_is_not_guessed_by_comparing,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_device_secret__takes_are_capped_a_day, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_device_secret__proof_is_of_the_archived_disk_key,
                                         setup, teardown),
     };
