@@ -69,13 +69,35 @@ err_t *db_sync_data_remove(db_conn_t *conn, const db_sync_data_t *row, int64_t n
     return db_exec(conn, "DELETE FROM sync_data WHERE seq = $1", DB_I64(row->seq));
 }
 
-err_t *db_sync_data_unclaimed(db_conn_t *conn, arena_t *arena, int64_t before_ms, size_t limit,
-                              db_sync_data_t **ret_rows, size_t *ret_count) {
-    return row_list(conn, arena, &data_type,
-                    "SELECT " DATA " FROM sync_data d WHERE d.since_ms < $1 AND NOT EXISTS"
-                    " (SELECT 1 FROM sync_package p WHERE p.region_seq = d.region_seq"
-                    " AND p.root = d.root) ORDER BY d.seq LIMIT $2",
-                    ret_rows, ret_count, DB_I64(before_ms), DB_I64((int64_t)limit));
+#define UNCLAIMED                                                                                  \
+    " NOT EXISTS (SELECT 1 FROM sync_package p WHERE p.region_seq = d.region_seq"                  \
+    " AND p.root = d.root)"
+
+err_t *db_sync_data_unclaimed(db_conn_t *conn, arena_t *arena, int64_t before_ms, int64_t after,
+                              size_t limit, db_sync_data_t **ret_rows, size_t *ret_count,
+                              int64_t *ret_last) {
+    int64_t last = 0;
+    TRY(row_number(conn,
+                   "SELECT CASE WHEN COUNT(*) < $2 THEN 0 ELSE MAX(x.seq) END FROM"
+                   " (SELECT seq FROM sync_data WHERE seq > $1 ORDER BY seq LIMIT $2) x",
+                   &last, DB_I64(after), DB_I64((int64_t)limit)));
+    TRY(row_list(conn, arena, &data_type,
+                 "SELECT " DATA " FROM sync_data d WHERE d.seq > $1 AND d.seq <= $2"
+                 " AND d.since_ms < $3 AND" UNCLAIMED " ORDER BY d.seq",
+                 ret_rows, ret_count, DB_I64(after), DB_I64(last ? last : INT64_MAX),
+                 DB_I64(before_ms)));
+    *ret_last = last;
+    return NULL;
+}
+
+err_t *db_sync_data_is_unclaimed(db_conn_t *conn, const db_sync_data_t *row, bool *ret_is) {
+    int64_t n = 0;
+    TRY(row_number(conn,
+                   "SELECT COUNT(*) FROM sync_data d WHERE d.seq = $1 AND d.root = $2"
+                   " AND d.since_ms = $3 AND" UNCLAIMED,
+                   &n, DB_I64(row->seq), DB_BYTES(row->root), DB_I64(row->since_ms)));
+    *ret_is = n > 0;
+    return NULL;
 }
 
 err_t *db_sync_part_add(db_conn_t *conn, int64_t region_seq, bytes_t root, int64_t data_seq,

@@ -25,9 +25,16 @@ err_t *db_sync_data_add(db_conn_t *conn, const db_sync_data_t *row, int64_t *ret
 err_t *db_sync_data_grew(db_conn_t *conn, int64_t seq, int64_t now_ms) WARN_UNUSED;
 /* With its parts; its blobs are disowned. */
 err_t *db_sync_data_remove(db_conn_t *conn, const db_sync_data_t *row, int64_t now_ms) WARN_UNUSED;
-/* Up to `limit` that no package names and that did not grow since before_ms. */
-err_t *db_sync_data_unclaimed(db_conn_t *conn, arena_t *arena, int64_t before_ms, size_t limit,
-                              db_sync_data_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/*
+ * Of the `limit` with a number above `after` those that no package names and that did not grow
+ * since before_ms. *ret_last: the last number looked at, 0 at the end: begin again.
+ */
+err_t *db_sync_data_unclaimed(db_conn_t *conn, arena_t *arena, int64_t before_ms, int64_t after,
+                              size_t limit, db_sync_data_t **ret_rows, size_t *ret_count,
+                              int64_t *ret_last) WARN_UNUSED;
+/* Whether it still is one of these. */
+err_t *db_sync_data_is_unclaimed(db_conn_t *conn, const db_sync_data_t *row,
+                                 bool *ret_is) WARN_UNUSED;
 
 typedef struct {
     int64_t part;

@@ -86,12 +86,14 @@ err_t *db_sync_package_due(db_conn_t *conn, arena_t *arena, int64_t put_ms, int6
                     DB_I64((int64_t)limit));
 }
 
-err_t *db_sync_package_remove(db_conn_t *conn, int64_t region_seq, bytes_t package,
-                              bool *ret_removed) {
+err_t *db_sync_package_remove(db_conn_t *conn, const db_sync_package_t *row, bool *ret_removed) {
     return row_change(conn,
-                      "DELETE FROM sync_package"
-                      " WHERE region_seq = $1 AND package = $2 AND state <> 2",
-                      ret_removed, DB_I64(region_seq), DB_BYTES(package));
+                      "DELETE FROM sync_package WHERE region_seq = $1 AND package = $2"
+                      " AND state <> 2 AND since_ms = $3 AND NOT EXISTS"
+                      " (SELECT 1 FROM sync_region r JOIN sync_hold h ON h.region = r.region"
+                      " OR (h.person_id <> '' AND h.person_id = r.person_id) WHERE r.seq = $1)",
+                      ret_removed, DB_I64(row->region_seq), DB_BYTES(row->package),
+                      DB_I64(row->since_ms));
 }
 
 err_t *db_sync_package_of_root(db_conn_t *conn, int64_t region_seq, bytes_t root,

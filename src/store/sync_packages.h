@@ -45,8 +45,8 @@ err_t *db_sync_package_drop(db_conn_t *conn, int64_t region_seq, bytes_t package
 err_t *db_sync_package_due(db_conn_t *conn, arena_t *arena, int64_t put_ms, int64_t dropped_ms,
                            size_t limit, db_sync_package_t **ret_rows,
                            size_t *ret_count) WARN_UNUSED;
-/* Unless it is in the tree (again). */
-err_t *db_sync_package_remove(db_conn_t *conn, int64_t region_seq, bytes_t package,
+/* Unless it is in the tree, changed since it was listed, or held now. */
+err_t *db_sync_package_remove(db_conn_t *conn, const db_sync_package_t *row,
                               bool *ret_removed) WARN_UNUSED;
 /* Packages that have this data. */
 err_t *db_sync_package_of_root(db_conn_t *conn, int64_t region_seq, bytes_t root,

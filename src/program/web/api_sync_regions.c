@@ -34,8 +34,8 @@ static err_t *sync_session_proof_run(web_t *web, sync_call_t *call, http_request
     CLEANUP(buf_done) buf_t token;
     uint8_t region[SYNC_HASH], device[SYNC_HASH], nonce[SYNC_NONCE], signature[SIGNATURE];
     int64_t expires = 0;
-    (void)web;
     buf_init_secret(&token, SYNC_TOKEN_TEXT);
+    TRY(http_rate_take(web->rate, request->peer));
     TRY(api_sync_body(call, request, &body));
     TRY(get_ids(call, body, region, device));
     TRY(api_sync_hex(call, body, "nonce", SYNC_NONCE, nonce));

@@ -44,6 +44,11 @@ typedef struct sealed_writer sealed_writer_t;
 err_t *sealed_writer_new(const blob_keys_t *keys, const rnd_t *rnd, const blob_id_t *id,
                          uint64_t size, sealed_writer_t **ret_writer) WARN_UNUSED;
 void sealed_writer_free(sealed_writer_t *writer); /* takes NULL */
+/*
+ * Right after sealed_writer_new. `known`: the caller has just made the id of this very content, so
+ * that it is not hashed again. `unhashed`: nobody needs the object's hash, and it is all zeros.
+ */
+void sealed_writer_lean(sealed_writer_t *writer, bool known, bool unhashed);
 /* Appends what is ready to out (up to data.n and two chunks). ERR_VERIFY: more than `size`. */
 err_t *sealed_writer_add(sealed_writer_t *writer, bytes_t data, buf_t *out) WARN_UNUSED;
 /* The last of it. ERR_VERIFY: less than `size`, or the content is not what the id says. */

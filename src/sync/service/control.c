@@ -119,9 +119,14 @@ typedef struct {
     sync_service_t *service;
     arena_t *arena;
     size_t limit;
-    int64_t now_ms;
+    int64_t now_ms, after, last;
+    db_sync_package_t *packages;
+    db_sync_data_t *data;
+    size_t packages_n, data_n;
     sync_collected_t done;
 } collect_t;
+
+enum { LOOKED_AT = 50 }; /* data packages in one step, for each that may go */
 
 static err_t *forget_data(collect_t *c, db_conn_t *conn, const db_sync_data_t *data) {
     TRY(db_sync_data_remove(conn, data, c->now_ms));
@@ -136,7 +141,7 @@ static err_t *forget_package(collect_t *c, db_conn_t *conn, const db_sync_packag
     db_sync_data_t data;
     int64_t others = 0;
     bool removed = false, found = false;
-    TRY(db_sync_package_remove(conn, package->region_seq, package->package, &removed));
+    TRY(db_sync_package_remove(conn, package, &removed));
     if (!removed) return NULL;
     c->done.packages++;
     TRY(db_sync_package_of_root(conn, package->region_seq, package->root, &others));
@@ -145,35 +150,48 @@ static err_t *forget_package(collect_t *c, db_conn_t *conn, const db_sync_packag
     return found ? forget_data(c, conn, &data) : NULL;
 }
 
-/* All in one transaction: whatever else is written comes before or after it, never between. */
-static err_t *collect_fn(db_conn_t *conn, void *arg) {
+/* Looking holds up nobody's writes. */
+static err_t *look_fn(db_conn_t *conn, void *arg) {
     collect_t *c = arg;
     const sync_options_t *o = &c->service->o;
-    db_sync_package_t *packages = NULL;
-    db_sync_data_t *data = NULL;
-    size_t packages_n = 0, data_n = 0;
-    c->done = (sync_collected_t){0};
     int64_t put_before = c->now_ms - o->grace_ms;
-    TRY(db_sync_package_due(conn, c->arena, put_before, c->now_ms - o->keep_ms, c->limit, &packages,
-                            &packages_n));
-    for (size_t i = 0; i < packages_n; i++) TRY(forget_package(c, conn, &packages[i]));
-    TRY(db_sync_data_unclaimed(conn, c->arena, put_before, c->limit, &data, &data_n));
-    for (size_t i = 0; i < data_n; i++) TRY(forget_data(c, conn, &data[i]));
-    TRY(db_sync_join_purge(conn, c->now_ms - o->grace_ms));
+    TRY(db_sync_package_due(conn, c->arena, put_before, c->now_ms - o->keep_ms, c->limit,
+                            &c->packages, &c->packages_n));
+    return db_sync_data_unclaimed(conn, c->arena, put_before, c->after, LOOKED_AT * c->limit,
+                                  &c->data, &c->data_n, &c->last);
+}
+
+/* Each is looked at once more: whatever else is written comes before or after this, never between.
+ */
+static err_t *collect_fn(db_conn_t *conn, void *arg) {
+    collect_t *c = arg;
+    c->done = (sync_collected_t){0};
+    for (size_t i = 0; i < c->packages_n; i++) TRY(forget_package(c, conn, &c->packages[i]));
+    for (size_t i = 0; i < c->data_n; i++) {
+        bool is = false;
+        TRY(db_sync_data_is_unclaimed(conn, &c->data[i], &is));
+        if (is) TRY(forget_data(c, conn, &c->data[i]));
+    }
+    TRY(db_sync_join_purge(conn, c->now_ms - c->service->o.grace_ms));
     if (!c->done.packages && !c->done.data) return NULL;
     char n[24], bytes[24];
     (void)snprintf(n, sizeof n, "%lld", (long long)c->done.packages);
     (void)snprintf(bytes, sizeof bytes, "%lld", (long long)c->done.bytes);
-    return audit_note(o->audit, conn, "system", "sync.collect", NULL, "packages", n, "bytes", bytes,
-                      NULL);
+    return audit_note(c->service->o.audit, conn, "system", "sync.collect", NULL, "packages", n,
+                      "bytes", bytes, NULL);
 }
 
 err_t *sync_collect(sync_service_t *service, size_t limit, sync_collected_t *done) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(SERVICE_ARENA, &arena));
-    collect_t c = {
-        .service = service, .arena = arena, .limit = limit, .now_ms = clk_unix_ms(service->o.clk)};
+    collect_t c = {.service = service,
+                   .arena = arena,
+                   .limit = limit,
+                   .now_ms = clk_unix_ms(service->o.clk),
+                   .after = atomic_load(&service->looked_at)};
+    TRY(db_read(service->o.db, look_fn, &c));
     TRY(db_write(service->o.db, collect_fn, &c));
+    atomic_store(&service->looked_at, c.last);
     done->packages += c.done.packages;
     done->data += c.done.data;
     done->bytes += c.done.bytes;

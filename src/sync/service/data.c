@@ -148,7 +148,7 @@ static err_t *check_header(const put_t *p) {
 /* What a disk or a quorum lacks is the service's own trouble; that its disks are full has a word.
  */
 static err_t *store_blob(put_t *p, const blob_id_t *id, bytes_t content) {
-    err_t *e = blobs_put(p->call->service->o.blobs, id, content);
+    err_t *e = blobs_put_known(p->call->service->o.blobs, id, content);
     if (e && err_code(e) == ERR_FULL) p->call->word = SYNC_WORD_FULL;
     return e;
 }

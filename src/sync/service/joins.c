@@ -2,6 +2,8 @@
  * Joins and deliveries of keys: see service.h. The service carries what both devices say and never
  * learns a key; that nobody stands between is what people see in the digits (sync/sas.h).
  */
+#include <stdio.h>
+
 #include "audit/note.h"
 #include "sync/epoch.h"
 #include "sync/sas.h"
@@ -253,7 +255,12 @@ static err_t *put_fn(db_conn_t *conn, void *arg) {
         d->rows[i].region_seq = d->call->region.seq;
         TRY(db_sync_delivery_put(conn, &d->rows[i]));
     }
-    return NULL;
+    const char *object = NULL;
+    char keys[24];
+    (void)snprintf(keys, sizeof keys, "%zu", d->n);
+    TRY(call_object(d->call, &object));
+    return audit_note(d->call->service->o.audit, conn, d->call->actor, "sync.deliver", object,
+                      "keys", keys, NULL);
 }
 
 static err_t *check_delivery(sync_call_t *call, const sync_chain_t *chain, bytes_t record,

@@ -41,6 +41,9 @@ static err_t *put_new_device(entry_t *w, db_conn_t *conn, const uint8_t id[SYNC_
     TRY(call_policy(w->call, conn, &person, id, &policy));
     if (!policy.may_sync)
         return sync_no(w->call, SYNC_WORD_POLICY, "%.128s may not sync", person.email);
+    /* Whoever lets another person in shares. */
+    if (!w->call->policy.may_share && strcmp(person.id, w->call->person.id) != 0)
+        return sync_no(w->call, SYNC_WORD_POLICY, "you may not share");
     return put_device(conn, w->call->region.seq, device, person.id);
 }
 

@@ -5,6 +5,7 @@
 #define COFFER_SYNC_SERVICE_SERVICE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "sync/service/service.h"
 #include "sync/tlog.h"
@@ -26,9 +27,10 @@ enum { CHAIN_ROWS = 1024 };
 
 struct sync_service {
     sync_options_t o;
-    char *host;           /* owned */
-    uint8_t key[32];      /* of nonces and tokens; random at each start */
-    pthread_mutex_t lock; /* guards what follows */
+    char *host;                /* owned */
+    uint8_t key[32];           /* of nonces and tokens; random at each start */
+    _Atomic int64_t looked_at; /* data package, by whoever collects */
+    pthread_mutex_t lock;      /* guards what follows */
     held_chain_t *rows[CHAIN_ROWS];
     size_t held;
     uint64_t clock;

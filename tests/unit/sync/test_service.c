@@ -134,7 +134,7 @@ static int setup(void **state) {
     assert_ok(migrate_run(f->db, NULL));
     assert_ok(db_write(f->db, add_people, NULL));
     f->audit = (audit_t){.node = "test/web", .clk = &f->clock.clk};
-    f->policy = (sync_policy_t){.may_sync = true};
+    f->policy = (sync_policy_t){.may_sync = true, .may_share = true};
     assert_ok(arena_new((size_t)256 * 1024 * 1024, &f->arena));
     make_blobs(f);
     f->service = make_service(f);
@@ -407,6 +407,24 @@ static void test_service__an_entry_that_was_not_kept_is_not_remembered(void **st
     assert_true(is_new);
 }
 
+static void test_service__who_may_not_share_lets_nobody_else_in(void **state) {
+    fix_t *f = *state;
+    bool is_new = false;
+    sync_device_key_t other = {0};
+    sync_chain_writer_t writer = fixture_writer(&f->sync.laptop);
+    buf_t *entry = fixture_entry(&f->sync);
+    assert_ok(sync_device_key_make(rnd_real(), "o", "officers@example.org", 1, &other));
+    assert_ok(sync_chain_add(&writer, f->sync.chain, &other.card, entry));
+    f->policy.may_share = false;
+    sync_call_t call = call_by(f, f->service, &f->sync.laptop);
+    assert_err(ERR_DENIED, sync_chain_write(&call, buf_bytes(entry), &is_new));
+    assert_int_equal(call.word, SYNC_WORD_POLICY);
+    f->policy.may_share = true;
+    call = call_by(f, f->service, &f->sync.laptop);
+    assert_ok(sync_chain_write(&call, buf_bytes(entry), &is_new));
+    sync_device_key_done(&other);
+}
+
 /* ---- the log ---- */
 
 static void test_service__the_log_has_all_entries_and_full_tiles(void **state) {
@@ -514,6 +532,7 @@ int main(void) {
         T(test_service__keeps_dropped_versions_as_long_as_they_are_held),
         T(test_service__follows_what_another_service_wrote),
         T(test_service__an_entry_that_was_not_kept_is_not_remembered),
+        T(test_service__who_may_not_share_lets_nobody_else_in),
         T(test_service__the_log_has_all_entries_and_full_tiles),
         T(test_service__nonces_and_tokens_end),
     };
