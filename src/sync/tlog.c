@@ -98,6 +98,59 @@ err_t *tlog_tile_path(int level, uint64_t index, unsigned width, char ret_path[T
     return NULL;
 }
 
+/* Three digits; behind an x more follow. False: neither. */
+static bool take_group(bytes_t group, bool *ret_more, uint64_t *index) {
+    uint64_t value = 0;
+    *ret_more = group.n == 4 && group.p[0] == 'x';
+    if (*ret_more) group = bytes_from(group, 1);
+    if (group.n != 3) return false;
+    err_t *e = text_u64(group, 999, &value);
+    err_free(e);
+    *index = *index * 1000 + value;
+    return !e;
+}
+
+static bool take_parts(bytes_t path, int *level, uint64_t *index, unsigned *width) {
+    static const bytes_t partial = {(const uint8_t *)".p", 2};
+    uint64_t number = 0, w = TLOG_TILE;
+    bytes_t part;
+    bool more = true;
+    if (!text_split(&path, '/', &part)) return false;
+    *level = -1;
+    err_t *e = bytes_eq_str(part, "entries") ? NULL : text_u64(part, 63, &number);
+    err_free(e);
+    if (e) return false;
+    if (!bytes_eq_str(part, "entries")) *level = (int)number;
+    for (unsigned groups = 0; more; groups++) {
+        if (groups == 6 || !text_split(&path, '/', &part)) return false;
+        bool last = part.n > 2 && bytes_eq(bytes_from(part, part.n - 2), partial);
+        if (!take_group(bytes_slice(part, 0, part.n - (last ? 2 : 0)), &more, index)) return false;
+        if (more && last) return false;
+    }
+    if (path.n) {
+        e = text_u64(path, TLOG_TILE - 1, &w);
+        err_free(e);
+        if (e) return false;
+    }
+    *width = (unsigned)w;
+    return w > 0;
+}
+
+bool tlog_tile_parse(bytes_t path, int *ret_level, uint64_t *ret_index, unsigned *ret_width) {
+    char again[TLOG_PATH_MAX];
+    int level = 0;
+    uint64_t index = 0;
+    unsigned width = 0;
+    if (!take_parts(path, &level, &index, &width)) return false;
+    err_t *e = tlog_tile_path(level, index, width, again);
+    err_free(e);
+    if (e || !bytes_eq_str(path, again + sizeof "tile/" - 1)) return false;
+    *ret_level = level;
+    *ret_index = index;
+    *ret_width = width;
+    return true;
+}
+
 err_t *tlog_bundle_add(bytes_t entry, buf_t *out) {
     if (entry.n > UINT16_MAX) return err_new(ERR_LIMIT, "a log entry of %zu bytes", entry.n);
     TRY(buf_reserve(out, entry.n + 2));

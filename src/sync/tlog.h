@@ -46,6 +46,11 @@ enum { TLOG_TILE = 256, TLOG_PATH_MAX = 64 };
 /* "tile/<level>/<index>[.p/<width>]"; `level` below 0: "tile/entries/...". Width 1..256. */
 err_t *tlog_tile_path(int level, uint64_t index, unsigned width,
                       char ret_path[TLOG_PATH_MAX]) WARN_UNUSED;
+/*
+ * The other way, of what stands behind "tile/"; false unless it is the one name of a tile.
+ * *ret_level below 0: entries.
+ */
+bool tlog_tile_parse(bytes_t path, int *ret_level, uint64_t *ret_index, unsigned *ret_width);
 /* Hashes in a tile of a tree of `size` leaves; 0: there is no such tile. */
 unsigned tlog_tile_width(uint64_t size, unsigned level, uint64_t index);
 /* An entry bundle: each entry behind its length, two bytes. */

@@ -1,6 +1,6 @@
 /*
- * Signed notes and checkpoints from strangers (C2SP): one key, whatever text. No bytes crash, and
- * what opens is a part of the note that ends in a newline.
+ * Signed notes, checkpoints and names of tiles from strangers (C2SP): one key, whatever text. No
+ * bytes crash, and what opens is a part of the note that ends in a newline.
  */
 #include <stdlib.h>
 
@@ -25,6 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!e && (text.n == 0 || text.p[text.n - 1] != '\n')) abort();
     err_free(e);
     err_ignore(tlog_checkpoint_open(note, key, "PeterNeumann", &checkpoint));
+    int level = 0;
+    uint64_t index = 0;
+    unsigned width = 0;
+    char path[TLOG_PATH_MAX];
+    if (tlog_tile_parse(note, &level, &index, &width)) { /* a tile has one name */
+        e = tlog_tile_path(level, index, width, path);
+        if (e || !bytes_eq_str(note, path + 5)) abort();
+    }
     do {
         e = tlog_bundle_next(&note, &entry);
         err_free(e);

@@ -3,7 +3,6 @@
  * transaction. What is kept are the hashes of each level of tiles, so that a tile is one read and
  * the root a few. Worker threads and the thread that has checkpoints signed.
  */
-#include "base/text.h"
 #include "store/sync_log.h"
 #include "sync/service/service_internal.h"
 
@@ -150,50 +149,12 @@ static err_t *tile_fn(db_conn_t *conn, void *arg) {
     return buf_add(t->out, hashes);
 }
 
-/* "x001/x234/067" or "067": groups of three digits, all but the last behind an x. */
-static bool parse_index(bytes_t *rest, uint64_t *ret_index) {
-    uint64_t index = 0;
-    for (unsigned groups = 0; groups < 6; groups++) {
-        bytes_t group;
-        uint64_t value = 0;
-        if (!text_split(rest, '/', &group)) return false;
-        bool more = group.n == 4 && group.p[0] == 'x';
-        if (more) group = bytes_from(group, 1);
-        bool partial = group.n == 5 && bytes_eq_str(bytes_from(group, 3), ".p");
-        if (partial) group = bytes_slice(group, 0, 3);
-        err_t *e = text_u64(group, 999, &value);
-        err_free(e);
-        if (e || group.n != 3) return false;
-        index = index * 1000 + value;
-        if (!more) {
-            *ret_index = index;
-            return partial == (rest->n > 0);
-        }
-    }
-    return false;
-}
-
-static bool parse_path(bytes_t path, tile_t *t) {
-    uint64_t level = 0, width = TLOG_TILE;
-    bytes_t first;
-    if (!text_split(&path, '/', &first)) return false;
-    t->entries = bytes_eq_str(first, "entries");
-    err_t *e = t->entries ? NULL : text_u64(first, LEVELS - 1, &level);
-    if (!e && !parse_index(&path, &t->index)) return false;
-    if (!e && path.n) e = text_u64(path, TLOG_TILE - 1, &width);
-    err_free(e);
-    t->level = (unsigned)level;
-    t->width = (unsigned)width;
-    return !e && width > 0;
-}
-
 err_t *sync_log_tile(sync_call_t *call, bytes_t path, buf_t *out) {
     tile_t t = {.call = call, .out = out};
-    char again[TLOG_PATH_MAX] = "";
-    if (!parse_path(path, &t)) return sync_no(call, SYNC_WORD_ABSENT, "not the name of a tile");
-    /* One name each. */
-    TRY(tlog_tile_path(t.entries ? -1 : (int)t.level, t.index, t.width, again));
-    if (!bytes_eq_str(path, again + sizeof "tile/" - 1))
+    int level = 0;
+    if (!tlog_tile_parse(path, &level, &t.index, &t.width) || level >= LEVELS)
         return sync_no(call, SYNC_WORD_ABSENT, "not the name of a tile");
+    t.entries = level < 0;
+    t.level = t.entries ? 0 : (unsigned)level;
     return db_read(call->service->o.db, tile_fn, &t);
 }

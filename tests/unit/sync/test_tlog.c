@@ -268,9 +268,40 @@ static void test_note__passes_over_others_signatures(void **state) {
     buf_done(&theirs);
 }
 
+static void test_tlog__a_tile_has_one_name(void **state) {
+    (void)state;
+    static const uint64_t indexes[] = {0, 67, 999, 1000, 1234067, 999999999999999999};
+    static const unsigned widths[] = {1, 44, 255, 256};
+    for (int level = -1; level < 8; level++)
+        for (size_t i = 0; i < 6; i++)
+            for (size_t w = 0; w < 4; w++) {
+                char path[TLOG_PATH_MAX];
+                int l = 9;
+                uint64_t index = 1;
+                unsigned width = 0;
+                assert_ok(tlog_tile_path(level, indexes[i], widths[w], path));
+                assert_true(tlog_tile_parse(bytes_str(path + 5), &l, &index, &width));
+                assert_int_equal(l, level);
+                assert_int_equal(index, indexes[i]);
+                assert_int_equal(width, widths[w]);
+            }
+    static const char *const wrong[] = {
+        "",          "0",           "0/",           "0/0",        "0/0000",
+        "00/000",    "0/x000/000",  "0/x000",       "0/000.p",    "0/000.p/",
+        "0/000.p/0", "0/000.p/256", "0/000/1",      "0/000.p/01", "64/000",
+        "-1/000",    "Entries/000", "0/x001.p/000", "0/00a",      "0/000.p/1/2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        int level = 0;
+        uint64_t index = 0;
+        unsigned width = 0;
+        assert_false(tlog_tile_parse(bytes_str(wrong[i]), &level, &index, &width));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merkle__grows_to_the_roots_of_the_definition),
+        cmocka_unit_test(test_tlog__a_tile_has_one_name),
         cmocka_unit_test(test_tlog__roots_come_from_tiles),
         cmocka_unit_test(test_tlog__proves_that_a_leaf_is_in),
         cmocka_unit_test(test_tlog__proves_that_nothing_was_taken_away),
