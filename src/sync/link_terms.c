@@ -103,7 +103,7 @@ err_t *sync_link_url_parse(bytes_t text, sync_link_url_t *ret_url) {
     if (url.password) secret = bytes_slice(secret, 0, SECRET_TEXT);
     TRY(parse_id(id, url.id));
     TRY(parse_secret(secret, &url.secret));
-    memcpy(url.origin, origin.p, origin.n);
+    bytes_put(url.origin, origin);
     *ret_url = url;
     url = (sync_link_url_t){0};
     return NULL;
