@@ -47,6 +47,7 @@ static err_t *ask(sim_net_t *net, bytes_t sent) {
     for (size_t i = 0; sent.n && i < 2; i++)
         if (memmem(sent.p, sent.n, canaries[i], strlen(canaries[i]))) net->leaked = true;
     net->calls++;
+    if (net->meanwhile_in && --net->meanwhile_in == 0) net->meanwhile(net->meanwhile_ctx);
     net->refusal = SYNC_REFUSED_NOT;
     if (net->cut || sim_disk_crashed(net->disk)) return unreachable();
     if (chance(net, net->loss)) return unreachable();

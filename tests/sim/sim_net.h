@@ -55,6 +55,9 @@ typedef struct {
     buf_t again;    /* an old root with its change, to come once more */
     bool leaked;    /* a canary came by */
     sync_refusal_t refusal;
+    uint64_t meanwhile_in; /* requests until `meanwhile` runs, once: other clients go on too */
+    void (*meanwhile)(void *ctx);
+    void *meanwhile_ctx;
     void (*edit)(void *ctx, buf_t *answer,
                  size_t from); /* or NULL: what a fuzzer does to answers */
     void *edit_ctx;

@@ -150,12 +150,10 @@ static void deed_create(const scene_t *s) {
 }
 
 /* In place, as a log or a database does. */
-static void deed_edit(const scene_t *s) {
+static void edit(const scene_t *s, const char *path) {
     CLEANUP(buf_done) buf_t bytes;
     sim_stat_t stat;
-    const char *path = pick(s->people, s->all, SIM_FILE);
     buf_init(&bytes, SIM_DISK_FILE_MAX);
-    if (!path) return;
     tell(s, "edits", path, NULL);
     let_go(s->people, s->disk, path);
     (void)content_new(s->people, &bytes);
@@ -163,6 +161,11 @@ static void deed_edit(const scene_t *s) {
     if (!e) e = sim_disk_resize_inode(s->disk, stat.inode, 0);
     if (!e) e = sim_disk_write_inode(s->disk, stat.inode, 0, buf_bytes(&bytes));
     err_free(e);
+}
+
+static void deed_edit(const scene_t *s) {
+    const char *path = pick(s->people, s->all, SIM_FILE);
+    if (path) edit(s, path);
 }
 
 /* Beside it, then renamed over it, as editors do. */
@@ -289,6 +292,25 @@ void sim_people_act(sim_people_t *people, unsigned who, sim_disk_t *disk) {
     sim_disk_person_begin(disk);
     err_ignore(sim_disk_walk(disk, list_one, all));
     deeds[sim_rnd_below(people->rnd, sizeof deeds / sizeof *deeds)](&scene);
+    sim_disk_person_end(disk);
+}
+
+void sim_people_overwrite(sim_people_t *people, unsigned who, sim_disk_t *disk) {
+    CLEANUP(mem_free) listing_t *all = mem_zalloc(sizeof *all);
+    const char *largest = NULL;
+    uint64_t size = 0;
+    if (!all || people->contents_n + 4 > SIM_CONTENTS) return;
+    scene_t scene = {.people = people, .who = who, .disk = disk, .all = all};
+    sim_disk_person_begin(disk);
+    err_ignore(sim_disk_walk(disk, list_one, all));
+    for (uint32_t i = 0; i < all->n; i++) {
+        sim_stat_t stat = {0};
+        err_ignore(sim_disk_stat(disk, all->path[i], &stat));
+        if (stat.kind != SIM_FILE || stat.size < size) continue;
+        size = stat.size;
+        largest = all->path[i];
+    }
+    if (largest) edit(&scene, largest);
     sim_disk_person_end(disk);
 }
 

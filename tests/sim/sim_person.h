@@ -33,6 +33,8 @@ void sim_people_init(sim_people_t *people, sim_rnd_t *rnd);
 /* Some person does something to the files of a disk. `who` is for the story alone. */
 void sim_people_act(sim_people_t *people, unsigned who, sim_disk_t *disk);
 
+/* Somebody writes over the largest file, as a database does. */
+void sim_people_overwrite(sim_people_t *people, unsigned who, sim_disk_t *disk);
 /* Somebody writes a new file, for sure; *ret_content: its number. */
 err_t *sim_people_write(sim_people_t *people, sim_disk_t *disk, uint32_t *ret_content) WARN_UNUSED;
 /* Whether a content is there, byte by byte. */

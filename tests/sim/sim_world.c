@@ -179,7 +179,9 @@ void sim_world_act(sim_world_t *world, sim_client_t *client) {
 /* In the middle of a step. */
 static void meddle(void *ctx) {
     sim_world_t *world = ctx;
-    sim_world_act(world, world->meddled);
+    bool large = world->plan.big && sim_rnd_percent(&world->rnd, 50);
+    if (large) sim_people_overwrite(&world->people, world->meddled->number, world->meddled->disk);
+    else sim_world_act(world, world->meddled);
 }
 
 err_t *sim_world_step(sim_world_t *world, sim_client_t *client) {
@@ -203,6 +205,35 @@ err_t *sim_world_restart(sim_world_t *world, sim_client_t *client) {
     return client_start(world, client);
 }
 
+static bool no_attack_word(const char *word) {
+    return *word == 0 || strcmp(word, SYNC_ALARM_REVOKED) == 0;
+}
+
+static err_t *check_alarm(const sim_client_t *client) {
+    if (no_attack_word(client->report.alarm)) return NULL;
+    return err_new(ERR_VERIFY, "client %u raised \"%s\" where nobody attacked", client->number,
+                   client->report.alarm);
+}
+
+/* Between two requests of one client another one does a whole step: races for the root. */
+static void other_turn(void *ctx) {
+    sim_world_t *world = ctx;
+    err_t *e = sim_world_step(world, world->other_turn);
+    if (!e) e = check_alarm(world->other_turn);
+    if (world->other_failure) err_free(e);
+    else world->other_failure = e;
+}
+
+static void let_others(sim_world_t *world, sim_client_t *client) {
+    sim_client_t *other = &world->client[sim_rnd_below(&world->rnd, world->plan.clients)];
+    if (other == client || !other->engine || other->gone || !sim_rnd_percent(&world->rnd, 40))
+        return;
+    world->other_turn = other;
+    client->net.meanwhile = other_turn;
+    client->net.meanwhile_ctx = world;
+    client->net.meanwhile_in = 1 + sim_rnd_below(&world->rnd, 14);
+}
+
 /* A step in which the power may fail, and people may meddle. */
 static err_t *rough_step(sim_world_t *world, sim_client_t *client) {
     sim_rnd_t *rnd = &world->rnd;
@@ -221,7 +252,10 @@ static err_t *rough_step(sim_world_t *world, sim_client_t *client) {
         err_free(e);
         fault_arm_io(0);
     }
+    let_others(world, client);
     if (client->engine) TRY(sim_world_step(world, client));
+    client->net.meanwhile_in = 0;
+    if (world->other_failure) return STEAL(world->other_failure);
     if (sim_disk_crashed(client->disk) || sim_rnd_percent(rnd, 5)) {
         tell(world, client, "is started again");
         world->crashes++;
@@ -232,10 +266,6 @@ static err_t *rough_step(sim_world_t *world, sim_client_t *client) {
     sim_disk_hook_after(client->disk, 0, NULL, NULL);
     sim_disk_room(client->disk, UINT64_MAX);
     return NULL;
-}
-
-static bool no_attack_word(const char *word) {
-    return *word == 0 || strcmp(word, SYNC_ALARM_REVOKED) == 0;
 }
 
 static err_t *round_of(sim_world_t *world) {
@@ -252,10 +282,7 @@ static err_t *round_of(sim_world_t *world) {
         TRY(sim_world_rotate(world, revoke ? last : NULL));
     }
     TRY(rough_step(world, client));
-    if (!no_attack_word(client->report.alarm))
-        return err_new(ERR_VERIFY, "client %u raised \"%s\" where nobody attacked", client->number,
-                       client->report.alarm);
-    return NULL;
+    return check_alarm(client);
 }
 
 /* ---- the end ---- */
@@ -370,6 +397,7 @@ void sim_world_free(sim_world_t *world) {
     sync_chain_free(world->chain);
     for (unsigned i = 0; i < SIM_EPOCHS; i++) secret_free(world->keys[i]);
     sync_device_key_done(&world->stranger);
+    err_free(world->other_failure);
     mem_free(world);
 }
 DEFINE_CLEANUP(sim_world_t, sim_world_free)

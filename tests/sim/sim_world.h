@@ -74,7 +74,9 @@ typedef struct {
     uint64_t epoch;
     uint8_t region[SYNC_HASH];
     sim_client_t client[SIM_CLIENTS];
-    sim_client_t *meddled; /* whose files people change in the middle of a step */
+    sim_client_t *other_turn; /* who steps in the middle of another's step */
+    err_t *other_failure;     /* what the oracle said of it */
+    sim_client_t *meddled;    /* whose files people change in the middle of a step */
     sync_device_key_t stranger;
     uint64_t steps, crashes, copies; /* for the line */
     char alarm[32];                  /* the attack's name, as the victim gave it */
