@@ -126,30 +126,53 @@ static int wait_ms(agent_t *agent, bool looks) {
     if (looks && agent->want_sync) return 0;
     int64_t left = looks ? agent->next_ms - clk_mono_ms(agent->clk) : LOOK_MS;
     int64_t due = keybag_due(agent->bag);
+    int64_t lease = lease_due(agent);
     if (due >= 0 && due < left) left = due;
+    if (looks && lease >= 0 && lease - clk_mono_ms(agent->clk) < left)
+        left = lease - clk_mono_ms(agent->clk);
     if (left < 0) left = 0;
     return (int)(left > LOOK_MS ? LOOK_MS : left);
 }
 
+/* A server that is away costs the lease, not the mail: tried again at the next look. */
+static void leave_lease(agent_t *agent) {
+    agent->want_lease = false;
+    err_t *e = lease_renew(agent);
+    if (!e) return;
+    log_error(agent->log, LOG_WARNING, e, "no lease");
+    agent->lease_again = clk_mono_ms(agent->clk) + LOOK_MS;
+}
+
+static void look_or_listen(agent_t *agent, bool news, bool stream) {
+    bool open = agent->db && !agent->leased;
+    if (open && agent->lease_again && clk_mono_ms(agent->clk) >= agent->lease_again)
+        agent->want_lease = true;
+    if (open && agent->want_lease) leave_lease(agent);
+    lease_step(agent, stream);
+    if (news || agent->want_sync || clk_mono_ms(agent->clk) >= agent->next_ms) look(agent);
+}
+
 static err_t *step(agent_t *agent) {
     bool looks = may_look(agent);
-    struct pollfd p[3] = {{.fd = agent->listener, .events = POLLIN},
+    struct pollfd p[4] = {{.fd = agent->listener, .events = POLLIN},
                           {.fd = agent->signals, .events = POLLIN},
-                          {.fd = agent->idling ? imap_fd(agent->imap) : -1, .events = POLLIN}};
-    int n = poll(p, 3, wait_ms(agent, looks));
+                          {.fd = agent->idling ? imap_fd(agent->imap) : -1, .events = POLLIN},
+                          {.fd = lease_fd(agent), .events = POLLIN}};
+    int n = poll(p, 4, wait_ms(agent, looks));
     if (n < 0 && errno != EINTR) return err_errno(errno, "poll");
     if (n < 0) return NULL;
     agent_tick(agent);
     if (p[1].revents) agent->stop = true;
     if (p[0].revents) agent_serve(agent);
-    bool now = p[2].revents || agent->want_sync || clk_mono_ms(agent->clk) >= agent->next_ms;
-    if (!agent->stop && !agent->wiped && now && may_look(agent)) look(agent);
+    if (!agent->stop && !agent->wiped && may_look(agent))
+        look_or_listen(agent, p[2].revents != 0, p[3].revents != 0);
     return NULL;
 }
 
 err_t *agent_run(agent_t *agent) {
     err_t *e = NULL;
     while (!e && !agent->stop && !agent->wiped) e = step(agent);
+    box_stream_free(STEAL(agent->stream));
     agent_disconnect(agent);
     agent_close(agent);
     return e;

@@ -75,6 +75,10 @@ err_t *agent_unlock(agent_t *agent, bytes_t passcode) {
     }
     agent->want_sync = true;
     agent->backoff_ms = 0;
+    agent->lease = (box_lease_t){0}; /* another KEK since */
+    agent->want_lease = lease_wanted(agent);
+    agent->lease_again = 0;
+    agent->stream_last[0] = '\0';
     log_line(agent->log, LOG_INFO, "unlocked epoch=%llu", (unsigned long long)agent->key.epoch);
     return NULL;
 }
@@ -182,9 +186,12 @@ err_t *agent_look(agent_t *agent) {
     if (sync.stopped || agent->wiped) return NULL;
     if (sync.fetched)
         log_line(agent->log, LOG_INFO, "fetched=%llu into=%s", (unsigned long long)sync.fetched,
-                 agent->db ? "mailbox" : "inbox");
+                 agent->leased ? "mailbox, by a lease"
+                 : agent->db   ? "mailbox"
+                               : "inbox");
     agent->synced_at = clk_unix(agent->clk);
-    return imap_can_idle(agent->imap) ? begin_idle(agent) : NULL;
+    bool idle = imap_can_idle(agent->imap) && !agent->leased && !agent->stream;
+    return idle ? begin_idle(agent) : NULL;
 }
 
 /* ---- the end ---- */
@@ -200,6 +207,7 @@ static void remove_files(const char *dir) {
 err_t *agent_wipe(agent_t *agent) {
     CLEANUP(mem_free) char *inbox = NULL;
     TRY(account_path(agent->account, "inbox", &inbox));
+    if (agent->lease.expires) lease_revoke(agent);
     if (!agent->busy) agent_disconnect(agent); /* else whoever uses it ends soon */
     agent_close(agent);
     TRY(keybag_destroy(agent->bag)); /* without the keys the rest is noise */

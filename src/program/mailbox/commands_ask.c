@@ -85,6 +85,9 @@ static err_t *say_status(cli_t *cli, const json_t *reply) {
         TRY(cli_say(cli, "waiting      %lld to be merged at the next unlock\n",
                     (long long)number(reply, "waiting")));
     }
+    if (get(reply, "lease_until").n)
+        TRY(cli_say(cli, "lease until  %.*s, used %lld times\n", SHOW(get(reply, "lease_until")),
+                    (long long)number(reply, "lease_used")));
     if (number(reply, "wait_seconds"))
         TRY(cli_say(cli, "next try in  %lld s\n", (long long)number(reply, "wait_seconds")));
     if (problem.n) TRY(cli_say(cli, "problem      %.*s\n", SHOW(problem)));

@@ -254,6 +254,7 @@ static err_t *prepare(agent_t *agent) {
     TRY(limit_memory());
     TRY(account_open_bag(agent->account, agent->clk, agent->rnd, &agent->bag));
     TRY(tls_context_client(buf_bytes(&agent->account->ca), &agent->tls));
+    TRY(tls_context_client(buf_bytes(&agent->account->server_ca), &agent->server_tls));
     return listen_at(agent->account, &agent->listener);
 }
 
@@ -278,7 +279,9 @@ err_t *cmd_run(cli_t *cli, const args_t *args) {
     agent_disconnect(&agent);
     agent_close(&agent);
     keybag_free(agent.bag);
+    box_stream_free(agent.stream);
     tls_context_free(agent.tls);
+    tls_context_free(agent.server_tls);
     fd_close(agent.listener);
     fd_close(agent.signals);
     return e;

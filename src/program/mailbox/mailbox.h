@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "box/key.h"
+#include "box/lease.h"
 #include "box/sync.h"
 #include "format/json.h"
 
@@ -71,7 +72,15 @@ typedef struct {
     imap_t *imap;
     bool idling;
     box_cursor_t cursor;
-    uint32_t newest; /* the highest UID of INBOX that was looked for because of what follows */
+    uint32_t newest;     /* the highest UID of INBOX that was looked for because of what follows */
+    box_lease_t lease;   /* the one that was left last */
+    bool want_lease;     /* a new one is to be left */
+    int64_t lease_again; /* monotonic: when that is tried again; 0: not */
+    uint64_t leases_used;
+    tls_context_t *server_tls;
+    box_stream_t *stream; /* of the server; while locked with a lease */
+    char stream_last[64]; /* id of its last event, or empty */
+    int64_t stream_ms, stream_next, stream_heard;
     int64_t next_ms; /* monotonic: when mail is looked for next */
     int64_t backoff_ms;
     int listener, signals;
@@ -102,6 +111,18 @@ void agent_disconnect(agent_t *agent);
 err_t *agent_connect(agent_t *agent) WARN_UNUSED;
 /* Removes all that the mailbox is, keys first. */
 err_t *agent_wipe(agent_t *agent) WARN_UNUSED;
+
+/* ---- agent_lease.c ---- */
+
+bool lease_wanted(const agent_t *agent);
+/* Leaves the present KEK with the keeper. */
+err_t *lease_renew(agent_t *agent) WARN_UNUSED;
+/* Best effort. */
+void lease_revoke(agent_t *agent);
+/* The stream's descriptor, or -1; when lease_step has something to do (monotonic), or -1. */
+int lease_fd(const agent_t *agent);
+int64_t lease_due(const agent_t *agent);
+void lease_step(agent_t *agent, bool readable);
 
 /* ---- commands.c ---- */
 
