@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--output|--password-file|--role|--expires|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--reason|--hook|--imap|--password-file|--login|--person|--output|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--output|--password-file|--role|--expires|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--reason|--hook|--imap|--password-file|--login|--person|--output|--home|--passphrase-file|--name|--home|--passphrase-file|--name|--home|--passphrase-file|--role|--digits|--home|--passphrase-file|--only|--poll|--brake|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -34,7 +34,7 @@ _coffer() {
         " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract reencrypt recipients harvest certificates trust group policy" ;;
-        " sync") words="store regions usage quota hold wipe" ;;
+        " sync") words="store regions usage quota hold wipe init join approve run status ls get devices revoke rotate" ;;
         " mailbox") words="list add remove releases hook" ;;
         " backup") words="make list verify prune" ;;
         " restore") words="request approve open" ;;
@@ -159,6 +159,16 @@ _coffer() {
         " mailbox remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mailbox releases"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mailbox hook"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
+        " sync init"*) words="--home --passphrase-file --name --passphrase --dir --server --token-file --ca --json --help --version" ;;
+        " sync join"*) words="--home --passphrase-file --name --passphrase --dir --server --token-file --ca --json --help --version" ;;
+        " sync approve"*) words="--home --passphrase-file --role --digits --dir --server --token-file --ca --json --help --version" ;;
+        " sync run"*) words="--home --passphrase-file --once --only --poll --brake --release-brake --pardon --dir --server --token-file --ca --json --help --version" ;;
+        " sync status"*) words="--home --passphrase-file --files --dir --server --token-file --ca --json --help --version" ;;
+        " sync ls"*) words="--home --passphrase-file --all --dir --server --token-file --ca --json --help --version" ;;
+        " sync get"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " sync devices"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " sync revoke"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " sync rotate"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " backup make"*) words="--full --label --dir --server --token-file --ca --json --help --version" ;;
         " backup list"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " backup verify"*) words="--key --dir --server --token-file --ca --json --help --version" ;;

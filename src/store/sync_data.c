@@ -69,6 +69,20 @@ err_t *db_sync_data_remove(db_conn_t *conn, const db_sync_data_t *row, int64_t n
     return db_exec(conn, "DELETE FROM sync_data WHERE seq = $1", DB_I64(row->seq));
 }
 
+err_t *db_sync_data_rename(db_conn_t *conn, arena_t *arena, const db_sync_data_t *row, bytes_t root,
+                           int64_t now_ms) {
+    char before[LIMIT_BLOB_OWNER + 1], after[LIMIT_BLOB_OWNER + 1];
+    db_sync_part_t *parts = NULL;
+    size_t n = 0;
+    TRY(owner_of(row->region_seq, row->root, before));
+    TRY(owner_of(row->region_seq, root, after));
+    TRY(db_sync_part_list(conn, arena, row->seq, &parts, &n));
+    for (size_t i = 0; i < n; i++) TRY(db_blob_own(conn, parts[i].blob_id, after));
+    TRY(db_blob_disown(conn, before, now_ms));
+    return db_exec(conn, "UPDATE sync_data SET root = $2 WHERE seq = $1", DB_I64(row->seq),
+                   DB_BYTES(root));
+}
+
 #define UNCLAIMED                                                                                  \
     " NOT EXISTS (SELECT 1 FROM sync_package p WHERE p.region_seq = d.region_seq"                  \
     " AND p.root = d.root)"

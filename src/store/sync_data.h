@@ -25,6 +25,9 @@ err_t *db_sync_data_add(db_conn_t *conn, const db_sync_data_t *row, int64_t *ret
 err_t *db_sync_data_grew(db_conn_t *conn, int64_t seq, int64_t now_ms) WARN_UNUSED;
 /* With its parts; its blobs are disowned. */
 err_t *db_sync_data_remove(db_conn_t *conn, const db_sync_data_t *row, int64_t now_ms) WARN_UNUSED;
+/* It gets this root, which no other one of the region has; its blobs with it. */
+err_t *db_sync_data_rename(db_conn_t *conn, arena_t *arena, const db_sync_data_t *row, bytes_t root,
+                           int64_t now_ms) WARN_UNUSED;
 /*
  * Of the `limit` with a number above `after` those that no package names and that did not grow
  * since before_ms. *ret_last: the last number looked at, 0 at the end: begin again.

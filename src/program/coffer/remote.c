@@ -150,6 +150,22 @@ static err_t *open_remote(cli_t *cli, bool nobody) {
     return NULL;
 }
 
+err_t *remote_where(cli_t *cli, char **ret_server, char **ret_ca, char **ret_resolve) {
+    CLEANUP(mem_free) char *server = NULL;
+    CLEANUP(mem_free) char *ca = NULL;
+    CLEANUP(mem_free) char *resolve = NULL;
+    if (!cli->remote) TRY(open_remote(cli, false));
+    const remote_t *remote = cli->remote;
+    server = mem_strndup(remote->base, strlen(remote->base) - strlen("/api/v1"));
+    if (!server) return err_nomem();
+    if (remote->ca_file && !(ca = mem_strdup(remote->ca_file))) return err_nomem();
+    if (remote->resolve && !(resolve = mem_strdup(remote->resolve))) return err_nomem();
+    *ret_server = STEAL(server);
+    *ret_ca = STEAL(ca);
+    *ret_resolve = STEAL(resolve);
+    return NULL;
+}
+
 /* ---- requests ---- */
 
 err_t *remote_path(char **ret_path, const char *pattern, ...) {

@@ -34,6 +34,9 @@ err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char
 /* All pages of a list; `path` may have a query. *ret_json is one object with all of `member`. */
 err_t *remote_list(cli_t *cli, const char *path, const char *member, json_t **ret_json) WARN_UNUSED;
 
+/* Where the server is, for programs that go on without the token: new strings, the last two may be
+ * NULL. */
+err_t *remote_where(cli_t *cli, char **ret_server, char **ret_ca, char **ret_resolve) WARN_UNUSED;
 /* The error that an answer of status >= 400 stands for. */
 err_t *remote_error(unsigned status, bytes_t body) WARN_UNUSED;
 /* Splits "https://host:port" (port 443 unless told). ERR_USAGE. */

@@ -48,6 +48,18 @@ static err_t *sync_parts_put_run(web_t *web, sync_call_t *call, http_request_t *
     return http_reply_empty(reply, is_new ? 201 : 200);
 }
 
+static err_t *sync_parts_name_run(web_t *web, sync_call_t *call, http_request_t *request,
+                                  http_reply_t *reply) {
+    CLEANUP(jso_free) json_t *body = NULL;
+    uint8_t from[SYNC_HASH], root[SYNC_HASH];
+    (void)web;
+    TRY(api_sync_param(call, request, "root", from));
+    TRY(api_sync_body(call, request, &body));
+    TRY(api_sync_hex(call, body, "root", SYNC_HASH, root));
+    TRY(sync_data_name(call, from, root));
+    return http_reply_empty(reply, 204);
+}
+
 typedef struct {
     bool asked;
     uint64_t from, to; /* to: not included */
@@ -293,6 +305,7 @@ static err_t *sync_log_tile_get_run(web_t *web, sync_call_t *call, http_request_
 SYNC_HANDLER(sync_missing, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_list, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_put, API_SYNC_DEVICE)
+SYNC_HANDLER(sync_parts_name, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_data_get, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_status, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_packages_add, API_SYNC_DEVICE)

@@ -130,6 +130,10 @@ err_t *sync_deliveries_read(sync_call_t *call, buf_t *out) WARN_UNUSED;
 /* The whole package has `size` bytes. *ret_new false: the part was there. */
 err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t part, uint64_t size,
                      bytes_t content, bool *ret_new) WARN_UNUSED;
+/* All parts came under the name `from`, which nobody has: from now on they are the package of this
+ * root, which they must have (SYNC_WORD_DATA). May be repeated. */
+err_t *sync_data_name(sync_call_t *call, const uint8_t from[SYNC_HASH],
+                      const uint8_t root[SYNC_HASH]) WARN_UNUSED;
 typedef struct {
     uint64_t size;
     uint32_t parts;      /* of the whole */

@@ -1,0 +1,342 @@
+"""`coffer sync` through the real programs: devices of two people, a folder each, one service."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from helpers import instance as instances
+from helpers.instance import PATIENCE, program
+from helpers.sync_client import person
+
+ANNA, BERT = "anna@example.org", "bert@example.org"
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    made = instances.Instance(tmp_path_factory.mktemp("service"))
+    try:
+        made.init({"sync": {"enabled": "yes"}}).start()
+        yield made
+        made.stop()
+    finally:
+        made.abandon()
+
+
+class Device:
+    """A device's home and folder, and the command line on it."""
+
+    def __init__(self, service, place, name, email, token):
+        self.service, self.name, self.email = service, name, email
+        self.home, self.folder = place / f"{name}-home", place / name
+        self.folder.mkdir()
+        self.token = place / f"{name}-token"
+        self.token.write_text(token)
+        self.token.chmod(0o600)
+
+    def arguments(self, *words):
+        return [program("coffer"), "sync", *words, "--home", str(self.home), "--json"]
+
+    def person_options(self):
+        return ["--server", self.service.url, "--token-file", str(self.token),
+                "--ca", str(self.service.directory) + "/public/root.pem"]
+
+    def run(self, *words, status=0, env=None):
+        done = subprocess.run(self.arguments(*words), capture_output=True, text=True, timeout=PATIENCE,
+                              env={**os.environ, **(env or {})})
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def call(self, *words):
+        out = self.run(*words).stdout
+        return json.loads(out) if out.strip() else {}
+
+    def init(self):
+        self.region = self.call("init", self.email, "--name", self.name, *self.person_options())["region"]
+        return self
+
+    def join(self, other, role=None, wrong_first=False):
+        """Asks to join `other`'s region, which compares the digits and approves."""
+        joining = subprocess.Popen(
+            self.arguments("join", self.email, other.region, "--name", self.name, *self.person_options()),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert "coffer sync approve" in joining.stderr.readline()
+            # The digits show once the other device has answered; it then waits for them.
+            digits = []
+            reader = threading.Thread(target=lambda: digits.append(joining.stderr.readline()))
+            reader.start()
+            approving = subprocess.Popen(
+                other.arguments("approve", *(["--role", role] if role else [])),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            refused = approving.communicate(timeout=PATIENCE)
+            reader.join(PATIENCE)
+            assert approving.returncode == 4, refused  # nobody is there to compare
+            shown = re.search(r"Digits: (\d{3}-\d{3}-\d{3})", refused[1]).group(1)
+            mine = re.search(r"Digits: (\d{3}-\d{3}-\d{3})", digits[0]).group(1)
+            assert shown == mine
+            if wrong_first:
+                other.run("approve", "--digits", "000-000-000", status=4)
+            other.run("approve", "--digits", mine, *(["--role", role] if role else []))
+            out, err = joining.communicate(timeout=PATIENCE)
+            assert joining.returncode == 0, (out, err)
+        finally:
+            joining.kill()
+            joining.wait()
+        self.region = other.region
+        return self
+
+    def sync(self, *words):
+        return self.call("run", str(self.folder), "--once", *words)
+
+    def write(self, path, content):
+        path = self.folder / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def tree(self):
+        found = {}
+        for path in self.folder.rglob("*"):
+            name = str(path.relative_to(self.folder))
+            if name.startswith(".coffer-sync"):
+                continue
+            if path.is_symlink():
+                found[name] = ("link", os.readlink(path))
+            elif path.is_dir():
+                found[name] = "folder"
+            else:
+                found[name] = path.read_bytes()
+        return found
+
+
+@pytest.fixture(scope="module")
+def people(service):
+    return {email: person(service, email) for email in (ANNA, BERT)}
+
+
+@pytest.fixture
+def devices(service, people, tmp_path):
+    """Anna's two devices."""
+    laptop = Device(service, tmp_path, "laptop", ANNA, people[ANNA]).init()
+    desktop = Device(service, tmp_path, "desktop", ANNA, people[ANNA]).join(laptop)
+    return laptop, desktop
+
+
+def test_three_devices_of_two_people_come_to_one_tree(service, people, tmp_path, devices):
+    laptop, desktop = devices
+    bert = Device(service, tmp_path, "bert", BERT, people[BERT]).join(laptop, "write", wrong_first=True)
+    listed = laptop.call("devices")["devices"]
+    assert [(d["name"], d["role"], d["state"]) for d in listed] == [
+        ("laptop", "manage", "active"), ("desktop", "manage", "active"), ("bert", "write", "active")]
+    laptop.write("report.txt", "one")
+    laptop.write("deep/er/data.bin", os.urandom(3 * MIB))
+    laptop.write("deep/empty", b"")
+    os.symlink("report.txt", laptop.folder / "link")
+    os.chmod(laptop.folder / "report.txt", 0o640)
+    (laptop.folder / "hollow").mkdir()
+    done = laptop.sync()
+    assert (done["uploaded"], done["commits"], done["conflicts"]) == (3, 1, 0)
+    for device in (desktop, bert):
+        assert device.sync()["downloaded"] == 3
+        assert device.tree() == laptop.tree()
+        ours, theirs = (device.folder / "report.txt").stat(), (laptop.folder / "report.txt").stat()
+        assert (ours.st_mode, ours.st_mtime_ns) == (theirs.st_mode, theirs.st_mtime_ns)
+    bert.write("from-bert", "hello")
+    bert.write("report.txt", "two!")
+    assert bert.sync()["uploaded"] == 2
+    os.remove(desktop.folder / "deep/empty")
+    desktop.sync()
+    for device in (laptop, bert, desktop):
+        device.sync()
+    assert laptop.tree() == desktop.tree() == bert.tree()
+    assert laptop.tree()["report.txt"] == b"two!" and "deep/empty" not in laptop.tree()
+
+
+def test_nothing_new_is_one_request(devices):
+    laptop, _ = devices
+    for i in range(300):
+        laptop.write(f"d{i % 7}/{i}", f"content {i}")
+    assert laptop.sync()["uploaded"] == 300
+    done = laptop.sync()
+    assert done["requests"] == 1 and done["commits"] == done["uploaded"] == 0
+
+
+def test_both_edit_one_file_and_nothing_is_lost(devices):
+    laptop, desktop = devices
+    laptop.write("plan.txt", "first")
+    laptop.sync()
+    desktop.sync()
+    laptop.write("plan.txt", "from the laptop")
+    desktop.write("plan.txt", "from the desktop!")
+    laptop.sync()
+    assert desktop.sync()["conflicts"] == 1
+    laptop.sync()
+    assert laptop.tree() == desktop.tree()
+    copies = [name for name in laptop.tree() if "(conflict, desktop, " in name]
+    assert len(copies) == 1 and copies[0].endswith(").txt")
+    assert laptop.tree()["plan.txt"] == b"from the laptop"
+    assert laptop.tree()[copies[0]] == b"from the desktop!"
+
+
+def test_an_edit_beats_a_delete(devices):
+    laptop, desktop = devices
+    laptop.write("a/kept", "old")
+    laptop.write("a/gone", "old")
+    laptop.sync()
+    desktop.sync()
+    for name in ("kept", "gone"):
+        os.remove(laptop.folder / "a" / name)
+    (laptop.folder / "a").rmdir()
+    desktop.write("a/kept", "new and longer")
+    laptop.sync()
+    desktop.sync()
+    laptop.sync()
+    assert laptop.tree() == desktop.tree() == {"a": "folder", "a/kept": b"new and longer"}
+
+
+def test_a_big_folder_is_renamed_by_one_small_write(devices):
+    laptop, desktop = devices
+    for i in range(2000):
+        laptop.write(f"photos/{i // 100}/{i}.jpg", f"picture {i}" * 20)
+    laptop.sync()
+    desktop.sync()
+    os.rename(laptop.folder / "photos", laptop.folder / "pictures")
+    done = laptop.sync()
+    assert (done["uploaded"], done["commits"], done["bytes_up"]) == (0, 1, 0)
+    done = desktop.sync()
+    assert (done["downloaded"], done["moved"]) == (0, 1)
+    assert laptop.tree() == desktop.tree() and len(laptop.tree()) == 2021
+
+
+def test_the_brake_stops_a_mass_deletion(devices):
+    laptop, desktop = devices
+    for i in range(60):
+        laptop.write(f"f{i}", f"content {i}")
+    laptop.sync()
+    desktop.sync()
+    for i in range(40):
+        os.remove(laptop.folder / f"f{i}")
+    stopped = laptop.run("run", "--once", status=4)
+    assert json.loads(stopped.stdout)["alarm"] == "brake" and "--release-brake" in stopped.stderr
+    assert len(desktop.tree()) == 60 and desktop.sync()["removed_here"] == 0
+    assert laptop.sync("--release-brake")["removed_there"] == 40
+    assert desktop.run("run", "--once", status=4).returncode == 4
+    assert desktop.sync("--release-brake")["removed_here"] == 40
+    assert len(desktop.tree()) == 20
+
+
+def test_a_folder_that_vanished_is_not_an_empty_one(devices):
+    laptop, desktop = devices
+    laptop.write("file", "content")
+    laptop.sync()
+    laptop.folder.rename(laptop.folder.with_name("elsewhere"))
+    laptop.folder.mkdir()
+    stopped = laptop.run("run", "--once", status=4)
+    assert json.loads(stopped.stdout)["alarm"] == "vanished"
+    laptop.folder.rmdir()
+    laptop.folder.with_name("elsewhere").rename(laptop.folder)
+    laptop.sync()
+    desktop.sync()
+    assert desktop.tree() == {"file": b"content"}
+
+
+def test_large_and_sparse_files_come_over_whole(devices):
+    laptop, desktop = devices
+    content = os.urandom(21 * MIB + 17)
+    laptop.write("big", content)
+    with open(laptop.folder / "sparse", "wb") as f:
+        f.truncate(40 * MIB)
+        f.seek(20 * MIB)
+        f.write(b"in the middle")
+    laptop.sync()
+    desktop.sync()
+    assert desktop.tree() == laptop.tree()
+    assert (desktop.folder / "sparse").stat().st_blocks * 512 < 4 * MIB
+    laptop.run("get", "big", str(laptop.home / "copy"))
+    assert (laptop.home / "copy").read_bytes() == content
+    listed = {e["path"]: e for e in laptop.call("ls")["entries"]}
+    assert listed["big"]["size"] == len(content) and listed["big"]["here"]
+    files = laptop.call("status", "--files")
+    assert files["wanted"] == 1 and {f["replicas"] for f in files["files"]} == {1}
+
+
+def test_a_device_that_was_revoked_is_out(devices):
+    laptop, desktop = devices
+    laptop.write("before", "shared")
+    laptop.sync()
+    desktop.sync()
+    laptop.run("revoke", "desktop")
+    laptop.write("after", "not for the desktop")
+    laptop.sync()
+    stopped = desktop.run("run", "--once", status=4)
+    assert json.loads(stopped.stdout)["alarm"] == "revoked"
+    assert desktop.tree() == {"before": b"shared"}
+
+
+def test_ignored_files_stay_here(devices):
+    laptop, desktop = devices
+    laptop.write(".coffer-ignore", "*.tmp\nbuild/\n/only/here\n")
+    for path in ("a.tmp", "a.txt", "build/out", "only/here", "only/there"):
+        laptop.write(path, path)
+    laptop.sync()
+    desktop.sync()
+    assert sorted(n for n, c in desktop.tree().items() if c != "folder") == [".coffer-ignore", "a.txt", "only/there"]
+
+
+def test_a_part_of_the_region_can_be_chosen(devices):
+    laptop, desktop = devices
+    for path in ("work/a", "work/deep/b", "photos/c"):
+        laptop.write(path, path)
+    laptop.sync()
+    desktop.sync("--only", "work")
+    assert sorted(n for n, c in desktop.tree().items() if c != "folder") == ["work/a", "work/deep/b"]
+    desktop.write("work/new", "new")
+    desktop.sync("--only", "work")
+    laptop.sync()
+    assert laptop.tree()["work/new"] == b"new" and laptop.tree()["photos/c"] == b"photos/c"
+
+
+def test_a_killed_client_goes_on(devices):
+    laptop, desktop = devices
+    for i in range(400):
+        laptop.write(f"many/{i}", os.urandom(3000))
+    laptop.write("big", os.urandom(30 * MIB))
+    delay = 0.02
+    for device in (laptop, desktop):
+        for _ in range(6):
+            running = subprocess.Popen(device.arguments("run", str(device.folder), "--once"),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                running.wait(delay)
+            except subprocess.TimeoutExpired:
+                running.send_signal(signal.SIGKILL)
+                running.wait()
+            delay *= 1.6
+        device.sync()
+        delay = 0.02
+    laptop.sync()
+    assert laptop.tree() == desktop.tree()
+    assert not any("conflict" in name for name in desktop.tree())
+
+
+def test_run_follows_both_sides_until_it_is_told_to_end(devices):
+    laptop, desktop = devices
+    running = [subprocess.Popen(d.arguments("run", str(d.folder)), stdout=subprocess.PIPE, text=True)
+               for d in (laptop, desktop)]
+    try:
+        laptop.write("live/file", "hello")
+        instances.wait_for(lambda: desktop.tree().get("live/file"), lambda c: c == b"hello", "the file to come")
+        desktop.write("live/answer", "hello too")
+        instances.wait_for(lambda: laptop.tree().get("live/answer"), lambda c: c == b"hello too", "the answer")
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()

@@ -1,0 +1,221 @@
+/*
+ * The folder of this machine (sync/client/disk.h), and the rules for what is not synced.
+ */
+#include "../unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "sync/client/disk.h"
+#include "sync/engine/scan.h"
+
+static const uint8_t marker[SYNC_NODE] = {1, 2, 3};
+
+typedef struct {
+    char path[64];
+    sync_folder_disk_t *folder;
+    const sync_disk_t *disk;
+} world_t;
+
+static int setup(void **state) {
+    static world_t w;
+    (void)snprintf(w.path, sizeof w.path, "/tmp/coffer-disk-XXXXXX");
+    assert_non_null(mkdtemp(w.path));
+    assert_ok(sync_folder_disk_new(w.path, marker, clk_real(), &w.folder));
+    w.disk = sync_folder_disk(w.folder);
+    assert_ok(w.disk->present(w.disk->ctx, true));
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state) {
+    world_t *w = *state;
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf %s", w->path);
+    sync_folder_disk_free(w->folder);
+    return system(command);
+}
+
+static void put(const world_t *w, const char *name, const char *text) {
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", w->path, name);
+    assert_ok(file_write(path, bytes_str(text), 0644));
+}
+
+static void get(const world_t *w, const char *name, buf_t *out) {
+    char path[256];
+    buf_init(out, 1024 * 1024);
+    (void)snprintf(path, sizeof path, "%s/%s", w->path, name);
+    assert_ok(file_read(path, out));
+}
+
+static sync_stat_t stat_of(const world_t *w, const char *name) {
+    sync_stat_t stat;
+    bool found = false;
+    assert_ok(w->disk->stat(w->disk->ctx, name, &found, &stat));
+    assert_true(found);
+    return stat;
+}
+
+static void temp(const world_t *w, const char *name, const char *text) {
+    sync_disk_file_t *file = NULL;
+    assert_ok(w->disk->temp(w->disk->ctx, name, &file));
+    assert_ok(w->disk->write(w->disk->ctx, file, 0, bytes_str(text)));
+    assert_ok(w->disk->finish(w->disk->ctx, file, strlen(text), 0640, 1700000000, 5));
+    w->disk->close(w->disk->ctx, file);
+}
+
+static void test_disk__a_new_file_never_replaces_another(void **state) {
+    const world_t *w = *state;
+    CLEANUP(buf_done) buf_t text;
+    put(w, "there", "mine");
+    temp(w, "t", "theirs");
+    assert_err(ERR_EXISTS, w->disk->place(w->disk->ctx, "t", "there", NULL));
+    assert_ok(w->disk->place(w->disk->ctx, "t", "new", NULL));
+    get(w, "there", &text);
+    assert_true(bytes_eq_str(buf_bytes(&text), "mine"));
+    sync_stat_t stat = stat_of(w, "new");
+    assert_int_equal(stat.mtime, 1700000000);
+    assert_int_equal(stat.mtime_ns, 5);
+    assert_int_equal(stat.mode, 0640);
+}
+
+static void test_disk__a_file_is_replaced_only_if_it_is_still_the_one_that_was_seen(void **state) {
+    const world_t *w = *state;
+    CLEANUP(buf_done) buf_t text;
+    put(w, "file", "seen");
+    sync_stat_t seen = stat_of(w, "file");
+    put(w, "file", "changed since");
+    temp(w, "t", "theirs");
+    assert_err(ERR_BUSY, w->disk->place(w->disk->ctx, "t", "file", &seen));
+    assert_err(ERR_BUSY, w->disk->remove(w->disk->ctx, "file", &seen));
+    get(w, "file", &text);
+    assert_true(bytes_eq_str(buf_bytes(&text), "changed since"));
+    seen = stat_of(w, "file");
+    assert_ok(w->disk->place(w->disk->ctx, "t", "file", &seen));
+    buf_done(&text);
+    get(w, "file", &text);
+    assert_true(bytes_eq_str(buf_bytes(&text), "theirs"));
+}
+
+static void test_disk__no_path_leads_out_of_the_folder(void **state) {
+    const world_t *w = *state;
+    sync_disk_file_t *file = NULL;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/out", w->path);
+    assert_int_equal(symlink("/etc", path), 0);
+    temp(w, "t", "x");
+    assert_non_null(w->folder);
+    err_t *e = w->disk->open(w->disk->ctx, "out/passwd", &file);
+    assert_non_null(e);
+    err_free(e);
+    e = w->disk->place(w->disk->ctx, "t", "out/coffer-test", NULL);
+    assert_non_null(e);
+    err_free(e);
+    e = w->disk->make_folder(w->disk->ctx, "../coffer-test", 0700);
+    assert_non_null(e);
+    err_free(e);
+    assert_false(file_exists("/etc/coffer-test"));
+}
+
+static void test_disk__an_empty_mount_point_is_not_the_folder(void **state) {
+    const world_t *w = *state;
+    char own[256];
+    static const uint8_t other[SYNC_NODE] = {9};
+    CLEANUP(sync_folder_disk_free) sync_folder_disk_t *stranger = NULL;
+    assert_ok(w->disk->present(w->disk->ctx, false));
+    assert_ok(sync_folder_disk_new(w->path, other, clk_real(), &stranger));
+    assert_err(ERR_NOT_FOUND, sync_folder_disk(stranger)->present(stranger, true));
+    (void)snprintf(own, sizeof own, "%s/" SYNC_DISK_OWN "/folder", w->path);
+    assert_int_equal(unlink(own), 0);
+    assert_err(ERR_NOT_FOUND, w->disk->present(w->disk->ctx, false));
+}
+
+static void test_disk__zeros_become_holes_and_read_as_zeros(void **state) {
+    const world_t *w = *state;
+    static uint8_t zeros[1024 * 1024];
+    sync_disk_file_t *file = NULL;
+    struct stat found;
+    char path[256];
+    assert_ok(w->disk->temp(w->disk->ctx, "t", &file));
+    for (uint64_t at = 0; at < 8; at++)
+        assert_ok(w->disk->write(w->disk->ctx, file, at * sizeof zeros, BYTES_ARRAY(zeros)));
+    assert_ok(w->disk->write(w->disk->ctx, file, 8 * sizeof zeros, BYTES_LIT("end")));
+    assert_ok(w->disk->finish(w->disk->ctx, file, 8 * sizeof zeros + 3, 0600, 1, 0));
+    w->disk->close(w->disk->ctx, file);
+    assert_ok(w->disk->place(w->disk->ctx, "t", "sparse", NULL));
+    (void)snprintf(path, sizeof path, "%s/sparse", w->path);
+    assert_int_equal(stat(path, &found), 0);
+    assert_int_equal(found.st_size, (off_t)(8 * sizeof zeros + 3));
+    assert_true(found.st_blocks * 512 < (off_t)sizeof zeros);
+}
+
+static void test_disk__each_failing_call_leaves_what_was_there(void **state) {
+    const world_t *w = *state;
+    put(w, "file", "before");
+    for (unsigned long n = 1; n < 20; n++) {
+        CLEANUP(buf_done) buf_t text;
+        sync_stat_t seen = stat_of(w, "file");
+        temp(w, "t", "before");
+        fault_arm_io(n);
+        err_t *e = w->disk->place(w->disk->ctx, "t", "file", &seen);
+        fault_arm_io(0);
+        err_free(e);
+        assert_ok(w->disk->discard(w->disk->ctx, "t"));
+        get(w, "file", &text);
+        assert_true(bytes_eq_str(buf_bytes(&text), "before"));
+    }
+}
+
+static void test_ignore__rules_are_names_paths_and_folders(void **state) {
+    bytes_t rules = BYTES_LIT("# a comment\n*.tmp\nbuild/\n/top\na/*.o\n");
+    (void)state;
+    assert_true(sync_ignored(rules, "x.tmp", false));
+    assert_true(sync_ignored(rules, "deep/er/x.tmp", false));
+    assert_true(sync_ignored(rules, "deep/build", true));
+    assert_false(sync_ignored(rules, "deep/build", false));
+    assert_true(sync_ignored(rules, "top", false));
+    assert_false(sync_ignored(rules, "deep/top", false));
+    assert_true(sync_ignored(rules, "a/x.o", false));
+    assert_false(sync_ignored(rules, "a/b/x.o", false));
+    assert_false(sync_ignored(rules, "# a comment", false));
+    assert_false(sync_ignored(BYTES_NONE, "x.tmp", false));
+}
+
+static void test_ignore__chosen_folders_have_their_parents_and_children(void **state) {
+    static const char *const chosen[] = {"work", "photos/2026", NULL};
+    (void)state;
+    assert_true(sync_chosen(NULL, "anything"));
+    assert_true(sync_chosen(chosen, "work/a"));
+    assert_true(sync_chosen(chosen, "photos"));
+    assert_true(sync_chosen(chosen, "photos/2026/x"));
+    assert_false(sync_chosen(chosen, "photos/2025"));
+    assert_false(sync_chosen(chosen, "workshop"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_disk__a_new_file_never_replaces_another, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            test_disk__a_file_is_replaced_only_if_it_is_still_the_one_that_was_seen, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(test_disk__no_path_leads_out_of_the_folder, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_disk__an_empty_mount_point_is_not_the_folder, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_disk__zeros_become_holes_and_read_as_zeros, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_disk__each_failing_call_leaves_what_was_there, setup,
+                                        teardown),
+        cmocka_unit_test(test_ignore__rules_are_names_paths_and_folders),
+        cmocka_unit_test(test_ignore__chosen_folders_have_their_parents_and_children),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
