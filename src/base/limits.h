@@ -302,8 +302,10 @@ enum {
     LIMIT_SYNC_LINK_WRONG = 20,           /* wrong passwords before a link ends */
     LIMIT_SYNC_LINK_TICKET_S = 3600,      /* seconds an opened link's data may be fetched for */
     LIMIT_SYNC_LINK_TICKETS = 1024,       /* openings of one link that are good at once */
+    LIMIT_SYNC_LINK_KEPT_S = 7 * 86400,   /* seconds an ended link is still listed */
     LIMIT_SYNC_LINKS = 10000,             /* links of one region */
     LIMIT_SYNC_MEMBERS = 1024,            /* members of one share */
+    LIMIT_SYNC_MEMBERS_RECORD = 525312,   /* bytes of their signed record */
     LIMIT_SYNC_MEMBERS_BYTES = 524288,    /* bytes of the list of them */
     LIMIT_NOTE_BYTES = 64 * 1024,         /* bytes of a signed note */
     LIMIT_NOTE_SIGNATURES = 64,           /* signatures of one */

@@ -85,7 +85,7 @@ err_t *db_sync_data_rename(db_conn_t *conn, arena_t *arena, const db_sync_data_t
 
 #define UNCLAIMED                                                                                  \
     " NOT EXISTS (SELECT 1 FROM sync_package p WHERE p.region_seq = d.region_seq"                  \
-    " AND p.root = d.root)"
+    " AND p.root = d.root) AND NOT EXISTS (SELECT 1 FROM sync_link_root r WHERE r.root = d.root)"
 
 err_t *db_sync_data_unclaimed(db_conn_t *conn, arena_t *arena, int64_t before_ms, int64_t after,
                               size_t limit, db_sync_data_t **ret_rows, size_t *ret_count,

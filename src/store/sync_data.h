@@ -29,8 +29,8 @@ err_t *db_sync_data_remove(db_conn_t *conn, const db_sync_data_t *row, int64_t n
 err_t *db_sync_data_rename(db_conn_t *conn, arena_t *arena, const db_sync_data_t *row, bytes_t root,
                            int64_t now_ms) WARN_UNUSED;
 /*
- * Of the `limit` with a number above `after` those that no package names and that did not grow
- * since before_ms. *ret_last: the last number looked at, 0 at the end: begin again.
+ * Of the `limit` with a number above `after` those that no package and no link names and that
+ * did not grow since before_ms. *ret_last: the last number looked at, 0 at the end: begin again.
  */
 err_t *db_sync_data_unclaimed(db_conn_t *conn, arena_t *arena, int64_t before_ms, int64_t after,
                               size_t limit, db_sync_data_t **ret_rows, size_t *ret_count,

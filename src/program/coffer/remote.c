@@ -17,6 +17,8 @@ enum { TOKEN_MAX = 512, CONNECT_MS = 10 * 1000, TOTAL_MS = 10 * 60 * 1000, PAGES
 struct remote {
     char *base;          /* "https://host:port/api/v1" */
     char *where;         /* for messages */
+    char *host;          /* "host:port" of the server's URL */
+    char *origin;        /* that URL */
     char *ca_file;       /* or NULL: the system's */
     char *resolve;       /* or NULL */
     char *authorization; /* the header line; wiped */
@@ -30,6 +32,8 @@ void remote_free(remote_t *remote) {
     if (remote->authorization) mem_wipe(remote->authorization, strlen(remote->authorization));
     mem_free(remote->authorization);
     mem_free(remote->base);
+    mem_free(remote->host);
+    mem_free(remote->origin);
     mem_free(remote->where);
     mem_free(remote->ca_file);
     mem_free(remote->resolve);
@@ -79,6 +83,14 @@ static err_t *no_token(remote_t *remote) {
     return remote->authorization ? NULL : err_nomem();
 }
 
+/* What the server is called: log-ins of sync are signed for it, links bear it. */
+static err_t *set_name(const char *host, unsigned port, remote_t *remote) {
+    remote->host = mem_printf("%s:%u", host, port);
+    remote->origin =
+        port == 443 ? mem_printf("https://%s", host) : mem_printf("https://%s:%u", host, port);
+    return remote->host && remote->origin ? NULL : err_nomem();
+}
+
 /* Where the own machine reaches a listener: the wildcard addresses stand for loopback. */
 static const char *reach(const char *address) {
     if (strcmp(address, "0.0.0.0") == 0) return "127.0.0.1";
@@ -94,6 +106,7 @@ static err_t *use_instance(const char *dir, bool nobody, remote_t *remote) {
     unsigned port = 0;
     TRY(settings_load(dir, &settings));
     TRY(remote_split_url(settings.url, &host, &port));
+    TRY(set_name(host, port, remote));
     if (settings.listen.port) port = settings.listen.port;
     remote->base = mem_printf("https://%s:%u/api/v1", host, port);
     remote->where = mem_printf("%s (instance %s)", settings.url, settings.dir);
@@ -115,6 +128,7 @@ static err_t *use_server(const cli_t *cli, const char *server, bool nobody, remo
     const char *token = args_value(cli->args, "token-file");
     if (!token && !nobody) return err_new(ERR_USAGE, "--server needs --token-file FILE too");
     TRY(remote_split_url(server, &host, &port));
+    TRY(set_name(host, port, remote));
     remote->base = mem_printf("https://%s:%u/api/v1", host, port);
     remote->where = mem_strdup(server);
     if (!remote->base || !remote->where) return err_nomem();
@@ -163,6 +177,24 @@ err_t *remote_where(cli_t *cli, char **ret_server, char **ret_ca, char **ret_res
     *ret_server = STEAL(server);
     *ret_ca = STEAL(ca);
     *ret_resolve = STEAL(resolve);
+    return NULL;
+}
+
+err_t *remote_name(cli_t *cli, const char **ret_host, const char **ret_origin) {
+    if (!cli->remote) TRY(open_remote(cli, true));
+    *ret_host = cli->remote->host;
+    *ret_origin = cli->remote->origin;
+    return NULL;
+}
+
+err_t *remote_be(cli_t *cli, bytes_t bearer) {
+    if (!cli->remote) TRY(open_remote(cli, true));
+    char *line = mem_printf("Authorization: Bearer %.*s", (int)bearer.n, (const char *)bearer.p);
+    if (!line) return err_nomem();
+    if (cli->remote->authorization)
+        mem_wipe(cli->remote->authorization, strlen(cli->remote->authorization));
+    mem_free(cli->remote->authorization);
+    cli->remote->authorization = line;
     return NULL;
 }
 
@@ -234,17 +266,16 @@ static err_t *unreachable(const remote_t *remote, err_t *e) {
                    remote->where, why, dir);
 }
 
-static err_t *do_request(cli_t *cli, const char *method, const char *path, const char *type,
+/* `line`: one more header line. */
+static err_t *do_request(cli_t *cli, const char *method, const char *path, const char *line,
                          bytes_t body, http_response_t *response) {
     CLEANUP(mem_free) char *url = NULL;
-    CLEANUP(mem_free) char *content = NULL;
     if (!cli->remote) TRY(open_remote(cli, false));
     const remote_t *remote = cli->remote;
     url = mem_printf("%s%s", remote->base, path);
-    content = mem_printf("Content-Type: %s", type);
-    if (!url || !content) return err_nomem();
-    const char *const headers[] = {remote->authorization, "Accept: application/json", content,
-                                   NULL};
+    if (!url) return err_nomem();
+    const char *const headers[] = {"Accept: application/json", line, remote->authorization,
+                                   NULL}; /* the last may be NULL */
     err_t *e = http_client_do(remote->client, method, url, headers, body, response);
     if (e) return unreachable(remote, e);
     if (response->status >= 400) return remote_error(response->status, buf_bytes(&response->body));
@@ -254,17 +285,29 @@ static err_t *do_request(cli_t *cli, const char *method, const char *path, const
     return NULL;
 }
 
-err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char *content_type,
-                    bytes_t body, size_t max, buf_t *ret_answer) {
+static err_t *take_bytes(cli_t *cli, const char *method, const char *path, const char *line,
+                         bytes_t body, size_t max, buf_t *ret_answer) {
     CLEANUP(http_response_done) http_response_t response;
     http_response_init(&response);
-    TRY(do_request(cli, method, path, content_type, body, &response));
+    TRY(do_request(cli, method, path, line, body, &response));
     if (response.body.n > max)
         return err_new(ERR_LIMIT, "the server's answer has more than %zu bytes", max);
     buf_done(ret_answer);
     *ret_answer = response.body;
     buf_init(&response.body, 0);
     return NULL;
+}
+
+err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char *content_type,
+                    bytes_t body, size_t max, buf_t *ret_answer) {
+    CLEANUP(mem_free) char *line = mem_printf("Content-Type: %s", content_type);
+    if (!line) return err_nomem();
+    return take_bytes(cli, method, path, line, body, max, ret_answer);
+}
+
+err_t *remote_range(cli_t *cli, const char *path, const char *range, size_t max,
+                    buf_t *ret_answer) {
+    return take_bytes(cli, "GET", path, range, BYTES_NONE, max, ret_answer);
 }
 
 /* Large answers are fine here: the server is ours, and it has bounded them. */

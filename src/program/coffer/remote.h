@@ -31,12 +31,23 @@ err_t *remote_call_nobody(cli_t *cli, const char *method, const char *path, cons
 /* The same with bytes both ways; up to `max` bytes of an answer. */
 err_t *remote_bytes(cli_t *cli, const char *method, const char *path, const char *content_type,
                     bytes_t body, size_t max, buf_t *ret_answer) WARN_UNUSED;
+/* GET with a header line "Range: ..."; without repeating. */
+err_t *remote_range(cli_t *cli, const char *path, const char *range, size_t max,
+                    buf_t *ret_answer) WARN_UNUSED;
 /* All pages of a list; `path` may have a query. *ret_json is one object with all of `member`. */
 err_t *remote_list(cli_t *cli, const char *path, const char *member, json_t **ret_json) WARN_UNUSED;
 
 /* Where the server is, for programs that go on without the token: new strings, the last two may be
  * NULL. */
 err_t *remote_where(cli_t *cli, char **ret_server, char **ret_ca, char **ret_resolve) WARN_UNUSED;
+/*
+ * The same by the devices of sync, who log in by themselves: the server is found as ever, but no
+ * API token is needed before this. `bearer` replaces it from then on.
+ */
+err_t *remote_be(cli_t *cli, bytes_t bearer) WARN_UNUSED;
+/* Without a token yet. "host:port" of the server's URL, and the URL; borrowed. */
+err_t *remote_name(cli_t *cli, const char **ret_host, const char **ret_origin) WARN_UNUSED;
+
 /* The error that an answer of status >= 400 stands for. */
 err_t *remote_error(unsigned status, bytes_t body) WARN_UNUSED;
 /* Splits "https://host:port" (port 443 unless told). ERR_USAGE. */

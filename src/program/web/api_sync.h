@@ -36,6 +36,16 @@ err_t *api_sync_hex(sync_call_t *call, const json_t *body, const char *name, siz
 /* The body as an object; SYNC_WORD_MALFORMED. */
 err_t *api_sync_body(sync_call_t *call, const http_request_t *request,
                      json_t **ret_body) WARN_UNUSED;
+/* "Range: bytes=A-B" or "bytes=A-" (RFC 9110 section 14.2); other forms are SYNC_WORD_RANGE. */
+typedef struct {
+    bool asked;
+    uint64_t from, to; /* to: not included */
+} api_sync_range_t;
+err_t *api_sync_range(sync_call_t *call, const http_request_t *request,
+                      api_sync_range_t *range) WARN_UNUSED;
+/* 200 or 206 with what was read of data of so many bytes; takes the buffer's memory. */
+err_t *api_sync_content(sync_call_t *call, http_reply_t *reply, const api_sync_range_t *range,
+                        uint64_t size, buf_t *content) WARN_UNUSED;
 /* Records: application/octet-stream; takes the buffer's memory. */
 err_t *api_sync_records(http_reply_t *reply, unsigned status, buf_t *records) WARN_UNUSED;
 err_t *api_sync_set_hash(json_t *object, const char *name, bytes_t hash) WARN_UNUSED;

@@ -60,15 +60,9 @@ static err_t *sync_parts_name_run(web_t *web, sync_call_t *call, http_request_t 
     return http_reply_empty(reply, 204);
 }
 
-typedef struct {
-    bool asked;
-    uint64_t from, to; /* to: not included */
-} range_t;
-
-/* "bytes=A-B" or "bytes=A-" (RFC 9110 section 14.2); other forms are not for us. */
-static err_t *get_range(sync_call_t *call, const http_request_t *request, range_t *range) {
+err_t *api_sync_range(sync_call_t *call, const http_request_t *request, api_sync_range_t *range) {
     bytes_t text, from;
-    *range = (range_t){.to = UINT64_MAX};
+    *range = (api_sync_range_t){.to = UINT64_MAX};
     if (!http_request_header(request, "Range", &text)) return NULL;
     range->asked = true;
     text = text_trim(text);
@@ -86,27 +80,32 @@ static err_t *get_range(sync_call_t *call, const http_request_t *request, range_
     return good ? NULL : sync_no(call, SYNC_WORD_RANGE, "Range: bytes=FROM-TO");
 }
 
+err_t *api_sync_content(sync_call_t *call, http_reply_t *reply, const api_sync_range_t *range,
+                        uint64_t size, buf_t *content) {
+    char text[96];
+    TRY(http_reply_header(reply, "Accept-Ranges", "bytes"));
+    if (!range->asked && content->n != size)
+        return sync_no(call, SYNC_WORD_RANGE, "%llu bytes: ask for them in ranges",
+                       (unsigned long long)size);
+    if (!range->asked) return api_sync_records(reply, 200, content);
+    (void)snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)range->from,
+                   (unsigned long long)(range->from + content->n - 1), (unsigned long long)size);
+    TRY(http_reply_header(reply, "Content-Range", text));
+    return api_sync_records(reply, 206, content);
+}
+
 static err_t *sync_data_get_run(web_t *web, sync_call_t *call, http_request_t *request,
                                 http_reply_t *reply) {
     CLEANUP(buf_done) buf_t content;
     uint8_t root[SYNC_HASH];
-    range_t range;
+    api_sync_range_t range;
     uint64_t size = 0;
-    char text[96];
     (void)web;
     buf_init(&content, LIMIT_SYNC_PART);
     TRY(api_sync_param(call, request, "root", root));
-    TRY(get_range(call, request, &range));
+    TRY(api_sync_range(call, request, &range));
     TRY(sync_data_read(call, root, range.from, range.to, &content, &size));
-    TRY(http_reply_header(reply, "Accept-Ranges", "bytes"));
-    if (!range.asked && content.n != size)
-        return sync_no(call, SYNC_WORD_RANGE, "%llu bytes: ask for them in ranges",
-                       (unsigned long long)size);
-    if (!range.asked) return api_sync_records(reply, 200, &content);
-    (void)snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)range.from,
-                   (unsigned long long)(range.from + content.n - 1), (unsigned long long)size);
-    TRY(http_reply_header(reply, "Content-Range", text));
-    return api_sync_records(reply, 206, &content);
+    return api_sync_content(call, reply, &range, size, &content);
 }
 
 static err_t *state_json(sync_call_t *call, bytes_t roots, size_t index, json_t *out) {

@@ -9,6 +9,7 @@
 #include "program/web/api_mail_policy.h"
 #include "program/web/api_recoverable.h"
 #include "program/web/api_sync.h"
+#include "program/web/share.h"
 #include "program/web/web.h"
 
 #define HTTPS_AND_MTLS (WEB_ON_HTTPS | WEB_ON_MTLS)
@@ -65,6 +66,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_LEASE_ROUTES,
     WEB_ARRIVAL_ROUTES,
     WEB_SYNC_ROUTES,
+    WEB_SHARE_ROUTES,
 };
 
 const size_t WEB_ROUTES_N = sizeof WEB_ROUTES / sizeof WEB_ROUTES[0];

@@ -6,6 +6,7 @@
 
 #include "audit/note.h"
 #include "store/sync_data.h"
+#include "store/sync_links.h"
 #include "store/sync_packages.h"
 #include "sync/service/service_internal.h"
 
@@ -140,12 +141,13 @@ static err_t *forget_data(collect_t *c, db_conn_t *conn, const db_sync_data_t *d
 static err_t *forget_package(collect_t *c, db_conn_t *conn, const db_sync_package_t *package) {
     db_sync_data_t data;
     int64_t others = 0;
-    bool removed = false, found = false;
+    bool removed = false, found = false, linked = false;
     TRY(db_sync_package_remove(conn, package, &removed));
     if (!removed) return NULL;
     c->done.packages++;
     TRY(db_sync_package_of_root(conn, package->region_seq, package->root, &others));
-    if (others) return NULL;
+    TRY(db_sync_link_needs(conn, package->root, c->now_ms, &linked));
+    if (others || linked) return NULL; /* a link's data goes once the link is forgotten */
     TRY(db_sync_data_find(conn, c->arena, package->region_seq, package->root, &data, &found));
     return found ? forget_data(c, conn, &data) : NULL;
 }
@@ -173,6 +175,8 @@ static err_t *collect_fn(db_conn_t *conn, void *arg) {
         if (is) TRY(forget_data(c, conn, &c->data[i]));
     }
     TRY(db_sync_join_purge(conn, c->now_ms - c->service->o.grace_ms));
+    TRY(db_sync_link_purge(conn, c->now_ms - (int64_t)LIMIT_SYNC_LINK_KEPT_S * 1000, c->now_ms,
+                           c->limit));
     if (!c->done.packages && !c->done.data) return NULL;
     char n[24], bytes[24];
     (void)snprintf(n, sizeof n, "%lld", (long long)c->done.packages);
