@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "escrow/escrow_internal.h"
 
 err_t *redeal_plan(db_conn_t *conn, arena_t *arena, redeal_plan_t *ret_plan, bool *ret_found) {
@@ -269,6 +270,8 @@ err_t *redeal_kept(db_conn_t *conn, arena_t *arena, redeal_kept_t *ret_kept) {
 typedef struct {
     redeal_job_t base;
     int64_t epoch;
+    escrow_signature_t signature;
+    const char *text; /* the record, base64 */
     bool finished;
 } finish_job_t;
 
@@ -300,19 +303,29 @@ static err_t *finish_write(db_conn_t *conn, void *arg) {
     TRY(load_plan(conn, base));
     TRY(escrow_own_officer(&base->to, base->caller, &own));
     TRY(check_finish(conn, job));
+    if (strcmp(own->id, job->signature.officer) != 0)
+        return err_new(ERR_DENIED, "the signature is of officer %s, not yours",
+                       job->signature.officer);
+    TRY(escrow_finish_verify(&base->to, &job->signature));
     TRY(db_redeal_proofs_add(conn, job->epoch, own->id, escrow_now_ms(base->escrow)));
     TRY(db_redeal_proofs_count(conn, job->epoch, &said));
     job->finished = said >= base->to.threshold;
     if (job->finished) TRY(db_escrow_drop_kept(conn, job->epoch));
     (void)snprintf(name, sizeof name, "set:%lld", (long long)job->epoch);
     return audit_note(base->escrow->o.audit, conn, base->caller->actor, "officers.finish", name,
-                      "officer", own->id, "old_shares", job->finished ? "deleted" : "kept", NULL);
+                      "officer", own->id, "old_shares", job->finished ? "deleted" : "kept",
+                      "record", job->text, NULL);
 }
 
 err_t *redeal_finish(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena, int64_t epoch,
-                     bool *ret_finished) {
+                     bytes_t record, bool *ret_finished) {
     finish_job_t job = {.base = {.escrow = escrow, .caller = caller, .arena = arena},
                         .epoch = epoch};
+    CLEANUP(buf_done) buf_t text;
+    buf_init(&text, 2 * LIMIT_ESCROW_RECORD);
+    TRY(escrow_signature_parse(record, &job.signature));
+    TRY(text_base64(record, &text));
+    TRY(buf_cstr(&text, &job.text));
     err_t *e = db_write(escrow->o.db, finish_write, &job);
     if (e && err_code(e) == ERR_EXISTS) {
         err_free(e);

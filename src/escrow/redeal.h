@@ -58,11 +58,11 @@ typedef struct {
 err_t *redeal_kept(db_conn_t *conn, arena_t *arena, redeal_kept_t *ret_kept) WARN_UNUSED;
 /*
  * The caller, an officer of the new set, says that a recovery of what was dealt anew gave the
- * secret. With the M-th of them the old shares are deleted: *ret_finished. ERR_DENIED: dealing goes
- * on, or none of these objects was opened by officers since the set is active; ERR_EXISTS: said
- * already; ERR_NOT_FOUND: nothing waits.
+ * secret, and signs that (record cofferSG; ERR_VERIFY). With the M-th of them the old shares are
+ * deleted: *ret_finished. ERR_DENIED: dealing goes on, or none of these objects was opened by
+ * officers since the set is active; ERR_EXISTS: said already; ERR_NOT_FOUND: nothing waits.
  */
 err_t *redeal_finish(escrow_t *escrow, const escrow_caller_t *caller, arena_t *arena, int64_t epoch,
-                     bool *ret_finished) WARN_UNUSED;
+                     bytes_t record, bool *ret_finished) WARN_UNUSED;
 
 #endif

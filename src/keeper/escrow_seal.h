@@ -18,6 +18,7 @@
 #define ESCROW_DOMAIN_APPROVAL "coffer/v1/escrow/approval"
 #define ESCROW_DOMAIN_REDEAL   "coffer/v1/escrow/redeal"
 #define ESCROW_DOMAIN_DELIVERY "coffer/v1/escrow/delivery"
+#define ESCROW_DOMAIN_FINISH   "coffer/v1/escrow/finish"
 
 /* ---- blob and wrap ---- */
 
@@ -99,6 +100,12 @@ err_t *escrow_delivery_sign(const pkey_t *sign_key, const char *officer,
 err_t *escrow_delivery_verify(const escrow_set_t *set, const escrow_delivery_t *delivery,
                               const escrow_signature_t *signatures, size_t n,
                               unsigned needed) WARN_UNUSED;
+
+/* An officer of the set says that what was dealt to it opens. */
+err_t *escrow_finish_sign(const pkey_t *sign_key, const char *officer, const escrow_set_t *set,
+                          escrow_signature_t *ret_signature) WARN_UNUSED;
+err_t *escrow_finish_verify(const escrow_set_t *set,
+                            const escrow_signature_t *signature) WARN_UNUSED;
 
 /* ---- approvals ---- */
 

@@ -115,6 +115,20 @@ err_t *escrow_delivery_verify(const escrow_set_t *set, const escrow_delivery_t *
     return verify_many(set, ESCROW_DOMAIN_DELIVERY, buf_bytes(&message), signatures, n, needed);
 }
 
+err_t *escrow_finish_sign(const pkey_t *sign_key, const char *officer, const escrow_set_t *set,
+                          escrow_signature_t *ret_signature) {
+    uint8_t hash[ESCROW_HASH];
+    TRY(escrow_set_hash(set, hash));
+    return make_signature(sign_key, officer, ESCROW_DOMAIN_FINISH, BYTES_ARRAY(hash),
+                          ret_signature);
+}
+
+err_t *escrow_finish_verify(const escrow_set_t *set, const escrow_signature_t *signature) {
+    uint8_t hash[ESCROW_HASH];
+    TRY(escrow_set_hash(set, hash));
+    return verify_many(set, ESCROW_DOMAIN_FINISH, BYTES_ARRAY(hash), signature, 1, 1);
+}
+
 /* ---- approvals ---- */
 
 static err_t *approval_info(const uint8_t *request_hash, const char *officer, uint8_t index,

@@ -189,6 +189,51 @@ static void *archive_main(void *arg) {
     return NULL;
 }
 
+/* ---- release for delivery ---- */
+
+enum { RELEASES = 4000, RELEASE_THREADS = 2 }; /* below a day's cap */
+
+static keeper_archived_t codes[RELEASES];
+static double release_ms[RELEASES];
+
+static void *release_main(void *arg) {
+    const job_t *job = arg;
+    for (size_t i = job->from; i < job->to; i++) {
+        buf_t secret;
+        buf_init_secret(&secret, 256);
+        double begin = now_s();
+        assert_ok(keeper_escrow_fill(fixture.keeper, &codes[i].object, buf_bytes(&codes[i].blob),
+                                     buf_bytes(&codes[i].wrap), "command", &secret));
+        release_ms[i] = (now_s() - begin) * 1e3;
+        buf_done(&secret);
+    }
+    return NULL;
+}
+
+/* Devices' codes among all other objects: looked up, opened, recorded, handed out. */
+static void bench_releases(void) {
+    pthread_t threads[RELEASE_THREADS];
+    job_t jobs[RELEASE_THREADS];
+    char what[64];
+    for (size_t i = 0; i < RELEASES; i++) {
+        escrow_object_t object = object_of(ESCROW_KIND_BYPASS, objects + 1 + i);
+        object.owner[0] = '\0';
+        (void)snprintf(object.device, sizeof object.device, "device-%zu", i);
+        keeper_archived_init(&codes[i]);
+        assert_ok(keeper_escrow_archive(fixture.keeper, &object, KEEPER_WRAP_AUTOMATIC,
+                                        BYTES_LIT("ABCDE-FGHIJ"), &codes[i]));
+    }
+    for (size_t i = 0; i < RELEASE_THREADS; i++) {
+        jobs[i] =
+            (job_t){RELEASES * i / RELEASE_THREADS, RELEASES * (i + 1) / RELEASE_THREADS, 0, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, release_main, &jobs[i]), 0);
+    }
+    for (size_t i = 0; i < RELEASE_THREADS; i++) (void)pthread_join(threads[i], NULL);
+    (void)snprintf(what, sizeof what, "releases of %zu", objects);
+    percentiles(what, release_ms, RELEASES);
+    for (size_t i = 0; i < RELEASES; i++) keeper_archived_done(&codes[i]);
+}
+
 static err_t *take_shares(void *arg, size_t index, uint64_t epoch, bytes_t shares, const err_t *e) {
     (void)arg;
     (void)epoch;
@@ -263,6 +308,7 @@ static void bench_objects(void) {
     for (size_t i = 0; i < THREADS; i++) (void)pthread_join(threads[i], NULL);
     (void)printf("%-34s %.0f/s (durable)\n", "objects archived, no officers",
                  (double)objects / (now_s() - begin));
+    bench_releases();
     buf_init(&record, BUF);
     assert_ok(escrow_set_put(&sets[0], &record));
     assert_ok(keeper_officers_activate(fixture.keeper, buf_bytes(&record), NULL, 0));

@@ -112,13 +112,29 @@ def test_a_dishonest_dealer_destroys_nothing(world):
     cleo.redeal()
     assert unproved(world) == {"set": 2, "objects": 1, "officers": 0}
     assert recover(world, kept["id"], (ben, cleo)) == ALONE
-    anna.finish(3, expect=REFUSED)
-    world.admin.coffer("officer", "finish", 2, "--yes", expect=REFUSED)
+    anna.finish(3, expect=NOT_FOUND)
+    world.admin.coffer("officer", "finish", 2, *anna.unlock, expect=REFUSED)
+    # a token alone does not say it, nor another's key, nor a signature on something else
+    assert cleo.api("POST", "/officers/redeal/finish", {"set": 2}).status == 400
+    cleo.coffer("officer", "finish", 2, *anna.unlock, expect=REFUSED)
+    with world.database() as db:
+        record, = db.execute("SELECT record FROM officer_set_signature WHERE epoch = 2 AND"
+                             " officer_id = ?", (anna.id,)).fetchone()
+    answer = anna.api("POST", "/officers/redeal/finish",
+                      {"set": 2, "record": base64.b64encode(record).decode()})
+    assert answer.status >= 400 and old_shares(world) == 3, answer
     anna.finish(2)
     assert old_shares(world) == 3
     assert "are deleted" in cleo.finish(2).stdout
     assert old_shares(world) == 0 and unproved(world) is None
     assert recover(world, kept["id"], (anna, ben)) == ALONE
+    shown = world.instance.coffer_json("escrow", "list")["objects"]
+    assert [o["former_officers"] for o in shown] == [True]
+    path = world.files / "newer"
+    path.write_bytes(b"a new one")
+    world.instance.coffer("escrow", "put", path, "--replace", kept["id"])
+    shown = world.instance.coffer_json("escrow", "history", kept["id"])["versions"]
+    assert sorted((o["version"], o["former_officers"]) for o in shown) == [(1, True), (2, False)]
     # it is over: no way back, and nothing left to say
     ben.finish(2, expect=NOT_FOUND)
     world.instance.coffer("officer", "redeal", "--dealers", f"{anna.id},{ben.id}", expect=NOT_FOUND)

@@ -13,9 +13,18 @@ enum { PATH_MAX_BYTES = 2048 };
 
 static err_t *run_list(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
-        {"id", "OBJECT"},     {"kind", "KIND"},         {"version", "VERSION"}, {"owner", "OWNER"},
-        {"device", "DEVICE"}, {"label", "LABEL"},       {"state", "STATE"},     {"set", "SET"},
-        {"created", "SINCE"}, {"revealed", "REVEALED"}, {NULL, NULL},
+        {"id", "OBJECT"},
+        {"kind", "KIND"},
+        {"version", "VERSION"},
+        {"owner", "OWNER"},
+        {"device", "DEVICE"},
+        {"label", "LABEL"},
+        {"state", "STATE"},
+        {"set", "SET"},
+        {"created", "SINCE"},
+        {"revealed", "REVEALED"},
+        {"former_officers", "FORMER"},
+        {NULL, NULL},
     };
     static const char *const filters[] = {"kind", "person", "device"};
     CLEANUP(jso_free) json_t *json = NULL;
@@ -43,7 +52,12 @@ const command_t CMD_ESCROW_LIST = {
     .name = "list",
     .operands = "",
     .summary = "List what can be recovered",
-    .notes = "STATE undealt: no officers have shares of it yet. SET is the officers' set that has.",
+    .notes =
+        "STATE undealt: no officers have shares of it yet. SET is the officers' set that has.\n"
+        "FORMER yes: it was there before the officers changed, so as many of a former set as\n"
+        "it demanded, who kept their opened shares, open it with a copy of the database.\n"
+        "Replace the secret where it is used and archive the new one (coffer escrow put\n"
+        "--replace OBJECT, coffer key new, coffer disk rotate) if they are not trusted.",
     .examples = "  coffer escrow list --person ben@example.org\n"
                 "  coffer escrow list --kind luks-key --json | jq -r '.objects[].id'",
     .options = list_options,

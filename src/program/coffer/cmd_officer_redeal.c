@@ -259,14 +259,37 @@ const command_t CMD_OFFICER_REDEAL = {
 
 /* ---- the end of the old shares ---- */
 
+/* The set as this officer's machine trusts it, and the signature that it opens. */
+static err_t *sign_finish(cli_t *cli, const args_t *args, const officer_key_t *key, json_t *body) {
+    CLEANUP(jso_free) json_t *answer = NULL;
+    CLEANUP(mem_free) char *path = NULL;
+    CLEANUP(buf_done) buf_t record, signed_record;
+    escrow_set_t set;
+    escrow_signature_t signature;
+    const escrow_officer_t *own = NULL;
+    buf_init(&record, LIMIT_ESCROW_RECORD);
+    buf_init(&signed_record, LIMIT_ESCROW_RECORD);
+    TRY(remote_path(&path, "/officers/sets/%", args->operands[0]));
+    TRY(remote_call(cli, "GET", path, NULL, &answer));
+    TRY(officer_get_record(answer, "record", &record));
+    TRY(officer_trust_set(cli, args, buf_bytes(&record), &set));
+    TRY(officer_in_set(&set, key, &own));
+    TRY(escrow_finish_sign(key->sign, own->id, &set, &signature));
+    TRY(escrow_signature_put(&signature, &signed_record));
+    TRY(jso_set_int(body, "set", (int64_t)set.epoch));
+    return jso_set_base64(body, "record", buf_bytes(&signed_record));
+}
+
 static err_t *run_finish(cli_t *cli, const args_t *args) {
     static const char *const words[] = {"finish", NULL};
+    CLEANUP(officer_key_done) officer_key_t key = {0};
     CLEANUP(jso_free) json_t *body = NULL;
     CLEANUP(jso_free) json_t *json = NULL;
     uint64_t epoch = 0;
     bool finished = false;
     TRY(text_u64(bytes_str(args->operands[0]), UINT32_MAX, &epoch));
     if (epoch < 2) return err_new(ERR_USAGE, "SET is the number of the active set, from 2 on");
+    TRY(officer_unlock(cli, args, &key));
     if (!args_flag(args, "yes"))
         TRY(prompt_confirm(cli,
                            "The shares of the set before are the only way back if one of its "
@@ -274,7 +297,7 @@ static err_t *run_finish(cli_t *cli, const args_t *args) {
                            "dealt anew give the secret.\nType finish to give up the old shares: ",
                            words));
     TRY(jso_object(&body));
-    TRY(jso_set_int(body, "set", (int64_t)epoch));
+    TRY(sign_finish(cli, args, &key, body));
     TRY(remote_call(cli, "POST", "/officers/redeal/finish", body, &json));
     TRY(jso_get_bool(json, "finished", true, &finished));
     return output_done(cli, json,
@@ -284,6 +307,7 @@ static err_t *run_finish(cli_t *cli, const args_t *args) {
 }
 
 static const option_t finish_options[] = {
+    OFFICER_KEY_OPTIONS,
     {"yes", NULL, "do not ask"},
     {NULL, NULL, NULL},
 };
@@ -292,15 +316,15 @@ const command_t CMD_OFFICER_FINISH = {
     .group = "officer",
     .name = "finish",
     .operands = "SET",
-    .summary = "Say that what was dealt to your set opens: the old shares may go",
+    .summary = "Sign that what was dealt to your set opens: the old shares may go",
     .notes =
         "After a change of officers the shares of the set before are kept for what only\n"
         "officers can open. Recover some of it with officers of the new set; then each, as\n"
-        "many as the set demands, says so here, and the old shares are deleted. If a recovery\n"
+        "many as the set demands, signs it here, and the old shares are deleted. If a recovery\n"
         "gives no secret, do not: the admin lets others of the old set deal anew (coffer\n"
         "officer redeal --dealers).",
     .examples = "  coffer --server https://coffer.example.org:8443 --token-file anna.token \\\n"
-                "         officer finish 2",
+                "         officer finish 2 --key anna.officer",
     .min = 1,
     .max = 1,
     .options = finish_options,

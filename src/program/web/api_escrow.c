@@ -111,6 +111,24 @@ static err_t *owner_of(db_conn_t *conn, arena_t *arena, const char *person_id,
     return NULL;
 }
 
+/*
+ * A change of officers deals the same key to others: who kept the shares of an earlier set opens
+ * with them, and a copy of the database, what was there before the change. *ret_ms: of the last
+ * one, 0: there was none.
+ */
+static err_t *officers_changed(db_conn_t *conn, arena_t *arena, int64_t *ret_ms) {
+    db_officer_set_t active;
+    bool found = false;
+    TRY(db_officer_sets_in_state(conn, arena, "active", &active, &found));
+    *ret_ms = found && active.epoch > 1 ? active.activated_ms : 0;
+    return NULL;
+}
+
+static err_t *row_json(const db_escrow_t *row, const char *owner, int64_t changed_ms, json_t *out) {
+    TRY(api_object_json(row, owner, out));
+    return jso_set_bool(out, "former_officers", row->created_ms < changed_ms);
+}
+
 /* ---- listing ---- */
 
 typedef struct {
@@ -119,6 +137,7 @@ typedef struct {
     db_escrow_filter_t filter;
     int64_t after;
     size_t limit;
+    int64_t changed_ms; /* officers */
     db_escrow_t *rows;
     const char **owners;
     size_t count;
@@ -154,6 +173,7 @@ static err_t *add_owners(db_conn_t *conn, list_job_t *job) {
 static err_t *read_list(db_conn_t *conn, void *arg) {
     list_job_t *job = arg;
     TRY(find_filter(conn, job));
+    TRY(officers_changed(conn, job->arena, &job->changed_ms));
     TRY(db_escrow_list(conn, job->arena, &job->filter, job->after, job->limit, &job->rows,
                        &job->count));
     return add_owners(conn, job);
@@ -166,7 +186,7 @@ static err_t *send_list(const list_job_t *job, bool paged, http_reply_t *reply) 
     TRY(jso_set_array(out, "objects", &list));
     for (size_t i = 0; i < job->count; i++) {
         TRY(jso_add_object(list, &item));
-        TRY(api_object_json(&job->rows[i], job->owners[i], item));
+        TRY(row_json(&job->rows[i], job->owners[i], job->changed_ms, item));
     }
     if (paged && job->count)
         TRY(api_set_next(out, job->count, job->limit, job->rows[job->count - 1].seq));
@@ -204,6 +224,7 @@ static err_t *read_one(db_conn_t *conn, void *arg) {
     bool found = false;
     TRY(db_escrow_get(conn, job->list.arena, job->id, job->version, &job->row, &found));
     if (!found) return err_new(ERR_NOT_FOUND, "there is no escrow object %s", job->id);
+    TRY(officers_changed(conn, job->list.arena, &job->list.changed_ms));
     return owner_of(conn, job->list.arena, job->row.owner, &job->owner);
 }
 
@@ -216,11 +237,11 @@ static err_t *one_job(http_request_t *request, one_job_t *job) {
     return NULL;
 }
 
-static err_t *send_one(const db_escrow_t *row, const char *owner, unsigned status,
-                       http_reply_t *reply) {
+static err_t *send_one(const db_escrow_t *row, const char *owner, int64_t changed_ms,
+                       unsigned status, http_reply_t *reply) {
     CLEANUP(jso_free) json_t *out = NULL;
     TRY(jso_object(&out));
-    TRY(api_object_json(row, owner, out));
+    TRY(row_json(row, owner, changed_ms, out));
     return api_send(reply, status, out);
 }
 
@@ -229,7 +250,7 @@ err_t *api_escrow_show(void *ctx, http_request_t *request, http_reply_t *reply) 
     one_job_t job;
     TRY(one_job(request, &job));
     TRY(db_read(web->db, read_one, &job));
-    return send_one(&job.row, job.owner, 200, reply);
+    return send_one(&job.row, job.owner, job.list.changed_ms, 200, reply);
 }
 
 static err_t *read_history(db_conn_t *conn, void *arg) {
@@ -259,7 +280,7 @@ err_t *api_escrow_history(void *ctx, http_request_t *request, http_reply_t *repl
     TRY(jso_set_array(out, "versions", &list));
     for (size_t i = 0; i < job.list.count; i++) {
         TRY(jso_add_object(list, &item));
-        TRY(api_object_json(&job.list.rows[i], job.list.owners[i], item));
+        TRY(row_json(&job.list.rows[i], job.list.owners[i], job.list.changed_ms, item));
     }
     TRY(jso_set_array(out, "recoveries", &list));
     for (size_t i = 0; i < job.recoveries_n; i++) {
@@ -296,7 +317,7 @@ err_t *api_escrow_put(void *ctx, http_request_t *request, http_reply_t *reply) {
     if (!spec.id[0]) spec.id = NULL;
     if (!spec.id && !spec.kind[0]) spec.kind = ESCROW_KIND_FILE;
     TRY(objects_put(web->escrow, &caller, request->arena, &spec, buf_bytes(&secret), &row));
-    return send_one(&row, spec.owner, 201, reply);
+    return send_one(&row, spec.owner, 0, 201, reply);
 }
 
 typedef struct {

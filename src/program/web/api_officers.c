@@ -320,10 +320,12 @@ err_t *api_redeal_finish(void *ctx, http_request_t *request, http_reply_t *reply
     CLEANUP(jso_free) json_t *out = NULL;
     int64_t epoch = 0;
     bool finished = false;
+    bytes_t record;
     TRY(api_body(request, &body));
-    TRY(jso_only(body, "set", NULL));
+    TRY(jso_only(body, "set", "record", NULL));
     TRY(jso_get_int(body, "set", 2, INT64_MAX, true, &epoch));
-    TRY(redeal_finish(web->escrow, &caller, request->arena, epoch, &finished));
+    TRY(api_record(request, body, "record", LIMIT_HTTP_BODY_FORM, &record));
+    TRY(redeal_finish(web->escrow, &caller, request->arena, epoch, record, &finished));
     TRY(jso_object(&out));
     TRY(jso_set_bool(out, "finished", finished));
     return api_send(reply, 200, out);

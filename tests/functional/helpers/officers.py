@@ -101,7 +101,7 @@ class Officer(Person):
         return self.coffer("officer", "redeal", *self.unlock, *more, expect=expect)
 
     def finish(self, epoch, expect=0):
-        return self.coffer("officer", "finish", epoch, "--yes", expect=expect)
+        return self.coffer("officer", "finish", epoch, *self.unlock, expect=expect)
 
 
 def private(path, data):
