@@ -238,8 +238,8 @@ typedef struct {
     const entity_t *e;
     err_t *(*each)(void *arg, bytes_t data);
     void *arg;
-    uint64_t at; /* in the message */
-    size_t edit; /* the next one, or the one within */
+    uint64_t at, size; /* in the message; of it */
+    size_t edit;       /* the next one, or the one within */
     bool within;
     uint8_t last;
     transfer_encoder_t base64;
@@ -327,6 +327,7 @@ static err_t *turn(pass_t *p) {
 
 static err_t *on_data(void *arg, bytes_t data) {
     pass_t *p = arg;
+    if (data.n > p->size - p->at) return err_new(ERR_IO, "the message grew while it was read");
     while (data.n) {
         TRY(turn(p));
         const edit_t *edit = p->edit < p->e->n ? &p->e->edits[p->edit] : NULL;
@@ -340,12 +341,13 @@ static err_t *on_data(void *arg, bytes_t data) {
     return NULL;
 }
 
-err_t *entity_write(entity_t *e, spool_t *spool, err_t *(*each)(void *arg, bytes_t data),
-                    void *arg) {
-    pass_t p = {.e = e, .each = each, .arg = arg, .last = '\n'};
+err_t *entity_write(entity_t *e, const entity_source_t *source,
+                    err_t *(*each)(void *arg, bytes_t data), void *arg) {
+    pass_t p = {.e = e, .each = each, .arg = arg, .size = source->size, .last = '\n'};
     buf_init_secret(&p.line, LINE);
     buf_init_secret(&p.out, 8 * 1024 * 1024);
-    err_t *error = spool_read(spool, on_data, &p);
+    err_t *error = source->read(source->arg, on_data, &p);
+    if (!error && p.at != p.size) error = err_new(ERR_IO, "the message shrank while it was read");
     if (!error) error = turn(&p);
     buf_done(&p.line);
     buf_done(&p.out);

@@ -1,6 +1,6 @@
 /*
  * For the files of src/mail only: the inner entity of a message that is to be signed or encrypted:
- * its Content-* fields and body, 7-bit, with CRLF line ends. Made from a spool in a second pass, by
+ * its Content-* fields and body, 7-bit, with CRLF line ends. Made in a second pass, by
  * edits that the first pass found.
  */
 #ifndef COFFER_MAIL_ENTITY_INTERNAL_H
@@ -38,9 +38,15 @@ void entity_done(entity_t *entity);
 /* First pass: every byte of the message, then its end. */
 err_t *entity_look(entity_t *entity, bytes_t data) WARN_UNUSED;
 err_t *entity_looked(entity_t *entity) WARN_UNUSED;
-/* Second pass: gives the entity. */
-err_t *entity_write(entity_t *entity, spool_t *spool, err_t *(*each)(void *arg, bytes_t data),
-                    void *arg) WARN_UNUSED;
+/* The same bytes again. */
+typedef struct {
+    err_t *(*read)(void *arg, err_t *(*each)(void *arg, bytes_t data), void *each_arg);
+    void *arg;
+    uint64_t size; /* of the first pass */
+} entity_source_t;
+/* Second pass: gives the entity. ERR_IO if it is longer or shorter than the first. */
+err_t *entity_write(entity_t *entity, const entity_source_t *source,
+                    err_t *(*each)(void *arg, bytes_t data), void *arg) WARN_UNUSED;
 
 DEFINE_CLEANUP_VALUE(entity_t, entity_done)
 

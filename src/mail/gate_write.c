@@ -60,13 +60,29 @@ static mail_headers_t protection(const gate_write_t *w) {
 
 static err_t *feed(void *arg, bytes_t data) { return mail_writer_feed(arg, data); }
 
+/* The message lies in the spool already: it is read twice instead of being kept. */
+typedef struct {
+    const gate_write_t *write;
+    bytes_t header;
+} source_t;
+
+static err_t *read_source(void *arg, err_t *(*each)(void *arg, bytes_t data), void *each_arg) {
+    const source_t *s = arg;
+    TRY(each(each_arg, s->header));
+    return gate_file_read(s->write->fd, s->write->message->body, s->write->message->size, each,
+                          each_arg);
+}
+
 static err_t *write_cms(gate_job_t *job, const gate_write_t *w, bytes_t header, gate_file_t *file) {
     by_t by = {job, w->signer};
+    source_t source = {w, header};
     const mail_write_options_t options = {
         .rnd = job->gate->options->rnd,
         .now = clk_unix(job->gate->options->clk),
         .max = w->message->size + HEADER,
         .files = &job->files,
+        .again = read_source,
+        .again_arg = &source,
         .headers = protection(w),
         .legacy_display = true,
         .sign = w->signer.n ? on_sign : NULL,
@@ -76,8 +92,7 @@ static err_t *write_cms(gate_job_t *job, const gate_write_t *w, bytes_t header, 
     };
     mail_writer_t *writer CLEANUP(mail_writer_free) = NULL;
     TRY(mail_writer_new(&options, &writer));
-    TRY(mail_writer_feed(writer, header));
-    TRY(gate_file_read(w->fd, w->message->body, w->message->size, feed, writer));
+    TRY(read_source(&source, feed, writer));
     return mail_writer_finish(writer, gate_file_add, file);
 }
 

@@ -16,7 +16,8 @@ enum { BOUNDARY_RANDOM = 12, BOUNDARY_SIZE = 64, SIGNATURE = 256 * 1024 };
 
 struct mail_writer {
     const mail_write_options_t *options;
-    spool_t *spool;
+    spool_t *spool; /* empty if the message can be had again */
+    uint64_t size;
     entity_t entity;
     err_t *(*each)(void *arg, bytes_t data);
     void *arg;
@@ -59,7 +60,11 @@ void mail_writer_free(mail_writer_t *w) {
 }
 
 err_t *mail_writer_feed(mail_writer_t *w, bytes_t data) {
-    TRY(spool_add(w->spool, data));
+    if (!w->options->again) TRY(spool_add(w->spool, data));
+    else if (data.n > w->options->max - w->size)
+        return err_new(ERR_LIMIT, "content of more than %llu bytes",
+                       (unsigned long long)w->options->max);
+    w->size += data.n;
     return entity_look(&w->entity, data);
 }
 
@@ -72,6 +77,19 @@ static err_t *on_cipher(void *arg, bytes_t cms) {
     buf_clear(&w->out);
     TRY(transfer_base64(&w->envelope_base64, cms, &w->out));
     return w->out.n ? w->each(w->arg, buf_bytes(&w->out)) : NULL;
+}
+
+static err_t *read_spool(void *arg, err_t *(*each)(void *arg, bytes_t data), void *each_arg) {
+    return spool_read(arg, each, each_arg);
+}
+
+/* The inner entity, in a second pass. */
+static err_t *write_entity(mail_writer_t *w, err_t *(*each)(void *arg, bytes_t data)) {
+    const mail_write_options_t *o = w->options;
+    const entity_source_t source = {.read = o->again ? o->again : read_spool,
+                                    .arg = o->again ? o->again_arg : w->spool,
+                                    .size = w->size};
+    return entity_write(&w->entity, &source, each, w);
 }
 
 static err_t *give(mail_writer_t *w, bytes_t data) {
@@ -162,7 +180,7 @@ static err_t *write_clear(mail_writer_t *w) {
                    "This is a signed message in MIME format.\r\n\r\n--%s\r\n",
                    micalg(w->options->digest), boundary, boundary));
     TRY(give(w, buf_bytes(&text)));
-    TRY(entity_write(&w->entity, w->spool, on_clear, w));
+    TRY(write_entity(w, on_clear));
     buf_clear(&text);
     TRY(buf_printf(&text,
                    "\r\n--%s\r\nContent-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\n"
@@ -194,7 +212,7 @@ static err_t *write_opaque(mail_writer_t *w) {
                     " name=\"smime.p7m\"\r\nContent-Transfer-Encoding: base64\r\n"
                     "Content-Disposition: attachment; filename=\"smime.p7m\"\r\n\r\n"));
     TRY(cms_seal_sign(w->options->signer, &w->sign, (cms_sink_fn_t){on_signed_cms, w}, &w->opaque));
-    TRY(entity_write(&w->entity, w->spool, on_opaque, w));
+    TRY(write_entity(w, on_opaque));
     TRY(cms_seal_finish(w->opaque));
     buf_clear(&w->out_opaque);
     TRY(transfer_base64_end(&w->opaque_base64, &w->out_opaque));
@@ -219,7 +237,7 @@ err_t *mail_writer_finish(mail_writer_t *w, err_t *(*each)(void *arg, bytes_t da
     if (o->recipients) TRY(begin_envelope(w));
     if (o->sign && (o->opaque || o->digest != CMS_DIGEST_SHA256))
         return err_new(ERR_USAGE, "what is signed elsewhere is signed in clear, with SHA-256");
-    if (!o->signer && !o->sign) TRY(entity_write(&w->entity, w->spool, on_plain, w));
+    if (!o->signer && !o->sign) TRY(write_entity(w, on_plain));
     else TRY(o->opaque ? write_opaque(w) : write_clear(w));
     return w->envelope ? end_envelope(w) : NULL;
 }

@@ -26,6 +26,12 @@ typedef struct {
     int64_t now;                /* seconds since 1970 UTC */
     uint64_t max;               /* bytes of a message */
     const spool_files_t *files; /* for the spool; NULL: temporary ones */
+    /*
+     * Gives the whole message once more, after it was fed; NULL: it is kept in a spool meanwhile,
+     * sealed on disk if it is large, which costs as much as all the rest.
+     */
+    err_t *(*again)(void *arg, err_t *(*each)(void *arg, bytes_t data), void *each_arg);
+    void *again_arg;
     /* Signed only: fields stay readable whatever the policy (hp="clear"). A message that is signed
      * or encrypted already has its payload out of reach: its fields stay as they are, see
      * mail_writer_protected. */
@@ -53,7 +59,7 @@ typedef struct mail_writer mail_writer_t;
 /* Options are borrowed. */
 err_t *mail_writer_new(const mail_write_options_t *options, mail_writer_t **ret_writer) WARN_UNUSED;
 void mail_writer_free(mail_writer_t *writer); /* takes NULL */
-/* Takes the plain message in pieces; it is held in a spool. */
+/* Takes the plain message in pieces; without `again` it is held in a spool. */
 err_t *mail_writer_feed(mail_writer_t *writer, bytes_t data) WARN_UNUSED;
 /* Gives the finished message, header first. An error may come after part of it was given. */
 err_t *mail_writer_finish(mail_writer_t *writer, err_t *(*each)(void *arg, bytes_t data),

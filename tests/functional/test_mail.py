@@ -799,6 +799,22 @@ def test_mail__a_subject_stays_one_line():
     assert b"Subject: hi Signed by the sender.\n" in shown
 
 
+def test_mail__a_file_is_read_twice_and_a_pipe_once(people, tmp_path):
+    """A file needs no spool: TMPDIR can't be written to, and the message is larger than memory keeps."""
+    path = tmp_path / "large.eml"
+    path.write_bytes(b"From: a@example.org\r\nTo: b@example.org\r\n\r\n" + b"0123456789abcdef\r\n" * 40000)
+    env = dict(os.environ, TMPDIR="/nonexistent")
+    args = [COFFER, "mail", "encrypt", "--to", people.crt("bob")]
+    with open(path, "rb") as file:
+        done = subprocess.run(args, stdin=file, env=env, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    plain = coffer("mail", "decrypt", "--key", people.dir / "bob.pem", stdin=done.stdout)
+    assert plain.count(b"0123456789abcdef\r\n") == 40000
+    done = subprocess.run(args, input=path.read_bytes(), env=env, capture_output=True, timeout=60)
+    assert done.returncode != 0 and b"spool" in done.stderr
+    assert b"0123" not in done.stdout
+
+
 def test_mail__a_missing_file_needs_no_key(tmp_path):
     done = subprocess.run([COFFER, "mail", "verify", tmp_path / "nosuch.eml"], capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "cannot open" in done.stderr and "--key" not in done.stderr

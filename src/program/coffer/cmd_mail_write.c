@@ -47,10 +47,14 @@ static err_t *read_cipher(const args_t *args, cms_encrypt_options_t *ret_options
                  : NULL;
 }
 
-static err_t *write_message(cli_t *cli, const args_t *args, const mail_write_options_t *options) {
+static err_t *write_message(cli_t *cli, const args_t *args, mail_write_options_t *options) {
+    mail_input_t in CLEANUP(mail_input_done) = {.fd = -1};
     CLEANUP(mail_writer_free) mail_writer_t *writer = NULL;
+    TRY(mail_input_open(args, &in));
+    options->again = in.twice ? mail_input_read : NULL;
+    options->again_arg = &in;
     TRY(mail_writer_new(options, &writer));
-    TRY(mail_input(args, feed, writer));
+    TRY(mail_input_read(&in, feed, writer));
     TRY(mail_writer_finish(writer, mail_output, cli));
     if (options->headers != MAIL_HEADERS_BARE && !mail_writer_protected(writer))
         (void)fprintf(cli->err, "coffer: the message was signed or encrypted already: its header "

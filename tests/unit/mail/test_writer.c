@@ -145,10 +145,64 @@ static void test_writer__what_it_writes_is_read_and_trusted(void **state) {
     }
 }
 
+/* A file that can be read again, and may be another by then. */
+typedef struct {
+    const char *second;
+} file_t;
+
+static err_t *read_again(void *arg, err_t *(*each)(void *arg, bytes_t data), void *each_arg) {
+    const file_t *f = arg;
+    for (bytes_t rest = bytes_str(f->second); rest.n; rest = bytes_from(rest, 7))
+        TRY(each(each_arg, bytes_slice(rest, 0, 7)));
+    return NULL;
+}
+
+static err_t *no_file(void *arg, int *ret_fd) {
+    (void)arg;
+    (void)ret_fd;
+    return err_new(ERR_FULL, "no file is needed");
+}
+
+static void test_writer__reads_twice_what_can_be_read_twice(void **state) {
+    (void)state;
+    static const char text[] =
+        "From: a@example.org\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        "Gr\xc3\xbc\xc3\x9f"
+        "e\n.\r\nend";
+    const spool_files_t none = {.new_file = no_file};
+    const struct {
+        const char *second;
+        err_code_t code;
+    } again[] = {{"x", ERR_IO},
+                 {"From: a@example.org\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                  "\r\nGr\xc3\xbc\xc3\x9f"
+                  "e\n.\r\nend, or not",
+                  ERR_IO}};
+    CLEANUP(buf_done) buf_t once, twice;
+    buf_init(&once, 4096);
+    buf_init(&twice, 4096);
+    mail_write_options_t options = plain_options();
+    assert_ok(write_message(text, &options, 5, &once));
+    file_t file = {.second = text};
+    options.files = &none;
+    options.again = read_again;
+    options.again_arg = &file;
+    assert_ok(write_message(text, &options, 5, &twice));
+    assert_true(bytes_eq(buf_bytes(&once), buf_bytes(&twice)));
+    for (size_t i = 0; i < 2; i++) {
+        buf_clear(&twice);
+        file.second = again[i].second;
+        assert_err(again[i].code, write_message(text, &options, 5, &twice));
+    }
+    options.max = 20;
+    assert_err(ERR_LIMIT, write_message(text, &options, 5, &twice));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writer__makes_content_7_bit),
         cmocka_unit_test(test_writer__leaves_what_is_signed_inside),
+        cmocka_unit_test(test_writer__reads_twice_what_can_be_read_twice),
         cmocka_unit_test(test_writer__what_it_writes_is_read_and_trusted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
