@@ -413,7 +413,7 @@ enum {
     LIMIT_BOX_INBOX = 10 * 1000,              /* mails that wait for an unlock */
     LIMIT_BOX_QUERY = 1024,                   /* bytes of what is searched for */
     LIMIT_BOX_TEXT = 64 * 1024,               /* bytes of a plain message's text that is searched */
-    LIMIT_BOX_COMMAND = 64 * 1024,            /* bytes of a command to the agent */
+    LIMIT_BOX_COMMAND = 16 * 1024 * 1024,     /* bytes of a command to the agent */
     LIMIT_BOX_REPLY = 64 * 1024 * 1024,       /* bytes of its answer */
     LIMIT_BOX_ROWS = 1000,                    /* messages of one list */
 };

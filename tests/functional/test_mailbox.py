@@ -8,6 +8,7 @@ import keybag_open
 import pytest
 
 from helpers import instance as instances
+from helpers.mail import NextHop
 from helpers.dovecot import PASSWORD, Dovecot, Mailbox
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="Dovecot changes to its own users")
@@ -260,6 +261,49 @@ def test_server_away_and_back(fresh, dovecot):
     dovecot.deliver(box.address, mail("Back"))
     box.run("sync")  # else in its own time
     box.wait_subject("Back")
+
+
+def test_send_locks_for_all_or_does_not_send(fresh, dovecot, tmp_path):
+    hop = NextHop()
+    try:
+        files = {}
+        for who in ("anna", "ben"):
+            files[who] = tmp_path / f"{who}.key", tmp_path / f"{who}.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                            files[who][0], "-out", files[who][1], "-days", "30", "-subj", f"/CN={who}",
+                            "-addext", f"subjectAltName=email:{who}@example.org"], check=True,
+                           capture_output=True)
+        both = tmp_path / "both.pem"
+        both.write_bytes(files["anna"][0].read_bytes() + files["anna"][1].read_bytes())
+        os.chmod(both, 0o600)
+        box = fresh("--key", both, "--smtp", f"smtp://127.0.0.1:{hop.port}").start()
+        draft = (b"From: anna@example.org\r\nTo: Ben <ben@example.org>\r\nSubject: Our plans\r\n"
+                 b"\r\n" + CANARY.encode() + b"\r\n")
+        box.run("send", stdin=draft, status=4)  # locked
+        box.unlock()
+        instances.wait_for(lambda: box.status()["idle"], bool, box.log())
+        refused = box.run("send", "--certificate", files["anna"][1], stdin=draft, status=4)
+        assert b"no certificate for ben@example.org" in refused and not hop.taken
+        box.run("send", "--certificate", files["ben"][1], status=2, stdin=draft.replace(
+            b"Subject", b"Bcc: oscar@example.com\r\nSubject"))
+        said = box.run("send", "--sign", "--certificate", files["ben"][1], stdin=draft)
+        assert b"sent to 1, encrypted" in said
+        sent = hop.wait(1)[0]
+        assert sent.recipients == ["ben@example.org"]
+        assert CANARY.encode() not in sent.data and b"Our plans" not in sent.data
+        opened = subprocess.run(["openssl", "cms", "-decrypt", "-recip", files["ben"][1], "-inkey",
+                                 files["ben"][0]], input=sent.data, capture_output=True, check=True)
+        assert CANARY.encode() in opened.stdout and b"Our plans" in opened.stdout
+        copy = instances.wait_for(lambda: box.messages("Sent"), bool, box.log())[0]
+        shown = box.run("read", copy["id"]).decode()
+        assert CANARY in shown and "Our plans" in shown and "Encrypted." in shown
+        hidden = draft.replace(b"Subject", b"Bcc: oscar@example.com\r\nSubject")
+        box.run("send", stdin=hidden)
+        plain = hop.wait(3)
+        assert [t.recipients for t in plain[1:]] == [["ben@example.org"], ["oscar@example.com"]]
+        assert b"Bcc" not in plain[1].data and b"oscar" not in plain[1].data
+    finally:
+        hop.close()
 
 
 def test_wipe_leaves_nothing(fresh, dovecot):

@@ -24,6 +24,7 @@ err_t *cmd_list(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_search(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_read(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_report_spam(cli_t *cli, const args_t *args) WARN_UNUSED;
+err_t *cmd_send(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_wipe(cli_t *cli, const args_t *args) WARN_UNUSED;
 
 #endif

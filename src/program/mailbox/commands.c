@@ -236,6 +236,11 @@ static err_t *do_spam(agent_t *agent, const json_t *ask, json_t *out) {
     return NULL;
 }
 
+static err_t *do_send(agent_t *agent, const json_t *ask, json_t *out) {
+    TRY(need_open(agent));
+    return send_message(agent, ask, out);
+}
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -247,13 +252,13 @@ static const deed_t deeds[] = {
     {"status", do_status},    {"unlock", do_unlock}, {"lock", do_lock}, {"passcode", do_passcode},
     {"sync", do_sync},        {"stop", do_stop},     {"wipe", do_wipe}, {"folders", do_folders},
     {"list", do_list},        {"search", do_search}, {"read", do_read}, {"raw", do_raw},
-    {"report-spam", do_spam},
+    {"report-spam", do_spam}, {"send", do_send},
 };
 
 static err_t *run(agent_t *agent, bytes_t request, json_t *out) {
     CLEANUP(jso_free) json_t *ask = NULL;
     bytes_t name;
-    TRY(jso_parse_object(request, &ask));
+    TRY(jso_parse_max(request, LIMIT_BOX_COMMAND, &ask));
     TRY(jso_get_string(ask, "do", 32, true, &name));
     agent_tick(agent);
     for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "program/coffer/prompt.h"
@@ -271,4 +272,32 @@ err_t *cmd_report_spam(cli_t *cli, const args_t *args) {
     TRY(set_id(args, request));
     TRY(ask(cli, request, "report-spam", &reply));
     return cli->json ? print_json(cli, reply) : cli_say(cli, "moved\n");
+}
+
+static err_t *add_certificates(const args_t *args, json_t *request) {
+    CLEANUP(buf_done) buf_t pem;
+    size_t cursor = 0;
+    buf_init(&pem, LIMIT_BOX_COMMAND / 2);
+    for (const char *path; (path = args_each(args, "certificate", &cursor));) {
+        TRY(file_read(path, &pem));
+        TRY(buf_add_byte(&pem, '\n'));
+    }
+    return pem.n ? jso_set_string(request, "certificates", buf_bytes(&pem)) : NULL;
+}
+
+err_t *cmd_send(cli_t *cli, const args_t *args) {
+    CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
+    CLEANUP(buf_done) buf_t message;
+    buf_init_secret(&message, LIMIT_BOX_COMMAND / 2);
+    if (args->operands_n) TRY(file_read(args->operands[0], &message));
+    else TRY(file_read_fd(0, &message));
+    TRY(jso_object(&request));
+    TRY(jso_set_base64(request, "message", buf_bytes(&message)));
+    TRY(jso_set_bool(request, "sign", args_flag(args, "sign")));
+    TRY(add_certificates(args, request));
+    TRY(ask(cli, request, "send", &reply));
+    if (cli->json) return print_json(cli, reply);
+    TRY(cli_say(cli, "sent to %lld%s\n", (long long)number(reply, "recipients"),
+                flag(reply, "encrypted") ? ", encrypted" : ""));
+    return get(reply, "note").n ? cli_say(cli, "note: %.*s\n", SHOW(get(reply, "note"))) : NULL;
 }

@@ -134,6 +134,11 @@ err_t *commands_answer(agent_t *agent, bytes_t request, buf_t *reply) WARN_UNUSE
 /* Opens a message with the mailbox's own keys and puts what a person sees of it into `out`. */
 err_t *show_message(agent_t *agent, bytes_t message, json_t *out) WARN_UNUSED;
 
+/* ---- send.c ---- */
+
+/* ask: message (base64), sign, certificates (PEM). ERR_DENIED: someone has no certificate. */
+err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
+
 /* ---- client.c ---- */
 
 /* Asks the agent; *ret_reply is its answer. ERR_UNAVAILABLE: none is running. */

@@ -65,6 +65,11 @@ static const option_t read_options[] = {
     {"raw", NULL, "as it came, closed if it was"},
     {NULL, NULL, NULL},
 };
+static const option_t send_options[] = {
+    {"sign", NULL, "with the mailbox's own key"},
+    {"certificate", "FILE", "encrypt: certificates of all recipients (PEM); repeatable"},
+    {NULL, NULL, NULL},
+};
 static const option_t wipe_options[] = {
     {"yes", NULL, "do not ask"},
     {NULL, NULL, NULL},
@@ -179,6 +184,20 @@ static const command_t c_spam = {"",
                                  1,
                                  NULL,
                                  cmd_report_spam};
+static const command_t c_send = {
+    "",
+    "send",
+    "[FILE]",
+    "Send a message",
+    "Reads a message from FILE or standard input; it goes to those in To, Cc and Bcc. With\n"
+    "--certificate it is encrypted, header too, for everybody or not sent: who has no certificate\n"
+    "is named. The copy in the folder for sent mail is what was sent.",
+    "  coffer-mailbox send --sign reply.eml\n"
+    "  coffer-mailbox send --sign --certificate ben.pem < plan.eml",
+    0,
+    1,
+    send_options,
+    cmd_send};
 static const command_t c_wipe = {"",
                                  "wipe",
                                  "",
@@ -192,7 +211,7 @@ static const command_t c_wipe = {"",
 
 static const command_t *const commands[] = {
     &c_init,    &c_run,  &c_unlock, &c_lock, &c_passcode, &c_status, &c_sync,
-    &c_folders, &c_list, &c_search, &c_read, &c_spam,     &c_wipe,
+    &c_folders, &c_list, &c_search, &c_read, &c_spam,     &c_send,   &c_wipe,
 };
 static const option_t globals[] = {
     {"dir", "DIR", "the mailbox's directory (~/.local/share/coffer-mailbox)"},
