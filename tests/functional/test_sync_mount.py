@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import json
 import mmap
 import os
 import pathlib
@@ -18,6 +19,7 @@ import time
 import pytest
 
 from helpers import instance as instances
+from helpers.sync_client import person
 
 DRIVER = pathlib.Path(instances.BIN).parent / "tests" / "sim" / "sync_mount_driver"
 SECONDS = 30  # to wait for what must come
@@ -300,3 +302,47 @@ def test_a_crash_leaves_what_was_synced(tmp_path):
         assert whole or it.hollow("other")
     finally:
         it.done()
+
+
+def coffer_sync(home, *words):
+    done = subprocess.run([instances.program("coffer"), "sync", *words, "--home", str(home), "--json"],
+                          capture_output=True, text=True, timeout=instances.PATIENCE)
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def test_the_command_shows_a_region_of_a_real_service(tmp_path):
+    service = instances.Instance(tmp_path / "service")
+    home, mount, token = tmp_path / "home", tmp_path / "mount", tmp_path / "token"
+    mount.mkdir()
+    (tmp_path / "service").mkdir()
+    try:
+        service.init({"sync": {"enabled": "yes"}}).start()
+        token.write_text(person(service, "anna@example.org"))
+        token.chmod(0o600)
+        coffer_sync(home, "init", "anna@example.org", "--name", "laptop", "--server", service.url,
+                    "--token-file", str(token), "--ca", str(service.directory) + "/public/root.pem")
+        drive = subprocess.Popen([instances.program("coffer"), "sync", "mount", str(mount), "--home",
+                                  str(home), "--poll", "1"], stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: drive.poll() is not None or os.path.ismount(mount), "the mount")
+            (mount / "Work").mkdir()
+            (mount / "Work" / "report").write_bytes(b"x" * 300_000)
+            os.rename(mount / "Work", mount / "Play")
+            drive.send_signal(signal.SIGTERM)
+            _, told = drive.communicate(timeout=SECONDS)
+            assert drive.returncode == 0, told
+        finally:
+            subprocess.run(["fusermount3", "-u", "-z", mount], check=False, capture_output=True)
+            drive.kill()
+            drive.wait()
+        assert not os.path.ismount(mount)
+        listed = coffer_sync(home, "status", "Play")["files"]
+        assert [(f["path"], f["size"], f["here"]) for f in listed] == [("Play/report", 300_000, True)]
+        refused = subprocess.run([instances.program("coffer"), "sync", "run", str(tmp_path / "service"),
+                                  "--once", "--home", str(home)], capture_output=True, text=True,
+                                 timeout=instances.PATIENCE)
+        assert refused.returncode != 0 and "another --home" in refused.stderr
+        service.stop()
+    finally:
+        service.abandon()

@@ -128,6 +128,7 @@ static const command_t *const commands[] = {
     &CMD_SYNC_JOIN,
     &CMD_SYNC_APPROVE,
     &CMD_SYNC_RUN,
+    &CMD_SYNC_MOUNT,
     &CMD_SYNC_STATUS,
     &CMD_SYNC_LS,
     &CMD_SYNC_GET,
