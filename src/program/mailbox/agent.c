@@ -72,7 +72,10 @@ static bool is_owner(int fd) {
 }
 
 void agent_serve(agent_t *agent) {
-    CLEANUP(fd_close) int fd = accept4(agent->listener, NULL, NULL, SOCK_CLOEXEC);
+    struct sockaddr_storage from;
+    socklen_t n = sizeof from;
+    CLEANUP(fd_close)
+    int fd = accept4(agent->listener, (struct sockaddr *)&from, &n, SOCK_CLOEXEC);
     if (fd < 0) return;
     if (!is_owner(fd)) return;
     struct timeval patience = {.tv_sec = CLIENT_MS / 1000};
