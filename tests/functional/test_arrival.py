@@ -89,6 +89,10 @@ def test_the_release_comes_with_the_event(instance, phone, hook, fresh):
         sealed = base64.b64decode(release["sealed"])
         info = lease_open.release_info(*phone.app.of(), event=event["event"])
         assert lease_open.unseal(phone.app.push, sealed, info) == kek
+        metrics = instance.http("GET", "/metrics", headers={
+            "Authorization": f"Bearer {instance.api_token()}"}).text().splitlines()
+        told = {line.split(" ")[0]: int(line.split(" ")[1]) for line in metrics if line.startswith("coffer_stream")}
+        assert all(told[f"coffer_{name}"] > 0 for name in ("streams", "stream_events_total", "stream_releases_total"))
         phone.app.http("DELETE", f"/leases/{ALICE}")  # no lease: the event comes alone
         fresh("alice", folder="Without lease")
         assert "release" not in stream.next()

@@ -29,6 +29,20 @@ err_t *route_healthz(void *ctx, http_request_t *request, http_reply_t *reply) {
     return http_reply_text(reply, 200, "ok");
 }
 
+static err_t *stream_metrics(web_t *web, buf_t *out) {
+    streams_stats_t s = streams_stats(web->streams);
+    return buf_printf(out,
+                      "# HELP coffer_streams Streams that devices hold; in flight, too.\n"
+                      "# TYPE coffer_streams gauge\ncoffer_streams %zu\n"
+                      "# HELP coffer_stream_events_total Mail events told to devices.\n"
+                      "# TYPE coffer_stream_events_total counter\n"
+                      "coffer_stream_events_total %llu\n"
+                      "# HELP coffer_stream_releases_total Of them with the release of a lease.\n"
+                      "# TYPE coffer_stream_releases_total counter\n"
+                      "coffer_stream_releases_total %llu\n",
+                      s.held, (unsigned long long)s.events, (unsigned long long)s.releases);
+}
+
 err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
     counts_t counts;
@@ -58,6 +72,7 @@ err_t *route_metrics(void *ctx, http_request_t *request, http_reply_t *reply) {
                    (unsigned long long)stats.overloaded, stats.in_flight,
                    (long long)counts.enrolled, (long long)counts.certificates,
                    (long long)counts.jobs, (long long)counts.jobs_dead));
+    TRY(stream_metrics(web, &out));
     TRY(mailgate_metrics(web, &out));
     return http_reply_body(reply, 200, "text/plain; version=0.0.4", &out);
 }
