@@ -393,6 +393,13 @@ static err_t *replace(const sync_folder_disk_t *disk, const char *temp, int pare
     return err_new(ERR_BUSY, "%s has changed meanwhile", name);
 }
 
+/* Many files, one wait: what the file system has in memory goes to the disk. */
+static err_t *disk_lasting(void *ctx) {
+    const sync_folder_disk_t *disk = ctx;
+    if (fault_io()) return err_errno(EIO, "%s", disk->path);
+    return syncfs(disk->root) == 0 ? NULL : err_errno(errno, "%s", disk->path);
+}
+
 static err_t *disk_place(void *ctx, const char *temp, const char *path, const sync_stat_t *expect) {
     const sync_folder_disk_t *disk = ctx;
     CLEANUP(fd_close) int parent = -1;
@@ -402,7 +409,7 @@ static err_t *disk_place(void *ctx, const char *temp, const char *path, const sy
     TRY(open_parent(disk, path, &parent, &name));
     if (expect) TRY(replace(disk, from, parent, name, expect));
     else TRY(rename_new(disk->root, from, parent, name));
-    return sync_parent(disk, path);
+    return NULL;
 }
 
 static err_t *disk_discard(void *ctx, const char *temp) {
@@ -441,9 +448,7 @@ static err_t *disk_rename(void *ctx, const char *from, const char *to) {
     const char *from_name = NULL, *to_name = NULL;
     TRY(open_parent(disk, from, &from_fd, &from_name));
     TRY(open_parent(disk, to, &to_fd, &to_name));
-    TRY(rename_new(from_fd, from_name, to_fd, to_name));
-    TRY(sync_parent(disk, to));
-    return sync_parent(disk, from);
+    return rename_new(from_fd, from_name, to_fd, to_name);
 }
 
 static err_t *disk_make_folder(void *ctx, const char *path, uint32_t mode) {
@@ -459,7 +464,7 @@ static err_t *disk_make_folder(void *ctx, const char *path, uint32_t mode) {
     /* The owner must be able to fill it. */
     if (fchmodat(parent, name, (mode & 0777) | OWN_MODE, 0) != 0)
         return err_errno(errno, "%s", path);
-    return sync_parent(disk, path);
+    return NULL;
 }
 
 static err_t *disk_make_link(void *ctx, const char *path, const char *target) {
@@ -472,7 +477,7 @@ static err_t *disk_make_link(void *ctx, const char *path, const char *target) {
         if (errno == EEXIST) return err_new(ERR_EXISTS, "there is a %s already", path);
         return err_errno(errno, "%s", path);
     }
-    return sync_parent(disk, path);
+    return NULL;
 }
 
 static err_t *disk_set_mode(void *ctx, const char *path, uint32_t mode) {
@@ -482,6 +487,25 @@ static err_t *disk_set_mode(void *ctx, const char *path, uint32_t mode) {
     TRY(open_beneath(disk->root, path, O_PATH | O_NOFOLLOW, &fd));
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     return chmod(link, mode & 0777) == 0 ? NULL : err_errno(errno, "%s", path);
+}
+
+/* Taken aside and looked at there, so that no change of the last moment is lost. */
+static err_t *remove_file(const sync_folder_disk_t *disk, int parent, const char *name,
+                          const sync_stat_t *expect) {
+    char aside[PATH_MAX];
+    sync_stat_t now;
+    bool found = false;
+    (void)snprintf(aside, sizeof aside, SYNC_DISK_OWN "/removed-%llx",
+                   (unsigned long long)expect->inode);
+    if (renameat2(parent, name, disk->root, aside, RENAME_NOREPLACE) != 0) {
+        if (errno != EINVAL && errno != ENOSYS) return err_errno(errno, "%s", name);
+        return unlinkat(parent, name, 0) == 0 ? NULL : err_errno(errno, "%s", name);
+    }
+    TRY(stat_at(disk->root, aside, &found, &now));
+    if (found && is_expected(&now, expect))
+        return unlinkat(disk->root, aside, 0) == 0 ? NULL : err_errno(errno, "%s", aside);
+    (void)renameat2(disk->root, aside, parent, name, RENAME_NOREPLACE);
+    return err_new(ERR_BUSY, "%s has changed meanwhile", name);
 }
 
 static err_t *disk_remove(void *ctx, const char *path, const sync_stat_t *expect) {
@@ -496,12 +520,11 @@ static err_t *disk_remove(void *ctx, const char *path, const sync_stat_t *expect
     if (now.kind != expect->kind || (now.kind != SYNC_ENTRY_FOLDER && !is_expected(&now, expect)))
         return err_new(ERR_BUSY, "%s has changed meanwhile", path);
     if (fault_io()) return err_errno(EIO, "%s", path);
-    if (unlinkat(parent, name, now.kind == SYNC_ENTRY_FOLDER ? AT_REMOVEDIR : 0) != 0) {
-        if (errno == ENOTEMPTY || errno == EEXIST)
-            return err_new(ERR_BUSY, "%s has something else in it", path);
-        return err_errno(errno, "%s", path);
-    }
-    return sync_parent(disk, path);
+    if (now.kind != SYNC_ENTRY_FOLDER) return remove_file(disk, parent, name, expect);
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return NULL;
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return err_new(ERR_BUSY, "%s has something else in it", path);
+    return err_errno(errno, "%s", path);
 }
 
 /* ---- life ---- */
@@ -521,6 +544,7 @@ static void fill(sync_folder_disk_t *disk) {
                                .write = disk_write,
                                .finish = disk_finish,
                                .flush = disk_flush,
+                               .lasting = disk_lasting,
                                .place = disk_place,
                                .discard = disk_discard,
                                .sweep = disk_sweep,

@@ -10,7 +10,17 @@
 #include "sync/engine/conflict.h"
 #include "sync/engine/engine_internal.h"
 
-enum { SETTLING = 1, SETTLED = 2, CHAIN_MAX = 512, SAVE_EVERY = 512, TEMP_NAME = 64 };
+enum {
+    SETTLING = 1,
+    SETTLED = 2,
+    CHAIN_MAX = 512,
+    SAVE_EVERY = 512,
+    AHEAD_FILES = 512,
+    TEMP_NAME = 64
+};
+
+/* Bytes of contents that wait for each other. */
+#define AHEAD_BYTES ((uint64_t)64 << 20)
 
 typedef struct {
     sync_engine_t *engine;
@@ -233,13 +243,20 @@ static err_t *fetch_content(sync_engine_t *engine, uint32_t node, const char *te
     return disk->finish(disk->ctx, f.file, goal->size, goal->mode, goal->mtime, goal->mtime_ns);
 }
 
+static err_t *make_last(const sync_engine_t *engine) {
+    const sync_disk_t *disk = engine->c.disk;
+    return disk->lasting ? disk->lasting(disk->ctx) : NULL;
+}
+
 static err_t *fetch_file(sync_engine_t *engine, uint32_t node) {
     const sync_disk_t *disk = engine->c.disk;
     char temp[TEMP_NAME];
     const char *path = NULL;
     temp_name(sync_tree_node(engine->tree, node)->side[SYNC_GOAL], temp);
     engine->from_service = false;
-    err_t *e = fetch_content(engine, node, temp);
+    err_t *e = NULL;
+    if (!sync_tree_node(engine->tree, node)->fetched) e = fetch_content(engine, node, temp);
+    if (!e && !sync_tree_node(engine->tree, node)->fetched) e = make_last(engine);
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     if (!e) e = goal_path(engine, it->side[SYNC_GOAL], &engine->path2, &path);
     if (!e) e = disk->place(disk->ctx, temp, path, it->side[SYNC_LOCAL] ? &it->found : NULL);
@@ -339,6 +356,7 @@ static err_t *settle_goal(applier_t *a, uint32_t node) {
 
 static err_t *save(applier_t *a) {
     a->unsaved = 0;
+    TRY(make_last(a->engine));
     return persist_save(a->engine);
 }
 
@@ -380,6 +398,42 @@ static bool wants_fetch(const sync_node_t *it) {
            (!l || !content_agrees(l, goal));
 }
 
+/*
+ * The contents of as many as may wait for each other, so that they are made to last together. What
+ * the disk refuses is tried again, and put off, when its turn comes.
+ */
+static err_t *fetch_ahead(sync_engine_t *engine, const job_t *jobs, size_t n, size_t *ret_n) {
+    uint64_t bytes = 0;
+    size_t i = 0;
+    for (; i < n && i < AHEAD_FILES && (i == 0 || bytes + jobs[i].fact->size <= AHEAD_BYTES); i++) {
+        char temp[TEMP_NAME];
+        bytes += jobs[i].fact->size;
+        if (sync_tree_node(engine->tree, jobs[i].node)->settling) continue;
+        temp_name(jobs[i].fact, temp);
+        engine->from_service = false;
+        err_t *e = fetch_content(engine, jobs[i].node, temp);
+        if (e && (engine->alarm[0] || engine->from_service || err_code(e) == ERR_NOMEM)) return e;
+        sync_tree_node(engine->tree, jobs[i].node)->fetched = !e;
+        err_free(e);
+    }
+    *ret_n = i;
+    return make_last(engine);
+}
+
+static err_t *fetch_batch(applier_t *a, const job_t *jobs, size_t n, size_t *ret_n) {
+    TRY(fetch_ahead(a->engine, jobs, n, ret_n));
+    for (size_t i = 0; i < *ret_n; i++) {
+        char temp[TEMP_NAME];
+        TRY(settle(a, jobs[i].node));
+        const sync_node_t *it = sync_tree_node(a->engine->tree, jobs[i].node);
+        temp_name(jobs[i].fact, temp);
+        if (it->fetched && it->stuck)
+            err_ignore(a->engine->c.disk->discard(a->engine->c.disk->ctx, temp));
+        engine_progress(a->engine, NULL, 0, 1);
+    }
+    return NULL;
+}
+
 static err_t *fetch_all(applier_t *a) {
     sync_tree_t *tree = a->engine->tree;
     uint32_t n = sync_tree_count(tree);
@@ -393,10 +447,8 @@ static err_t *fetch_all(applier_t *a) {
         if (wants_fetch(sync_tree_node(tree, i)))
             jobs[at++] = (job_t){i, sync_tree_node(tree, i)->side[SYNC_GOAL]};
     qsort(jobs, jobs_n, sizeof *jobs, by_package);
-    for (size_t i = 0; i < jobs_n; i++) {
-        TRY(settle(a, jobs[i].node));
-        engine_progress(a->engine, NULL, 0, 1);
-    }
+    for (size_t i = 0, n_done = 0; i < jobs_n; i += n_done)
+        TRY(fetch_batch(a, &jobs[i], jobs_n - i, &n_done));
     return NULL;
 }
 
@@ -410,5 +462,5 @@ err_t *apply_goal(sync_engine_t *engine) {
     for (uint32_t i = 1; i < n; i++)
         if (!wants_fetch(sync_tree_node(engine->tree, i))) TRY(settle(&a, i));
     TRY(fetch_all(&a));
-    return persist_save(engine);
+    return save(&a);
 }

@@ -60,6 +60,12 @@ typedef struct {
     err_t *(*hollow)(void *ctx, sync_disk_file_t *file, bool *ret_done);
     /* Lasts what was written so far, to go on after a crash. */
     err_t *(*flush)(void *ctx, sync_disk_file_t *file);
+    /*
+     * All that was done so far lasts when it returns. NULL: each call's work lasts by itself. Else
+     * they may leave it to this one, which is called before contents get their names and before
+     * the state says that something is done: one for many files.
+     */
+    err_t *(*lasting)(void *ctx);
     /* Moves it to its place; lasts. With `expect`: what lies there now is replaced if it is that
      * very file still, else ERR_BUSY. Without: ERR_EXISTS if anything does. */
     err_t *(*place)(void *ctx, const char *temp, const char *path, const sync_stat_t *expect);

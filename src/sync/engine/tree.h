@@ -57,6 +57,7 @@ typedef struct {
     bool away;         /* not synced here: outside of the chosen folders */
     bool changed;      /* base, remote or seen: to be written to the state */
     bool list;         /* goal: its list of children is to be written anew */
+    bool fetched;      /* its content lies in its temporary file */
     bool stuck;        /* its local part could not be done this time */
 } sync_node_t;
 
