@@ -1,0 +1,164 @@
+"""Shares with people, through the real programs: let in after the digits, named with proof, ended with a new key; what
+the service could slip in is seen."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+import sync_unseal as su
+from helpers import instance as instances
+from helpers.sync_client import Refused, begin, new_device, person
+
+ANNA, BERT, CARL = "anna@example.org", "bert@example.org", "carl@example.org"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    made = instances.Instance(tmp_path_factory.mktemp("shares"))
+    try:
+        made.init({"sync": {"enabled": "yes"}, f"sync_policy {CARL}": {"may_share": "no"}}).start()
+        yield made
+        made.stop()
+    finally:
+        made.abandon()
+
+
+class Somebody:
+    """A person with a device: its home, and what runs there."""
+
+    def __init__(self, service, email, place):
+        self.service, self.email, self.place = service, email, place
+        self.token = person(service, email)
+        self.token_file = place / "token"
+        self.token_file.write_text(self.token)
+        self.token_file.chmod(0o600)
+        self.home = place / "home"
+        self.sync("init", email, *self.access())
+
+    def access(self):
+        return ("--server", self.service.url, "--token-file", self.token_file, "--ca", self.service.root)
+
+    def sync(self, *arguments, home=None, status=0):
+        command = [instances.program("coffer"), "sync", *map(str, arguments), "--home", str(home or self.home)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=instances.PATIENCE, check=False,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == status, (arguments, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def who(self, home, status=0):
+        rows = json.loads(self.sync("who", "--json", home=home, status=status))["devices"]
+        return {(r["person"], r["state"], r["can"]) for r in rows}
+
+
+@pytest.fixture(scope="module")
+def people(service, tmp_path_factory):
+    return {e: Somebody(service, e, tmp_path_factory.mktemp(e.split("@")[0])) for e in (ANNA, BERT)}
+
+
+@pytest.fixture(scope="module")
+def share(people):
+    """Anna's share: its region and her home of it."""
+    anna = people[ANNA]
+    home = anna.place / "team"
+    made = json.loads(anna.sync("make-share", home, "--json", *anna.access()))
+    assert re.fullmatch("[0-9a-f]{64}", made["region"])
+    return made["region"], home
+
+
+def digits(people, one, other):
+    return people[one].sync("digits", other).strip()
+
+
+def test_a_share_is_let_in_to_seen_and_ended(service, people, share, tmp_path):
+    anna, bert = people[ANNA], people[BERT]
+    region, home = share
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a/plan.txt").write_text("the plan")
+    anna.sync("run", "--once", tmp_path / "a", home=home)
+    # The digits are the same for both; without them nobody is let in.
+    seen = digits(people, BERT, ANNA)
+    assert re.fullmatch(r"(\d{5} ){7}\d{5}", seen) and digits(people, ANNA, BERT) == seen
+    anna.sync("share", BERT, home=home, status=4)
+    wrong = ("0" if seen[0] != "0" else "1") + seen[1:]
+    assert "another region" in anna.sync("share", BERT, "--digits", wrong, home=home, status=5)
+    assert anna.who(home) == {(None, "to revoke", "manage")}  # no members yet: her device alone
+    out = anna.sync("share", BERT, "--write", "--digits", seen, home=home)
+    assert "bert@example.org can write now, on 1 device." in out
+    assert anna.who(home) == {(ANNA, "fine", "manage"), (BERT, "fine", "write")}
+    # He opens it and writes; both see the same proof.
+    team = bert.place / "team"
+    bert.sync("open-share", region, team)
+    bert.sync("run", "--once", tmp_path / "b", home=team)
+    assert (tmp_path / "b/plan.txt").read_text() == "the plan"
+    (tmp_path / "b/answer.txt").write_text("yes")
+    bert.sync("run", "--once", tmp_path / "b", home=team)
+    anna.sync("run", "--once", tmp_path / "a", home=home)
+    assert (tmp_path / "a/answer.txt").read_text() == "yes"
+    proofs = [json.loads(p.sync("who", "--json", home=h)) for p, h in ((anna, home), (bert, team))]
+    assert proofs[0]["head"] == proofs[1]["head"] and proofs[0]["epoch"] == 1
+    # He ends it for himself; he may not, nor let others in: he only writes.
+    bert.sync("unshare", ANNA, home=team, status=4)
+    # Out: a new key, and nothing that comes is his.
+    assert "out with 1 device" in anna.sync("unshare", BERT, home=home)
+    assert anna.who(home) == {(ANNA, "fine", "manage")}
+    assert json.loads(anna.sync("who", "--json", home=home))["epoch"] == 2
+    (tmp_path / "a/later.txt").write_text("not for him")
+    anna.sync("run", "--once", tmp_path / "a", home=home)
+    assert subprocess.run([instances.program("coffer"), "sync", "run", "--once", "--home", str(team),
+                           str(tmp_path / "b")], capture_output=True, check=False).returncode != 0
+    assert not (tmp_path / "b/later.txt").exists()
+    # What was ended stays ended.
+    anna.sync("share", BERT, "--digits", seen, home=home)
+    assert (BERT, "needs new keys", "-") in anna.who(home)
+    noted = [e["action"] for e in service.api("GET", "/audit").json()["entries"]]
+    assert noted.count("sync.members") >= 4
+
+
+def test_a_device_that_is_slipped_in_is_named_and_ended(service, people, tmp_path):
+    """Somebody with Anna's keys, or a server with a device of hers, puts in a device that says it is Bert's."""
+    anna = people[ANNA]
+    home = anna.place / "slipped"
+    anna.sync("make-share", home, *anna.access())
+    anna.sync("share", BERT, "--digits", digits(people, BERT, ANNA), home=home)
+    assert (BERT, "fine", "read") in anna.who(home)
+    # An entry that her device signs for a card of a device that Bert never saw.
+    device = su.key_file((home / "device.key").read_bytes())
+    from helpers.sync_client import Client, Region
+    client = Client(service, None, device, anna.token)
+    chain = su.Chain()
+    client.region = type("R", (), {"id": bytes.fromhex(json.loads(anna.sync("who", "--json", home=home))["region"])})()
+    client.log_in()
+    for entry in client.chain():
+        chain.append(entry)
+    region = Region.__new__(Region)
+    region.random, region.device, region.chain = os.urandom, device, chain
+    region.entries, region.deliveries = [], []
+    evil = new_device(BERT, b"evil")
+    epoch, commit = len(chain.commits), chain.commits[-1]
+    for kind, roles, card in ((su.ADD, 0, evil.card), (su.APPROVE, su.READ, b"")):
+        message = (su.suited(b"YC") + chain.region + su.u64(len(chain.heads)) + chain.heads[-1] + su.u8(kind) +
+                   su.i64(1700000000) + device.id + evil.id + su.u8(roles) + su.run(card) + su.u64(epoch) + commit +
+                   su.run(b""))
+        record = device.sign(b"chain", message)
+        chain.append(record)
+        client.good("POST", client.r("/chain"), record)
+    assert (None, "to revoke", "read") in anna.who(home, status=5)
+    assert "1 went out" in anna.sync("follow", home=home)
+    assert anna.who(home) == {(ANNA, "fine", "manage"), (BERT, "fine", "read")}
+
+
+def test_who_may_not_share_lets_nobody_in(service, people):
+    carl = begin(service, CARL, person(service, CARL))
+    other = new_device(BERT)
+    region = carl.region.as_device(carl.device)
+    region.entry(carl.device, su.ADD, other.id, 0, other.card, 1, b"")
+    with pytest.raises(Refused) as caught:
+        carl.send_entry()
+    assert (caught.value.status, caught.value.reason) == (403, "policy")
+    with pytest.raises(Refused) as caught:
+        carl.good("POST", carl.r("/members"), b"whatever")
+    assert (caught.value.status, caught.value.reason) == (403, "policy")
