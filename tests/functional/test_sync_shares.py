@@ -19,7 +19,7 @@ ANNA, BERT, CARL = "anna@example.org", "bert@example.org", "carl@example.org"
 def service(tmp_path_factory):
     made = instances.Instance(tmp_path_factory.mktemp("shares"))
     try:
-        made.init({"sync": {"enabled": "yes"}, f"sync_policy {CARL}": {"may_share": "no"}}).start()
+        made.init({"sync": {"enabled": "yes", "may_share_outside": "yes"}, f"sync_policy {CARL}": {"may_share": "no"}}).start()
         yield made
         made.stop()
     finally:
@@ -149,6 +149,18 @@ def test_a_device_that_is_slipped_in_is_named_and_ended(service, people, tmp_pat
     assert (None, "to revoke", "read") in anna.who(home, status=5)
     assert "1 went out" in anna.sync("follow", home=home)
     assert anna.who(home) == {(ANNA, "fine", "manage"), (BERT, "fine", "read")}
+
+
+def test_links_are_made_from_a_home(service, people, tmp_path):
+    anna = people[ANNA]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text("for outsiders")
+    anna.sync("run", "--once", tmp_path / "in")
+    url = anna.sync("link", "a.txt").strip()
+    command = [instances.program("coffer"), "sync", "fetch", url, "--to", str(tmp_path), "--ca", str(service.root)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "a.txt").read_text() == "for outsiders"
+    assert [x["path"] for x in json.loads(anna.sync("links", "--json"))["links"]] == ["a.txt"]
 
 
 def test_who_may_not_share_lets_nobody_in(service, people):

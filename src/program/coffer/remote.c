@@ -135,6 +135,18 @@ static err_t *use_server(const cli_t *cli, const char *server, bool nobody, remo
     return nobody ? no_token(remote) : read_token(token, remote);
 }
 
+static err_t *start_client(remote_t *remote) {
+    if (remote->ca_file && !file_exists(remote->ca_file))
+        return err_new(ERR_NOT_FOUND, "the root certificate %s does not exist", remote->ca_file);
+    TRY(http_client_init());
+    http_client_config_t config = {.ca_file = remote->ca_file,
+                                   .connect_ms = CONNECT_MS,
+                                   .total_ms = TOTAL_MS,
+                                   .response_max = CLI_OUTPUT_MAX,
+                                   .resolve = remote->resolve};
+    return http_client_new(&config, &remote->client);
+}
+
 static err_t *open_remote(cli_t *cli, bool nobody) {
     CLEANUP(remote_free) remote_t *remote = mem_zalloc(sizeof *remote);
     if (!remote) return err_nomem();
@@ -151,15 +163,7 @@ static err_t *open_remote(cli_t *cli, bool nobody) {
         remote->ca_file = mem_strdup(ca);
         if (!remote->ca_file) return err_nomem();
     }
-    if (remote->ca_file && !file_exists(remote->ca_file))
-        return err_new(ERR_NOT_FOUND, "the root certificate %s does not exist", remote->ca_file);
-    TRY(http_client_init());
-    http_client_config_t config = {.ca_file = remote->ca_file,
-                                   .connect_ms = CONNECT_MS,
-                                   .total_ms = TOTAL_MS,
-                                   .response_max = CLI_OUTPUT_MAX,
-                                   .resolve = remote->resolve};
-    TRY(http_client_new(&config, &remote->client));
+    TRY(start_client(remote));
     cli->remote = STEAL(remote);
     return NULL;
 }
@@ -177,6 +181,26 @@ err_t *remote_where(cli_t *cli, char **ret_server, char **ret_ca, char **ret_res
     *ret_server = STEAL(server);
     *ret_ca = STEAL(ca);
     *ret_resolve = STEAL(resolve);
+    return NULL;
+}
+
+err_t *remote_at(cli_t *cli, const char *server, const char *ca_file, const char *resolve) {
+    CLEANUP(remote_free) remote_t *remote = NULL;
+    CLEANUP(mem_free) char *host = NULL;
+    unsigned port = 0;
+    if (cli->remote) return NULL;
+    remote = mem_zalloc(sizeof *remote);
+    if (!remote) return err_nomem();
+    TRY(remote_split_url(server, &host, &port));
+    TRY(set_name(host, port, remote));
+    TRY(no_token(remote));
+    remote->base = mem_printf("%s/api/v1", remote->origin);
+    remote->where = mem_strdup(server);
+    if (!remote->base || !remote->where) return err_nomem();
+    if (ca_file && !(remote->ca_file = mem_strdup(ca_file))) return err_nomem();
+    if (resolve && !(remote->resolve = mem_strdup(resolve))) return err_nomem();
+    TRY(start_client(remote));
+    cli->remote = STEAL(remote);
     return NULL;
 }
 

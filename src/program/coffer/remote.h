@@ -45,6 +45,10 @@ err_t *remote_where(cli_t *cli, char **ret_server, char **ret_ca, char **ret_res
  * API token is needed before this. `bearer` replaces it from then on.
  */
 err_t *remote_be(cli_t *cli, bytes_t bearer) WARN_UNUSED;
+/* The server is this one, whatever the options say; the last two may be NULL. Nothing if one is
+ * open. */
+err_t *remote_at(cli_t *cli, const char *server, const char *ca_file,
+                 const char *resolve) WARN_UNUSED;
 /* Without a token yet. "host:port" of the server's URL, and the URL; borrowed. */
 err_t *remote_name(cli_t *cli, const char **ret_host, const char **ret_origin) WARN_UNUSED;
 

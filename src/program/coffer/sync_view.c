@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -13,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/coffer/prompt.h"
+#include "program/coffer/sync_home.h"
 
 #define LOGIN_DOMAIN "coffer/v1/sync/login"
 
@@ -167,8 +167,6 @@ static err_t *read_device(cli_t *cli, const args_t *args, sync_device_key_t *ret
     bool sealed = false;
     buf_init_secret(&record, LIMIT_SYNC_KEY_FILE);
     buf_init_secret(&passphrase, LIMIT_PASSWORD_MAX);
-    if (!file) file = getenv("COFFER_SYNC_DEVICE"); // NOLINT(concurrency-mt-unsafe): one thread
-    if (!file) return err_new(ERR_USAGE, "which device is this? Give --device FILE");
     TRY(file_read_private(file, &record));
     TRY_WRAP(sync_device_key_sealed(buf_bytes(&record), &sealed), "%s", file);
     if (sealed && secret) TRY(prompt_secret_file(secret, &passphrase));
@@ -180,8 +178,7 @@ static err_t *read_region(const args_t *args, uint8_t ret_region[SYNC_HASH]) {
     CLEANUP(buf_done) buf_t region;
     const char *hex = args_value(args, "region");
     buf_init(&region, 2 * SYNC_HASH);
-    if (!hex) hex = getenv("COFFER_SYNC_REGION"); // NOLINT(concurrency-mt-unsafe): one thread
-    if (!hex) return err_new(ERR_USAGE, "which region? Give --region REGION");
+    if (!hex) return err_new(ERR_USAGE, "--device needs --region REGION too");
     err_t *e = strlen(hex) == 2 * (size_t)SYNC_HASH ? text_unhex(bytes_str(hex), &region) : NULL;
     err_free(e);
     if (region.n != SYNC_HASH) return err_new(ERR_USAGE, "a region has 64 hexadecimal digits");
@@ -200,11 +197,24 @@ static err_t *open_view(sync_view_t *view) {
     return read_key(view);
 }
 
+/* What coffer sync init and join made: keys, region, where the server is. */
+static err_t *use_home(cli_t *cli, sync_view_t *view) {
+    CLEANUP(sync_home_done) sync_home_t home = {0};
+    TRY(sync_home_read(cli, &home));
+    TRY(sync_home_keys(cli, home.path, &view->device));
+    memcpy(view->region, home.region, SYNC_HASH);
+    return remote_at(cli, home.server, home.ca_file, home.resolve);
+}
+
 err_t *sync_view_open(cli_t *cli, const args_t *args, sync_view_t *ret_view) {
     CLEANUP(sync_view_done) sync_view_t view = {.cli = cli};
     TRY(crypto_init());
-    TRY(read_device(cli, args, &view.device));
-    TRY(read_region(args, view.region));
+    if (args_value(args, "device")) {
+        TRY(read_device(cli, args, &view.device));
+        TRY(read_region(args, view.region));
+    } else {
+        TRY(use_home(cli, &view));
+    }
     TRY(open_view(&view));
     *ret_view = view;
     view = (sync_view_t){0};

@@ -8,6 +8,7 @@
 #define COFFER_PROGRAM_COFFER_SYNC_VIEW_H
 
 #include "program/coffer/remote.h"
+#include "program/coffer/sync_home.h"
 #include "sync/data.h"
 #include "sync/epoch.h"
 #include "sync/folder.h"
@@ -15,10 +16,8 @@
 
 /* Options that every such command takes. */
 #define SYNC_VIEW_OPTIONS                                                                          \
-    {"device", "FILE", "this device's keys (or COFFER_SYNC_DEVICE)"},                              \
-        {"passphrase-file", "FILE", "the keys' passphrase, - standard input"}, {                   \
-        "region", "REGION", "the region (or COFFER_SYNC_REGION)"                                   \
-    }
+    {"device", "FILE", "this device's keys, instead of --home; with --region and --server"},       \
+        {"region", "REGION", "the region, with --device"}, SYNC_HOME_OPTIONS
 
 typedef struct {
     cli_t *cli; /* borrowed */
