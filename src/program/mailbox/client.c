@@ -2,6 +2,7 @@
  * The command line's side of the agent's socket: see mailbox.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -14,11 +15,21 @@
 
 enum { HEAD = 4 };
 
-static err_t *connect_agent(const char *dir, int *ret_fd) {
+err_t *agent_address(const char *dir, int *ret_fd, struct sockaddr_un *ret_address) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/agent.sock", dir);
-    if (n < 0 || (size_t)n >= sizeof address.sun_path)
-        return err_new(ERR_USAGE, "the path of the mailbox is too long");
+    CLEANUP(fd_close) int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return err_errno(errno, "%s", dir);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/agent.sock", fd);
+    *ret_address = address;
+    *ret_fd = fd;
+    fd = -1;
+    return NULL;
+}
+
+static err_t *connect_agent(const char *dir, int *ret_fd) {
+    struct sockaddr_un address;
+    CLEANUP(fd_close) int at = -1;
+    TRY(agent_address(dir, &at, &address));
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return err_errno(errno, "socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)

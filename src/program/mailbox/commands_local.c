@@ -231,12 +231,11 @@ static err_t *limit_memory(void) {
 }
 
 static err_t *listen_at(const account_t *account, int *ret_fd) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
     CLEANUP(mem_free) char *path = NULL;
+    CLEANUP(fd_close) int at = -1;
     TRY(account_path(account, "agent.sock", &path));
-    if (strlen(path) >= sizeof address.sun_path)
-        return err_new(ERR_USAGE, "the path of the mailbox is too long");
-    bytes_put(address.sun_path, bytes_str(path));
+    TRY(agent_address(account->dir, &at, &address));
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return err_errno(errno, "socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)

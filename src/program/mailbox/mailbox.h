@@ -12,6 +12,8 @@
 #ifndef COFFER_PROGRAM_MAILBOX_MAILBOX_H
 #define COFFER_PROGRAM_MAILBOX_MAILBOX_H
 
+#include <sys/un.h>
+
 #include "base/log.h"
 #include "box/key.h"
 #include "box/lease.h"
@@ -141,6 +143,9 @@ err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
 
 /* ---- client.c ---- */
 
+/* Where the agent's socket in `dir` is, by way of *ret_fd, which stays open until the address was
+ * used: a path of any length works. */
+err_t *agent_address(const char *dir, int *ret_fd, struct sockaddr_un *ret_address) WARN_UNUSED;
 /* Asks the agent; *ret_reply is its answer. ERR_UNAVAILABLE: none is running. */
 err_t *client_ask(const char *dir, const json_t *request, json_t **ret_reply) WARN_UNUSED;
 
