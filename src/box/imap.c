@@ -228,8 +228,8 @@ err_t *imap_open(const imap_login_t *login, tls_context_t *tls_context, const cl
     CLEANUP(imap_free) imap_t *imap = made;
     buf_init(&imap->in, (size_t)2 * STEP);
     buf_init_secret(&imap->response, LIMIT_BOX_ANSWER);
-    TRY(box_wire_connect(login->host, login->port, login->tls, tls_context, clk, TIMEOUT_MS,
-                         &imap->wire));
+    const box_wait_t wait = {clk, TIMEOUT_MS, login->go_on, login->arg};
+    TRY(box_wire_connect(login->host, login->port, login->tls, tls_context, &wait, &imap->wire));
     TRY(set_up(imap, login));
     *ret_imap = STEAL(imap);
     return NULL;

@@ -49,7 +49,8 @@ err_t *box_stream_open(const box_server_t *server, tls_context_t *tls, const clk
     CLEANUP(box_stream_free) box_stream_t *stream = made;
     box_events_init(&stream->events);
     TRY(split_url(server->url, host, port));
-    TRY(box_wire_connect(host, port, BOX_TLS, tls, clk, TIMEOUT_MS, &stream->wire));
+    const box_wait_t wait = {clk, TIMEOUT_MS, server->go_on, server->arg};
+    TRY(box_wire_connect(host, port, BOX_TLS, tls, &wait, &stream->wire));
     TRY(send_request(server, host, last, stream->wire));
     *ret_stream = STEAL(stream);
     return NULL;

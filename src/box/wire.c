@@ -22,10 +22,12 @@ struct box_wire {
     char *host;
     tls_context_t *context; /* borrowed */
     tls_stream_t *tls;      /* NULL: plain */
-    const clk_t *clk;
-    int64_t timeout_ms;
+    box_wait_t wait;
+    int64_t asked_ms; /* when wait.go_on was asked last */
     uint64_t budget;
 };
+
+enum { ASK_MS = 200 };
 
 void box_wire_free(box_wire_t *wire) {
     if (!wire) return;
@@ -38,11 +40,23 @@ void box_wire_free(box_wire_t *wire) {
 void box_wire_budget(box_wire_t *wire, uint64_t bytes) { wire->budget = bytes; }
 int box_wire_fd(const box_wire_t *wire) { return wire->fd; }
 
+/* Also between bytes that do come: a server that sends one now and then holds up nobody. */
+static err_t *ask(box_wire_t *wire) {
+    int64_t now = clk_mono_ms(wire->wait.clk);
+    if (!wire->wait.go_on || now - wire->asked_ms < ASK_MS) return NULL;
+    wire->asked_ms = now;
+    return wire->wait.go_on(wire->wait.arg)
+               ? NULL
+               : err_new(ERR_BUSY, "%s is not waited for any more", wire->host);
+}
+
 static err_t *wait_for(box_wire_t *wire, short events, int64_t deadline) {
     for (;;) {
         struct pollfd p = {.fd = wire->fd, .events = events};
-        int64_t left = deadline - clk_mono_ms(wire->clk);
+        TRY(ask(wire));
+        int64_t left = deadline - clk_mono_ms(wire->wait.clk);
         if (left <= 0) return err_new(ERR_TIMEOUT, "%s does not answer", wire->host);
+        if (wire->wait.go_on && left > ASK_MS) left = ASK_MS;
         int n = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
         if (n > 0) return NULL;
         if (n < 0 && errno != EINTR) return err_errno(errno, "poll");
@@ -54,7 +68,7 @@ static err_t *wait_state(box_wire_t *wire, tls_state_t state, int64_t deadline) 
 }
 
 err_t *box_wire_start_tls(box_wire_t *wire) {
-    int64_t deadline = clk_mono_ms(wire->clk) + wire->timeout_ms;
+    int64_t deadline = clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms;
     TRY(tls_stream_new(wire->context, wire->fd, wire->host, &wire->tls));
     for (tls_state_t state = TLS_WANT_READ;;) {
         TRY_WRAP(tls_stream_handshake(wire->tls, &state), "%s", wire->host);
@@ -85,7 +99,7 @@ static err_t *connect_one(box_wire_t *wire, const struct addrinfo *to) {
     if (connect(wire->fd, to->ai_addr, to->ai_addrlen) == 0) return NULL;
     if (errno != EINPROGRESS) problem = errno;
     else {
-        TRY(wait_for(wire, POLLOUT, clk_mono_ms(wire->clk) + wire->timeout_ms));
+        TRY(wait_for(wire, POLLOUT, clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms));
         if (getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &problem, &size) != 0) problem = errno;
     }
     if (!problem) return NULL;
@@ -116,16 +130,12 @@ static err_t *connect_any(box_wire_t *wire, const char *port, box_tls_t tls) {
 }
 
 err_t *box_wire_connect(const char *host, const char *port, box_tls_t tls,
-                        tls_context_t *tls_context, const clk_t *clk, int64_t timeout_ms,
-                        box_wire_t **ret_wire) {
+                        tls_context_t *tls_context, const box_wait_t *wait, box_wire_t **ret_wire) {
     box_wire_t *made = mem_zalloc(sizeof *made);
     if (!made) return err_nomem();
     CLEANUP(box_wire_free) box_wire_t *wire = made;
-    *made = (box_wire_t){.fd = -1,
-                         .context = tls_context,
-                         .clk = clk,
-                         .timeout_ms = timeout_ms,
-                         .budget = LIMIT_BOX_ANSWER};
+    *made =
+        (box_wire_t){.fd = -1, .context = tls_context, .wait = *wait, .budget = LIMIT_BOX_ANSWER};
     wire->host = mem_strdup(host);
     if (!wire->host) return err_nomem();
     if (fault_io()) return err_new(ERR_UNAVAILABLE, "cannot connect to %s", host);
@@ -165,8 +175,9 @@ static err_t *read_some(box_wire_t *wire, uint8_t *p, size_t max, size_t *ret_n,
 }
 
 err_t *box_wire_read(box_wire_t *wire, uint8_t *p, size_t max, size_t *ret_n) {
-    int64_t deadline = clk_mono_ms(wire->clk) + wire->timeout_ms;
+    int64_t deadline = clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms;
     for (tls_state_t state = TLS_WANT_READ;;) {
+        TRY(ask(wire));
         TRY(read_some(wire, p, max, ret_n, &state));
         if (state == TLS_OK || state == TLS_CLOSED) return NULL;
         TRY(wait_state(wire, state, deadline));
@@ -191,7 +202,7 @@ static err_t *write_some(box_wire_t *wire, bytes_t data, size_t *ret_n, tls_stat
 }
 
 err_t *box_wire_write(box_wire_t *wire, bytes_t data) {
-    int64_t deadline = clk_mono_ms(wire->clk) + wire->timeout_ms;
+    int64_t deadline = clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms;
     while (data.n) {
         tls_state_t state = TLS_WANT_WRITE;
         size_t n = 0;

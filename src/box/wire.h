@@ -12,10 +12,19 @@ typedef enum { BOX_TLS, BOX_STARTTLS, BOX_PLAIN } box_tls_t;
 
 typedef struct box_wire box_wire_t;
 
+/* How a server is waited for. */
+typedef struct {
+    const clk_t *clk; /* borrowed */
+    int64_t timeout_ms;
+    bool (*go_on)(void *arg); /* asked several times a second meanwhile; false: the wait ends with
+                                 ERR_BUSY; may be NULL */
+    void *arg;
+} box_wait_t;
+
 /* Connects; with `tls` BOX_TLS does the handshake. `host` is what the certificate must be for.
  * BOX_PLAIN to other than this machine is ERR_DENIED. tls_context is borrowed. */
 err_t *box_wire_connect(const char *host, const char *port, box_tls_t tls,
-                        tls_context_t *tls_context, const clk_t *clk, int64_t timeout_ms,
+                        tls_context_t *tls_context, const box_wait_t *wait,
                         box_wire_t **ret_wire) WARN_UNUSED;
 void box_wire_free(box_wire_t *wire); /* takes NULL */
 /* TLS from here on. */

@@ -102,6 +102,7 @@ static err_t *begin(keybag_t *bag, uint64_t *ret_count) {
         return err_new(ERR_BUSY, "too many wrong passcodes: wait %lld seconds",
                        (long long)((wait + 999) / 1000));
     TRY(bag->anchor->ops->ready(bag->anchor));
+    TRY(record_write(bag, count)); /* a disk that takes nothing must cost no try */
     TRY(bag->anchor->ops->raise(bag->anchor, &count));
     TRY(record_write(bag, count));
     *ret_count = count;

@@ -2,7 +2,9 @@
 
 import imaplib
 import os
+import socket
 import subprocess
+import threading
 
 import keybag_open
 import pytest
@@ -115,6 +117,65 @@ def test_spam_is_moved(box, dovecot):
     instances.wait_for(report, bool, "moving")
     box.wait_subject("Win a prize", "Junk")
     assert "Win a prize" not in [m["subject"] for m in box.messages("INBOX")]
+
+
+class Dripping:
+    """An IMAP server whose answer to SELECT never ends."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.drips, self.over = threading.Event(), threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                link = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(link,), daemon=True).start()
+
+    def _talk(self, link):
+        try:
+            lines = link.makefile("rb")
+            link.sendall(b"* OK ready\r\n")
+            for line in lines:
+                tag, _, rest = line.decode().strip().partition(" ")
+                if rest.startswith("LOGIN"):
+                    link.sendall(b"+ go on\r\n")
+                    lines.readline()
+                if rest.startswith("SELECT"):
+                    self.drips.set()
+                while self.drips.is_set() and not self.over.wait(0.05):
+                    link.sendall(b"* OK wait\r\n")
+                link.sendall(f"{tag} OK done\r\n".encode())
+        except OSError:
+            pass
+
+    def stop(self):
+        self.over.set()
+        self.listener.close()
+
+
+def test_a_server_that_never_ends_its_answer_does_not_hold_up_the_lock(fresh):
+    server = Dripping()
+    box = fresh(where=("--imap", f"localhost:{server.listener.getsockname()[1]}", "--tls",
+                       "none")).start()
+    try:
+        box.unlock()
+        assert server.drips.wait(instances.PATIENCE)
+        assert box.run("list") == b""
+        server.drips.clear()
+        box.run("lock", "--now")
+        assert box.status()["state"] == "locked"
+        assert b"locked" in box.run("list", status=4)
+        box.unlock()
+        assert server.drips.wait(instances.PATIENCE)
+        box.run("lock")
+        instances.wait_for(lambda: box.status()["state"], lambda s: s == "locked", box.log())
+        box.stop()
+    finally:
+        server.stop()
 
 
 def test_locked_mail_is_taken_in_and_nothing_can_be_read(fresh, dovecot):

@@ -81,6 +81,7 @@ void agent_serve(agent_t *agent) {
     struct timeval patience = {.tv_sec = CLIENT_MS / 1000};
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     log_error(agent->log, LOG_WARNING, exchange(agent, fd), "command");
+    if (agent->shut) agent_close(agent);
 }
 
 /* ---- time ---- */
@@ -89,6 +90,23 @@ void agent_tick(agent_t *agent) {
     if (!keybag_tick(agent->bag)) return;
     agent_close(agent);
     log_line(agent->log, LOG_INFO, "locked");
+}
+
+bool agent_go_on(void *arg) {
+    agent_t *agent = arg;
+    struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
+    const box_db_t *had = agent->db;
+    bool busy = agent->busy;
+    if (agent->held) return true;
+    if (poll(&signals, 1, 0) > 0) agent->stop = true;
+    agent->held = agent->busy = true;
+    agent_tick(agent);
+    if (!agent->shut) agent_serve(agent);
+    agent->held = false;
+    agent->busy = busy;
+    bool yields = agent->yields || agent->shut || agent->db != had || lease_over(agent);
+    agent->yields = false;
+    return !yields && !agent->stop && !agent->wiped;
 }
 
 static void note_failure(agent_t *agent, err_t *e) {
@@ -105,6 +123,7 @@ static void look(agent_t *agent) {
     agent->want_sync = false;
     err_t *e = agent_look(agent);
     agent->busy = false;
+    if (agent->shut) agent_close(agent);
     if (e) {
         note_failure(agent, e);
         return;
@@ -169,6 +188,7 @@ static err_t *step(agent_t *agent) {
     if (p[0].revents) agent_serve(agent);
     if (!agent->stop && !agent->wiped && may_look(agent))
         look_or_listen(agent, p[2].revents != 0, p[3].revents != 0);
+    if (agent->shut) agent_close(agent);
     return NULL;
 }
 

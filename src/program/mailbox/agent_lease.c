@@ -16,18 +16,25 @@ enum {
     SILENCE_MS = 90 * 1000, /* docs/formats/stream.md */
     SEALED_MAX = 1024,
     SPREAD_MS = 1000,
+    OPEN_MS = 60 * 1000, /* what is not written then goes into the class-B inbox */
 };
 
 bool lease_wanted(const agent_t *agent) {
     return agent->account->server[0] && agent->account->lease_hours > 0;
 }
 
-static void server_of(const agent_t *agent, const secrets_t *secrets, box_server_t *ret_server) {
+static void server_of(agent_t *agent, const secrets_t *secrets, box_server_t *ret_server) {
     *ret_server = (box_server_t){.url = agent->account->server,
                                  .ca_pem = buf_bytes(&agent->account->server_ca),
                                  .token = buf_bytes(&secrets->device_token),
                                  .account = agent->account->address,
-                                 .push_key = secrets->push_key};
+                                 .push_key = secrets->push_key,
+                                 .go_on = agent_go_on,
+                                 .arg = agent};
+}
+
+bool lease_over(const agent_t *agent) {
+    return agent->leased && clk_mono_ms(agent->clk) >= agent->leased_until;
 }
 
 /* ---- leaving one ---- */
@@ -83,10 +90,11 @@ static err_t *write_mail(agent_t *agent, bytes_t kek) {
     TRY(box_key_open_leased(agent->bag, key, kek, &database));
     TRY(box_db_open(db, database, &agent->db));
     agent->leased = true;
+    agent->leased_until = clk_mono_ms(agent->clk) + OPEN_MS;
     agent->busy = true;
     bool before = agent->imap != NULL;
     err_t *e = agent_look(agent);
-    if (e && before && agent->leased) { /* a connection that died since */
+    if (e && err_code(e) != ERR_BUSY && before && agent->leased) { /* it died since */
         err_free(e);
         agent_disconnect(agent);
         e = agent_look(agent);

@@ -14,6 +14,8 @@
 /* ---- opening and closing ---- */
 
 void agent_close(agent_t *agent) {
+    agent->shut = agent->held && agent->db != NULL;
+    if (agent->shut) return; /* who uses it ends at once, and comes back here */
     box_db_close(STEAL(agent->db));
     box_key_done(&agent->key);
     agent->leased = false;
@@ -62,7 +64,15 @@ static err_t *open_database(agent_t *agent) {
     return box_key_renew(agent->bag, agent->rnd, key, 0, &agent->key);
 }
 
+/* While mail is fetched into it the database stays as it is. */
+static err_t *unlock_held(agent_t *agent, bytes_t passcode) {
+    if (!agent->leased) return keybag_unlock(agent->bag, passcode);
+    agent->yields = true;
+    return err_new(ERR_BUSY, "mail is being fetched: try again in a moment");
+}
+
 err_t *agent_unlock(agent_t *agent, bytes_t passcode) {
+    if (agent->held && agent->db) return unlock_held(agent, passcode);
     TRY(keybag_unlock(agent->bag, passcode));
     agent_close(agent);
     err_t *e = open_database(agent);
@@ -101,7 +111,9 @@ static err_t *log_in(agent_t *agent) {
                                 .tls = a->imap_tls,
                                 .user = a->user,
                                 .password = buf_bytes(&secrets.password),
-                                .token = buf_bytes(&secrets.token)};
+                                .token = buf_bytes(&secrets.token),
+                                .go_on = agent_go_on,
+                                .arg = agent};
     return imap_open(&login, agent->tls, agent->clk, &agent->imap);
 }
 
@@ -122,7 +134,8 @@ static bool pause_work(void *arg) {
     const box_db_t *had = agent->db;
     agent_serve(agent);
     agent_tick(agent);
-    return agent->stop || agent->wiped || agent->db != had;
+    if (lease_over(agent)) agent->want_sync = true;
+    return agent->stop || agent->wiped || agent->db != had || lease_over(agent);
 }
 
 static err_t *find_inbox(void *arg, const box_folder_info_t *info) {

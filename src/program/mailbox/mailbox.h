@@ -70,6 +70,9 @@ typedef struct {
     box_key_t key;
     box_db_t *db; /* while unlocked, and while a lease is used */
     bool leased;  /* db is open by a lease */
+    bool held;    /* a command is served while a server is waited for: db stays until that ends */
+    bool shut;    /* db is to be closed then */
+    bool yields;  /* the wait is to end then */
     tls_context_t *tls;
     imap_t *imap;
     bool idling;
@@ -79,6 +82,7 @@ typedef struct {
     bool want_lease;     /* a new one is to be left */
     int64_t lease_again; /* monotonic: when that is tried again; 0: not */
     uint64_t leases_used;
+    int64_t leased_until; /* monotonic, with leased */
     tls_context_t *server_tls;
     box_stream_t *stream; /* of the server; while locked with a lease */
     char stream_last[64]; /* id of its last event, or empty */
@@ -100,11 +104,13 @@ err_t *agent_run(agent_t *agent) WARN_UNUSED;
 void agent_serve(agent_t *agent);
 /* Wipes when the lock timer has passed. */
 void agent_tick(agent_t *agent);
+/* For box_wait_t: commands are answered and the lock timer holds while a server is waited for. */
+bool agent_go_on(void *arg);
 
 /* ---- agent_mail.c ---- */
 
 err_t *agent_unlock(agent_t *agent, bytes_t passcode) WARN_UNUSED;
-/* Closes the database and forgets its key. */
+/* Closes the database and forgets its key; if it is in use, as soon as that gives way. */
 void agent_close(agent_t *agent);
 /* Looks for mail once; connects, and waits by IDLE afterwards. */
 err_t *agent_look(agent_t *agent) WARN_UNUSED;
@@ -117,6 +123,8 @@ err_t *agent_wipe(agent_t *agent) WARN_UNUSED;
 /* ---- agent_lease.c ---- */
 
 bool lease_wanted(const agent_t *agent);
+/* The database was open by a lease for long enough, whatever the mail server does. */
+bool lease_over(const agent_t *agent);
 /* Leaves the present KEK with the keeper. */
 err_t *lease_renew(agent_t *agent) WARN_UNUSED;
 /* Best effort. */

@@ -1,6 +1,8 @@
 /* Keybags: classes, tries with delays, lock timer, change of passcode, roll-back, destruction. */
 #include "keybag_fixture.h"
 
+#include <sys/stat.h>
+
 #include "base/fault.h"
 
 static bool can_open(const keybag_t *bag, keybag_class_t cls, bytes_t sealed) {
@@ -172,6 +174,25 @@ static void test_keybag__restart_does_not_shorten_the_delay(void **state) {
 }
 
 /* An older keybag beside the device's present part: more tries seem spent, never fewer. */
+/* A TPM counts on when the disk takes nothing: ten times the right passcode must not destroy. */
+static void test_keybag__disk_that_takes_nothing_costs_no_try(void **state) {
+    (void)state;
+    world_t w;
+    keybag_state_t s;
+    char tries[128];
+    world_init(&w);
+    keybag_t *bag = world_create(&w);
+    (void)snprintf(tries, sizeof tries, "%s.tries", w.bag);
+    assert_int_equal(mkdir(tries, 0700), 0);
+    for (unsigned i = 0; i < 2 * KEYBAG_TRIES; i++) assert_err(ERR_IO, keybag_unlock(bag, RIGHT));
+    assert_ok(keybag_state(bag, &s));
+    assert_int_equal(s.tries_left, KEYBAG_TRIES);
+    assert_int_equal(rmdir(tries), 0);
+    assert_ok(keybag_unlock(bag, RIGHT));
+    keybag_free(bag);
+    world_done(&w);
+}
+
 static void test_keybag__rolled_back_file_gains_no_tries(void **state) {
     (void)state;
     world_t w;
@@ -308,6 +329,7 @@ int main(void) {
         cmocka_unit_test(test_keybag__ten_tries_with_growing_delay_then_destroyed),
         cmocka_unit_test(test_keybag__right_passcode_starts_the_count_anew),
         cmocka_unit_test(test_keybag__restart_does_not_shorten_the_delay),
+        cmocka_unit_test(test_keybag__disk_that_takes_nothing_costs_no_try),
         cmocka_unit_test(test_keybag__rolled_back_file_gains_no_tries),
         cmocka_unit_test(test_keybag__change_ends_the_old_passcode_in_old_copies_too),
         cmocka_unit_test(test_keybag__notices_every_changed_byte),
