@@ -120,6 +120,8 @@ err_t *sync_engine_pardon(sync_engine_t *engine) {
     buf_init(&changes, 1024);
     TRY(db_local_drop(&changes, STATE_META, BYTES_LIT("alarm")));
     TRY(db_local_apply(engine->c.state, buf_bytes(&changes)));
+    engine->pardoned = strcmp(engine->alarm, SYNC_ALARM_ROLLBACK) == 0 ||
+                       strcmp(engine->alarm, SYNC_ALARM_FORK) == 0;
     memset(engine->alarm, 0, sizeof engine->alarm);
     return NULL;
 }

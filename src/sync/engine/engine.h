@@ -95,7 +95,11 @@ err_t *sync_engine_fill(sync_engine_t *engine, uint64_t inode, const sync_sink_t
                         uint64_t *ret_size) WARN_UNUSED;
 /* The newest chain and root that are known here, for news(). */
 sync_news_t sync_engine_known(const sync_engine_t *engine);
-/* Forgets an alarm. */
+/*
+ * Forgets an alarm. After "rolled-back" or "forked" the next step takes the history that the
+ * service has now (an old backup was restored, say). What was agreed on is forgotten, so both sides
+ * are kept, as if they met for the first time.
+ */
 err_t *sync_engine_pardon(sync_engine_t *engine) WARN_UNUSED;
 
 /* Whether a name is one that a conflict copy gets: "report (conflict, NAME, 2026-11-22).txt". */

@@ -69,6 +69,7 @@ struct sync_engine {
     uint64_t old_epoch; /* of the key below: one former epoch at a time */
     secret_t *old_key;
     char alarm[32];
+    bool pardoned; /* a person has allowed another history than the one that was seen */
 
     /* of the fills since the last step: files by their inodes */
     fill_index_t *by_inode; /* sorted; owned */

@@ -120,7 +120,29 @@ static err_t *take_line(sync_engine_t *engine, uint64_t newest) {
     return NULL;
 }
 
+/*
+ * The history that the service has instead of the one that was seen, since a person has allowed it.
+ * What both sides agreed on was another one's: with it, whatever is missing now would count as
+ * deleted.
+ */
+static err_t *begin_again(sync_engine_t *engine) {
+    CLEANUP(buf_done) buf_t changes;
+    buf_init(&changes, 1024);
+    TRY(db_local_drop(&changes, STATE_META, BYTES_LIT("seen")));
+    TRY(db_local_drop(&changes, STATE_META, BYTES_LIT("tree")));
+    TRY(db_local_clear(&changes, STATE_NODES));
+    TRY(db_local_clear(&changes, STATE_PAGES));
+    TRY(db_local_clear(&changes, STATE_UPLOADS));
+    TRY(db_local_apply(engine->c.state, buf_bytes(&changes)));
+    engine->seen = (sync_root_seen_t){0};
+    memset(engine->folder, 0, SYNC_HASH);
+    memset(engine->read, 0, SYNC_HASH);
+    engine->pardoned = false;
+    return NULL;
+}
+
 err_t *roots_follow(sync_engine_t *engine, uint64_t newest) {
+    if (engine->pardoned) TRY(begin_again(engine));
     uint64_t seen = engine->seen.counter;
     if (newest < seen) return engine_alarm(engine, SYNC_ALARM_ROLLBACK, NULL);
     if (newest == seen) return NULL;
