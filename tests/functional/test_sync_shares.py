@@ -29,13 +29,15 @@ def service(tmp_path_factory):
 class Somebody:
     """A person with a device: its home, and what runs there."""
 
-    def __init__(self, service, email, place):
+    def __init__(self, service, email, place, before=None):
         self.service, self.email, self.place = service, email, place
         self.token = person(service, email)
         self.token_file = place / "token"
         self.token_file.write_text(self.token)
         self.token_file.chmod(0o600)
         self.home = place / "home"
+        if before:
+            before(self.token)
         self.sync("init", email, *self.access())
 
     def access(self):
@@ -174,3 +176,28 @@ def test_who_may_not_share_lets_nobody_in(service, people):
     with pytest.raises(Refused) as caught:
         carl.good("POST", carl.r("/members"), b"whatever")
     assert (caught.value.status, caught.value.reason) == (403, "policy")
+
+
+def test_the_server_has_no_say_in_whose_share_it_is(service, people, tmp_path):
+    """A region of its own, into which it put Dora's device, and which it shows to everybody as hers."""
+    dora, made = "dora@example.org", []
+    true = Somebody(service, dora, tmp_path, before=lambda token: made.append(begin(service, dora, token, b"evil")))
+    false = made[0]
+    record = (true.home / "device.key").read_bytes()
+    reader = su.Reader(record, b"YK")
+    reader.num(1)
+    card, device = reader.run(), su.key_file(record)
+    region = false.region.as_device(false.device)
+    for kind, roles, of in ((su.ADD, 0, card), (su.APPROVE, su.READ, b"")):
+        region.entry(false.device, kind, device.id, roles, of, 1, b"")
+        false.send_entry()
+    # The first of her regions is the false one: so say the digits that others see.
+    shown = people[BERT].sync("digits", dora).strip()
+    assert shown != true.sync("digits", BERT).strip()
+    home = tmp_path / "team"
+    true.sync("make-share", home, *true.access())
+    assert "another region" in true.sync("share", BERT, "--digits", shown, home=home, status=5)
+    assert true.sync("digits", BERT, home=home) == true.sync("digits", BERT)
+    # Whom she lets in is let in by her, and nobody with her.
+    true.sync("share", BERT, "--digits", true.sync("digits", BERT).strip(), home=home)
+    assert true.who(home) == {(dora, "fine", "manage"), (BERT, "fine", "read")}

@@ -75,10 +75,20 @@ static err_t *compare(cli_t *cli, const args_t *args, const uint8_t mine[SYNC_HA
     return NULL;
 }
 
-/* The region that this device is known by: the first member of a new share is its maker. */
+/*
+ * The region that this device is known by, as its home has it: the first member of a new share is
+ * its maker, so the server must have no say in it.
+ */
 static err_t *own_home(share_work_t *work, uint8_t ret_home[SYNC_HASH]) {
     const sync_card_t *card = &work->open->key.card;
-    return share_work_home_of(work->open, card->person, work->open->key.id, ret_home);
+    const sync_home_t *home = &work->open->home;
+    if (home->has_own) {
+        memcpy(ret_home, home->own, SYNC_HASH);
+        return NULL;
+    }
+    TRY(share_work_home_of(work->open, card->person, work->open->key.id, ret_home));
+    if (memcmp(ret_home, home->region, SYNC_HASH) == 0) return NULL;
+    return err_new(ERR_USAGE, "%s is no share's home: see coffer sync make-share", home->path);
 }
 
 static err_t *add_maker(share_work_t *work, const uint8_t home[SYNC_HASH]) {
@@ -278,7 +288,7 @@ static err_t *run_digits(cli_t *cli, const args_t *args) {
     if (of) TRY(parse_home(of, other));
     else TRY(share_work_home_of(&open, args->operands[0], NULL, other));
     TRY(share_work_chain(&open, other, &chain));
-    TRY(sync_safety_text(open.home.region, other, digits));
+    TRY(sync_safety_text(open.home.has_own ? open.home.own : open.home.region, other, digits));
     return output_done(cli, NULL, "%s", digits);
 }
 

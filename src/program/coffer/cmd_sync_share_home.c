@@ -45,6 +45,9 @@ static err_t *write_home(cli_t *cli, const sync_home_t *from, const char *dir,
     if (from->resolve && !(home.resolve = mem_strdup(from->resolve))) return err_nomem();
     if (from->ca_file) TRY(copy_file(from->ca_file, dir, "ca.pem", &home.ca_file));
     memcpy(home.region, region, SYNC_HASH);
+    /* Never asked of the server later: it could name a region of its own. */
+    home.has_own = true;
+    memcpy(home.own, from->has_own ? from->own : from->region, SYNC_HASH);
     TRY(rnd_fill(cli->rnd, home.marker, SYNC_NODE));
     return sync_home_write(&home);
 }

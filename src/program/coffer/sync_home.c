@@ -78,6 +78,7 @@ err_t *sync_home_write(const sync_home_t *home) {
     TRY(jso_set_str(json, "resolve", home->resolve));
     TRY(jso_set_str(json, "folder", home->folder));
     TRY(set_hex(json, "region", BYTES_ARRAY(home->region)));
+    if (home->has_own) TRY(set_hex(json, "own", BYTES_ARRAY(home->own)));
     TRY(set_hex(json, "marker", BYTES_ARRAY(home->marker)));
     TRY(jso_write(json, true, &text));
     TRY(sync_home_file(home->path, "sync.json", &path));
@@ -113,6 +114,8 @@ static err_t *parse(bytes_t text, sync_home_t *home) {
     TRY(get_text(json, "resolve", false, &home->resolve));
     TRY(get_text(json, "folder", false, &home->folder));
     TRY(get_hex(json, "region", home->region, SYNC_HASH));
+    home->has_own = json_object_get(json, "own") != NULL;
+    if (home->has_own) TRY(get_hex(json, "own", home->own, SYNC_HASH));
     return get_hex(json, "marker", home->marker, SYNC_NODE);
 }
 

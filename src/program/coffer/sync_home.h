@@ -19,6 +19,9 @@ typedef struct {
     char *resolve; /* "host:port:address", or NULL */
     char *folder;  /* absolute, or NULL: none yet */
     uint8_t region[SYNC_HASH];
+    /* In a share's home: the region that the device has by itself, by which others know it. */
+    bool has_own;
+    uint8_t own[SYNC_HASH];
     uint8_t marker[SYNC_NODE]; /* of the folder */
 } sync_home_t;
 
