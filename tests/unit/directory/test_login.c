@@ -336,6 +336,15 @@ static void test_tokens__tell_through_whose_hands_a_person_went(void **state) {
     assert_string_equal(token.maker, person.id);
     assert_string_equal(token.name, name);
     assert_int_equal(fixture_number(room->f.db, count), 2);
+    /* It is worth no more than she is; one that another admin gave stays. */
+    assert_ok(fixture_script(room->f.db,
+                             "UPDATE person SET role = 'member' WHERE email = 'dora@example.org'"));
+    assert_err(ERR_AUTH, directory_check_token(d, room->arena, bytes_from(buf_bytes(&made), before),
+                                               &token, &person));
+    assert_ok(directory_check_token(d, room->arena, bytes_slice(buf_bytes(&made), 0, made.n / 3),
+                                    &token, &person));
+    assert_ok(fixture_script(room->f.db,
+                             "UPDATE person SET role = 'admin' WHERE email = 'dora@example.org'"));
     /* Those that expired go when she logs in again. */
     clk_fake_advance(&room->f.clk, 2000);
     assert_ok(directory_login_token(d, room->arena, &logged, "admin",
