@@ -1,9 +1,11 @@
 """`coffer sync` through the real programs: devices of two people, a folder each, one service."""
 
+import hashlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 
@@ -125,6 +127,15 @@ def devices(service, people, tmp_path):
     laptop = Device(service, tmp_path, "laptop", ANNA, people[ANNA]).init()
     desktop = Device(service, tmp_path, "desktop", ANNA, people[ANNA]).join(laptop)
     return laptop, desktop
+
+
+def test_a_device_that_joined_keeps_the_chain_that_the_digits_covered(devices):
+    """Before it asks for anything else, so that nobody who was revoked can show it another one."""
+    laptop, desktop = devices
+    state = sqlite3.connect(desktop.home / "state.db")
+    rows = state.execute("SELECT value FROM local_state WHERE kind = 2 ORDER BY name").fetchall()
+    state.close()
+    assert [hashlib.sha256(value).hexdigest() for value, in rows] == [laptop.region]
 
 
 def test_three_devices_of_two_people_come_to_one_tree(service, people, tmp_path, devices):

@@ -177,7 +177,8 @@ typedef struct {
     const sync_device_key_t *key;
     char region[HEX_HASH + 1];
     uint8_t nonce[SYNC_SAS_NONCE];
-    char *join; /* its number */
+    char *join;    /* its number */
+    buf_t entries; /* of the chain, that the digits cover: runs */
 } joining_t;
 
 static err_t *join_path(const joining_t *j, const char *rest, char **ret_path) {
@@ -235,7 +236,7 @@ static err_t *await_state(const joining_t *j, const char *one, const char *other
 }
 
 /* The chain up to the place that the digits cover, checked entry by entry. */
-static err_t *fetch_head(const joining_t *j, uint64_t position, sync_chain_head_t *ret_head) {
+static err_t *fetch_head(joining_t *j, uint64_t position, sync_chain_head_t *ret_head) {
     CLEANUP(sync_chain_free) sync_chain_t *chain = NULL;
     TRY(sync_chain_new(&chain));
     while (sync_chain_count(chain) <= position) {
@@ -252,6 +253,7 @@ static err_t *fetch_head(const joining_t *j, uint64_t position, sync_chain_head_
             bytes_t entry;
             TRY(wire_get_bytes(&r, LIMIT_SYNC_ENTRY, &entry));
             TRY_WRAP(sync_chain_append(chain, entry), "the region's device chain");
+            TRY(wire_put_bytes(&j->entries, entry));
         }
         if (sync_chain_count(chain) == before)
             return err_new(ERR_VERIFY, "the device chain is shorter than the other device says");
@@ -291,11 +293,15 @@ static err_t *show_digits(joining_t *j) {
 static err_t *do_join(joining_t *j, const char *home, const uint8_t region[SYNC_HASH]) {
     CLEANUP(jso_free) json_t *join = NULL;
     CLEANUP(jso_free) json_t *json = NULL;
+    CLEANUP(db_local_close) db_local_t *state = NULL;
     TRY(ask_to_join(j));
     (void)fprintf(j->cli->err, "Now run on a device that has the region: coffer sync approve\n");
     (void)fflush(j->cli->err);
     TRY(show_digits(j));
     TRY(await_state(j, "approved", "approved", &join));
+    /* What people compared holds from here on: the service can't show another chain. */
+    TRY(open_state(j->cli, home, &state));
+    TRY(sync_members_joined(state, buf_bytes(&j->entries)));
     TRY(new_home(j->cli, home, region));
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "region", j->region));
@@ -315,7 +321,9 @@ static err_t *run_join(cli_t *cli, const args_t *args) {
     TRY(new_device(cli, args->operands[0], path, &key));
     TRY(text_hex_new(BYTES_ARRAY(region), &hex));
     memcpy(j.region, hex, sizeof j.region);
+    buf_init(&j.entries, CHAIN_BYTES);
     err_t *e = do_join(&j, path, region);
+    buf_done(&j.entries);
     mem_free(j.join);
     return e;
 }

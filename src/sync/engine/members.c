@@ -187,3 +187,17 @@ err_t *sync_members_begin(const sync_device_key_t *device, const clk_t *clk, con
     memcpy(ret_region, head.region, SYNC_HASH);
     return NULL;
 }
+
+err_t *sync_members_joined(db_local_t *state, bytes_t entries) {
+    CLEANUP(buf_done) buf_t changes;
+    buf_init(&changes, CHANGES_MAX);
+    TRY(db_local_clear(&changes, STATE_CHAIN));
+    for (uint64_t i = 0; entries.n; i++) {
+        uint8_t key[8];
+        bytes_t entry;
+        put_u64(key, i);
+        TRY(keys_runs_next(&entries, LIMIT_SYNC_ENTRY, &entry));
+        TRY(db_local_put(&changes, STATE_CHAIN, BYTES_ARRAY(key), entry));
+    }
+    return db_local_apply(state, buf_bytes(&changes));
+}

@@ -28,5 +28,10 @@ err_t *sync_members_deliver(sync_engine_t *engine) WARN_UNUSED;
 err_t *sync_members_begin(const sync_device_key_t *device, const clk_t *clk, const rnd_t *rnd,
                           db_local_t *state, buf_t *ret_entry,
                           uint8_t ret_region[SYNC_HASH]) WARN_UNUSED;
+/*
+ * For a device that joins: the entries, runs from the first on, that the digits covered. It goes on
+ * from them alone, whatever the service shows later. No network.
+ */
+err_t *sync_members_joined(db_local_t *state, bytes_t entries) WARN_UNUSED;
 
 #endif
