@@ -299,6 +299,57 @@ def test_ignored_files_stay_here(devices):
     assert sorted(n for n, c in desktop.tree().items() if c != "folder") == [".coffer-ignore", "a.txt", "only/there"]
 
 
+def test_a_folder_that_keeps_ignored_files_is_left_in_peace(devices):
+    laptop, desktop = devices
+    laptop.write(".coffer-ignore", "*.tmp\n")
+    laptop.write("a/file", "a")
+    laptop.sync()
+    desktop.sync()
+    desktop.write("a/here.tmp", "mine")
+    os.remove(laptop.folder / "a/file")
+    (laptop.folder / "a").rmdir()
+    laptop.sync()
+    done = desktop.sync()
+    assert done["again"] is False and done["removed_here"] == 1
+    assert desktop.tree()["a/here.tmp"] == b"mine" and "a/file" not in desktop.tree()
+
+
+def edit_unseen(path, content):
+    """As programs do that keep a file's time: containers, `rsync --inplace -t`."""
+    before = path.stat()
+    with open(path, "r+b") as file:
+        file.write(content)
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_an_edit_that_keeps_size_and_time_is_not_lost(devices):
+    laptop, desktop = devices
+    laptop.write("box", b"1111")
+    laptop.write("other", b"5555")
+    laptop.sync()
+    desktop.sync()
+    edit_unseen(desktop.folder / "box", b"2222")
+    assert desktop.sync()["uploaded"] == 1
+    laptop.sync()
+    assert laptop.tree()["box"] == b"2222"
+    edit_unseen(laptop.folder / "box", b"3333")
+    desktop.write("box", b"44444")
+    desktop.sync()
+    assert laptop.sync()["conflicts"] == 1
+    assert sorted(laptop.tree().values()) == [b"3333", b"44444", b"5555"]
+    # Names and modes touch a file too: neither sends it again.
+    (laptop.folder / "other").rename(laptop.folder / "another")
+    (laptop.folder / "another").chmod(0o600)
+    assert laptop.sync()["uploaded"] == 0
+    (laptop.folder / "another").chmod(0o640)
+    assert laptop.sync()["uploaded"] == 0
+    desktop.sync()
+    done = desktop.sync()
+    assert done["uploaded"] == done["commits"] == 0
+    assert laptop.tree() == desktop.tree()
+
+
 def test_a_part_of_the_region_can_be_chosen(devices):
     laptop, desktop = devices
     for path in ("work/a", "work/deep/b", "photos/c"):

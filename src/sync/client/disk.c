@@ -87,7 +87,9 @@ static bool to_stat(const struct stat *from, sync_stat_t *ret_stat) {
                               .mtime = from->st_mtim.tv_sec,
                               .mtime_ns = (uint32_t)from->st_mtim.tv_nsec,
                               .mode = from->st_mode & 0777,
-                              .inode = (uint64_t)from->st_ino ^ (uint64_t)from->st_dev << 48};
+                              .inode = (uint64_t)from->st_ino ^ (uint64_t)from->st_dev << 48,
+                              .stamp = (uint64_t)from->st_ctim.tv_sec * 1000000000 +
+                                       (uint64_t)from->st_ctim.tv_nsec};
     if (S_ISREG(from->st_mode)) ret_stat->kind = SYNC_ENTRY_FILE;
     else if (S_ISDIR(from->st_mode)) ret_stat->kind = SYNC_ENTRY_FOLDER;
     else if (S_ISLNK(from->st_mode)) ret_stat->kind = SYNC_ENTRY_LINK;
@@ -109,6 +111,11 @@ static err_t *stat_at(int parent, const char *name, bool *ret_found, sync_stat_t
     return NULL;
 }
 
+/* Content comes into hollow files behind the engine's back: no stamp tells that from an edit. */
+static void hide_stamp(const sync_folder_disk_t *disk, sync_stat_t *stat) {
+    if (disk->disk.hollow) stat->stamp = 0;
+}
+
 static err_t *disk_stat(void *ctx, const char *path, bool *ret_found, sync_stat_t *ret_stat) {
     const sync_folder_disk_t *disk = ctx;
     CLEANUP(fd_close) int parent = -1;
@@ -120,7 +127,9 @@ static err_t *disk_stat(void *ctx, const char *path, bool *ret_found, sync_stat_
         return NULL;
     }
     TRY(e);
-    return stat_at(parent, name, ret_found, ret_stat);
+    TRY(stat_at(parent, name, ret_found, ret_stat));
+    hide_stamp(disk, ret_stat);
+    return NULL;
 }
 
 static err_t *disk_list(void *ctx, const char *path, sync_disk_each_t each, void *arg) {
@@ -147,7 +156,9 @@ static err_t *disk_list(void *ctx, const char *path, sync_disk_each_t each, void
             if (errno != ENOENT) e = err_errno(errno, "%s/%s", path, entry->d_name);
             continue;
         }
-        if (to_stat(&state, &stat)) e = each(arg, entry->d_name, &stat);
+        if (!to_stat(&state, &stat)) continue;
+        hide_stamp(disk, &stat);
+        e = each(arg, entry->d_name, &stat);
     }
     (void)closedir(dir);
     return e;
@@ -246,9 +257,9 @@ static err_t *disk_open(void *ctx, const char *path, sync_disk_file_t **ret_file
 
 static err_t *disk_file_stat(void *ctx, sync_disk_file_t *file, sync_stat_t *ret_stat) {
     struct stat state;
-    (void)ctx;
     if (fstat(file->fd, &state) != 0) return err_errno(errno, "a file's state");
     if (!to_stat(&state, ret_stat)) return err_new(ERR_BUSY, "it is no file any more");
+    hide_stamp(ctx, ret_stat);
     return NULL;
 }
 
@@ -361,6 +372,11 @@ static bool is_expected(const sync_stat_t *now, const sync_stat_t *expect) {
              now->mtime_ns == expect->mtime_ns));
 }
 
+/* And has not been touched since, not even by one who put the time back. */
+static bool is_untouched(const sync_stat_t *now, const sync_stat_t *expect) {
+    return is_expected(now, expect) && (!expect->stamp || now->stamp == expect->stamp);
+}
+
 static err_t *rename_new(int from_fd, const char *from, int to_fd, const char *to) {
     if (fault_io()) return err_errno(EIO, "%s", to);
     if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) return NULL;
@@ -379,7 +395,7 @@ static err_t *replace(const sync_folder_disk_t *disk, const char *temp, int pare
     sync_stat_t now;
     bool found = false;
     TRY(stat_at(parent, name, &found, &now));
-    if (!found || !is_expected(&now, expect))
+    if (!found || !is_untouched(&now, expect))
         return err_new(ERR_BUSY, "%s has changed meanwhile", name);
     if (fault_io()) return err_errno(EIO, "%s", name);
     if (renameat2(disk->root, temp, parent, name, RENAME_EXCHANGE) != 0) {
@@ -517,7 +533,7 @@ static err_t *disk_remove(void *ctx, const char *path, const sync_stat_t *expect
     TRY(open_parent(disk, path, &parent, &name));
     TRY(stat_at(parent, name, &found, &now));
     if (!found) return err_new(ERR_NOT_FOUND, "%s is not there", path);
-    if (now.kind != expect->kind || (now.kind != SYNC_ENTRY_FOLDER && !is_expected(&now, expect)))
+    if (now.kind != expect->kind || (now.kind != SYNC_ENTRY_FOLDER && !is_untouched(&now, expect)))
         return err_new(ERR_BUSY, "%s has changed meanwhile", path);
     if (fault_io()) return err_errno(EIO, "%s", path);
     if (now.kind != SYNC_ENTRY_FOLDER) return remove_file(disk, parent, name, expect);

@@ -46,7 +46,7 @@ static bool agrees(const sync_node_t *it) {
 
 static bool same_seen(const sync_stat_t *a, const sync_stat_t *b) {
     return a->inode == b->inode && a->size == b->size && a->mtime == b->mtime &&
-           a->mtime_ns == b->mtime_ns && a->mode == b->mode;
+           a->mtime_ns == b->mtime_ns && a->mode == b->mode && a->stamp == b->stamp;
 }
 
 static void agree(sync_engine_t *engine, uint32_t node) {
@@ -143,7 +143,13 @@ static err_t *remove_node(applier_t *a, uint32_t node) {
         err_free(e);
         e = NULL;
     }
-    if (e) return put_off(engine, node, path, e);
+    bool kept = e && folder && err_code(e) == ERR_BUSY, again = engine->report->again;
+    if (e) {
+        TRY(put_off(engine, node, path, e));
+        /* What is ignored stays in it: trying once more changes nothing. */
+        if (kept) engine->report->again = again;
+        return NULL;
+    }
     sync_tree_set(engine->tree, node, SYNC_LOCAL, NULL);
     if (!folder) engine->report->removed_here++;
     return NULL;
@@ -166,6 +172,7 @@ static err_t *make_room(sync_engine_t *engine, uint32_t occupant) {
     TRY(goal_path(engine, &fact, &engine->path2, &to));
     err_t *e = disk->rename(disk->ctx, from, to);
     if (e) return put_off(engine, occupant, from, e);
+    sync_tree_node(engine->tree, occupant)->found.stamp = 0;
     return move_local(engine, occupant, fact.parent, fact.name);
 }
 
@@ -193,6 +200,7 @@ static err_t *move_node(sync_engine_t *engine, uint32_t node) {
     TRY(goal_path(engine, goal, &engine->path2, &to));
     err_t *e = disk->rename(disk->ctx, from, to);
     if (e) return put_off(engine, node, from, e);
+    sync_tree_node(engine->tree, node)->found.stamp = 0;
     engine->report->moved++;
     return move_local(engine, node, goal->parent, goal->name);
 }

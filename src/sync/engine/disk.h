@@ -23,6 +23,7 @@ typedef struct {
     uint32_t mtime_ns;
     uint32_t mode;  /* permission bits, 07777 */
     uint64_t inode; /* with the device in it; the same after a rename */
+    uint64_t stamp; /* another one after any change, of mode and name too; 0: not known */
 } sync_stat_t;
 
 typedef err_t *(*sync_disk_each_t)(void *arg, const char *name, const sync_stat_t *stat);

@@ -62,7 +62,8 @@ static err_t *put_node(sync_tree_t *tree, const sync_node_t *node, buf_t *out) {
     TRY(wire_put_u64(out, node->seen.size));
     TRY(wire_put_u32(out, node->seen.mode));
     TRY(wire_put_i64(out, node->seen.mtime));
-    return wire_put_u32(out, node->seen.mtime_ns);
+    TRY(wire_put_u32(out, node->seen.mtime_ns));
+    return wire_put_u64(out, node->seen.stamp);
 }
 
 static err_t *get_node(sync_tree_t *tree, uint32_t node, bytes_t value) {
@@ -79,6 +80,7 @@ static err_t *get_node(sync_tree_t *tree, uint32_t node, bytes_t value) {
     TRY(wire_get_u32(&r, &seen.mode));
     TRY(wire_get_i64(&r, &seen.mtime));
     TRY(wire_get_u32(&r, &seen.mtime_ns));
+    TRY(wire_get_u64(&r, &seen.stamp));
     sync_tree_set(tree, node, SYNC_BASE, base);
     sync_tree_set(tree, node, SYNC_REMOTE, remote);
     sync_tree_node(tree, node)->seen = seen;

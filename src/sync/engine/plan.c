@@ -109,9 +109,11 @@ static err_t *merge(planner_t *p, uint32_t node) {
     const sync_node_t *it = sync_tree_node(p->tree, node);
     const sync_fact_t *b = it->side[SYNC_BASE], *r = it->side[SYNC_REMOTE],
                       *l = it->side[SYNC_LOCAL];
-    bool same = looks_same(l, r);
-    bool local_new = !same && (b ? it->content : true);
     bool remote_new = b ? !same_content(b, r) : true;
+    /* Size and time tell that the service has it already, if both are new; else an edit may have
+     * kept them. */
+    bool same = looks_same(l, r) && (!b || it->content == remote_new);
+    bool local_new = !same && (b ? it->content : true);
     bool place_local = b && !sync_same_place(b, l) && sync_same_place(b, r);
     uint32_t mode = b && b->mode == l->mode ? r->mode : b ? l->mode : r->mode;
     const sync_fact_t *place = place_local ? l : r;

@@ -180,6 +180,12 @@ static bool unmoved(const sync_stat_t *seen, const sync_stat_t *stat) {
            seen->mtime_ns == stat->mtime_ns;
 }
 
+/* An edit may keep size and time (containers, rsync --inplace -t); a new name or mode touches too.
+ */
+static bool touched(const sync_stat_t *seen, const sync_stat_t *stat) {
+    return seen->stamp && stat->stamp && seen->stamp != stat->stamp;
+}
+
 static bool claim(scan_t *scan, found_t *found, uint32_t node) {
     sync_node_t *it = sync_tree_node(scan->engine->tree, node);
     if (it->settling || it->away) return false;
@@ -296,7 +302,9 @@ static err_t *compare(scan_t *scan, uint32_t at) {
     fact.mode = same_mode ? base->mode : stat->mode;
     it->found = *stat;
     it->content = !base;
-    if (stat->kind == SYNC_ENTRY_FILE && (!base || !unmoved(&it->seen, stat))) {
+    bool stays = base && same_mode && sync_same_place(base, &fact);
+    if (stat->kind == SYNC_ENTRY_FILE &&
+        (!base || !unmoved(&it->seen, stat) || (stays && touched(&it->seen, stat)))) {
         it->content = true;
         fact.size = stat->size;
         fact.mtime = stat->mtime;

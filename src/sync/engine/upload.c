@@ -41,7 +41,7 @@ DEFINE_CLEANUP_VALUE(uploader_t, uploader_done)
 
 static bool same_stat(const sync_stat_t *a, const sync_stat_t *b) {
     return a->kind == b->kind && a->size == b->size && a->mtime == b->mtime &&
-           a->mtime_ns == b->mtime_ns && a->inode == b->inode;
+           a->mtime_ns == b->mtime_ns && a->inode == b->inode && a->stamp == b->stamp;
 }
 
 /* ---- what was uploaded before ---- */
