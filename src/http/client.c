@@ -100,6 +100,7 @@ err_t *client_settings_init(client_settings_t *settings, const http_client_confi
     client_settings_t s = {.version = config->version,
                            .connect_ms = config->connect_ms ? config->connect_ms : CONNECT_MS,
                            .total_ms = config->total_ms ? config->total_ms : TOTAL_MS,
+                           .stop = config->stop,
                            .response_max =
                                config->response_max ? config->response_max : LIMIT_HTTP_RESPONSE};
     buf_init(&s.ca_pem, PEM_MAX);
@@ -180,6 +181,20 @@ static long version_option(http_version_t version) {
     return CURL_HTTP_VERSION_1_1;
 }
 
+static int on_progress(void *cls, curl_off_t down, curl_off_t down_now, curl_off_t up,
+                       curl_off_t up_now) {
+    const atomic_bool *stop = cls;
+    (void)down, (void)down_now, (void)up, (void)up_now;
+    return atomic_load(stop) ? 1 : 0;
+}
+
+static bool set_stop(CURL *easy, const atomic_bool *stop) {
+    if (!stop) return true;
+    return curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_XFERINFODATA, stop) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
+}
+
 static bool set_common(transfer_t *t, const client_settings_t *s) {
     CURL *easy = t->easy;
     bool ok = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
@@ -198,6 +213,7 @@ static bool set_common(transfer_t *t, const client_settings_t *s) {
     ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERDATA, t) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_RESOLVE, s->resolve) == CURLE_OK;
+    ok = ok && set_stop(easy, s->stop);
     return ok && (!s->unix_socket ||
                   curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK);
 }
@@ -310,6 +326,7 @@ static http_end_t end_of(const transfer_t *t, CURLcode code) {
         /* RFC 9113 section 8.7: a refused stream was not processed. */
         if (strstr(t->message, "REFUSED_STREAM")) return HTTP_END_NOT_HANDLED;
         return may_have_been_sent(t) ? HTTP_END_BROKEN : HTTP_END_REFUSED;
+    case CURLE_ABORTED_BY_CALLBACK: return HTTP_END_CANCELLED;
     default: return HTTP_END_OTHER;
     }
 }

@@ -6,6 +6,8 @@
 #ifndef COFFER_HTTP_CLIENT_H
 #define COFFER_HTTP_CLIENT_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
@@ -18,7 +20,7 @@ typedef enum {
     HTTP_VERSION_2_PRIOR, /* HTTP/2 without asking, also in clear (tests) */
 } http_version_t;
 
-/* Everything is copied. */
+/* Everything is copied, but `stop`. */
 typedef struct {
     bytes_t ca_pem;      /* trust these alone; none: the system's or ca_file */
     const char *ca_file; /* or NULL */
@@ -30,7 +32,9 @@ typedef struct {
     size_t response_max;     /* bytes of a response body; 0: LIMIT_HTTP_RESPONSE */
     const char *resolve;     /* "host:port:address", for tests and split DNS; or NULL */
     const char *unix_socket; /* connect here instead of to the URL's host; or NULL */
-    const char *proxy;       /* "http://proxy:3128"; NULL: none, whatever the environment says */
+    /* Or NULL. Another thread may set it: requests end within about a second (CANCELLED). */
+    const atomic_bool *stop;
+    const char *proxy; /* "http://proxy:3128"; NULL: none, whatever the environment says */
 } http_client_config_t;
 
 /* How a transfer ended, for those who may try again. */

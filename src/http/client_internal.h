@@ -21,7 +21,8 @@ typedef struct {
     int64_t connect_ms;
     int64_t total_ms;
     size_t response_max;
-    bool wait_for_stream; /* rather than opening a second connection */
+    const atomic_bool *stop; /* borrowed; or NULL */
+    bool wait_for_stream;    /* rather than opening a second connection */
 } client_settings_t;
 
 err_t *client_settings_init(client_settings_t *settings,

@@ -30,7 +30,7 @@ static const char *const push_keys[] = {"url", "certificate", "key", "ca", "topi
 static const char *const revocation_keys[] = {
     "url",         "crl_lifetime", "crl_interval", "delta_interval", "ocsp_lifetime",
     "on_checkout", "on_erase",     "on_lost",      "on_leave",       NULL};
-static const char *const keeper_keys[] = {"master_key", "workers", NULL};
+static const char *const keeper_keys[] = {"master_key", "workers", "takes_per_day", NULL};
 static const char *const profile_keys[] = {
     "ca",    "keys",     "validity",    "key_usage", "eku",   "subject",  "subject_required",
     "names", "approval", "old_ciphers", "purpose",   "rules", "policies", "mail_domains",

@@ -32,6 +32,8 @@ typedef struct sync_http sync_http_t;
 
 err_t *sync_http_new(const sync_http_config_t *config, sync_http_t **ret_http) WARN_UNUSED;
 void sync_http_free(sync_http_t *http); /* takes NULL; waits for what is on its way */
+/* From any thread: what another one is waiting for ends within about a second, ERR_UNAVAILABLE. */
+void sync_http_stop(sync_http_t *http);
 const sync_remote_t *sync_http_remote(sync_http_t *http); /* borrowed */
 
 /*

@@ -25,7 +25,8 @@ err_t *call_new_client(const sync_http_t *http, http_client_t **ret_client) {
                                    .connect_ms = CONNECT_MS,
                                    .total_ms = TOTAL_MS,
                                    .response_max = SYNC_REMOTE_ANSWER,
-                                   .resolve = http->resolve};
+                                   .resolve = http->resolve,
+                                   .stop = &http->stop};
     return http_client_new(&config, ret_client);
 }
 
@@ -96,7 +97,7 @@ static err_t *with_tries(sync_http_t *http, const char *method, const char *url,
     int64_t pause = FIRST_WAIT_MS;
     for (int try = 1;; try++, pause *= 3) {
         err_t *e = once(http, method, url, type, range, body, reply);
-        if (try == TRIES || !worth_another(e, reply)) return e;
+        if (try == TRIES || atomic_load(&http->stop) || !worth_another(e, reply)) return e;
         err_free(e);
         wait_ms(pause);
     }

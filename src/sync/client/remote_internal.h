@@ -44,6 +44,7 @@ struct sync_http {
     sync_refusal_t refusal;
     uint64_t requests;
 
+    atomic_bool stop; /* requests on their way end */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool closing;

@@ -120,9 +120,8 @@ void sync_watch_free(sync_watch_t *watch) {
         watch->closing = true;
         (void)pthread_cond_broadcast(&watch->changed);
         (void)pthread_mutex_unlock(&watch->lock);
-        /* It may be in the middle of a long request: the process ends without it. */
-        (void)pthread_detach(watch->thread);
-        return;
+        sync_http_stop(watch->http);
+        (void)pthread_join(watch->thread, NULL);
     }
     sync_http_free(watch->http);
     fd_close(watch->inotify);
