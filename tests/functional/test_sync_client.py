@@ -138,6 +138,33 @@ def test_a_device_that_joined_keeps_the_chain_that_the_digits_covered(devices):
     assert [hashlib.sha256(value).hexdigest() for value, in rows] == [laptop.region]
 
 
+def test_looking_while_a_run_is_at_work_mixes_no_trees(devices):
+    """A run that holds an older tree, and a status that writes a newer one: neither spoils the other's."""
+    laptop, desktop = devices
+    for i in range(900):
+        laptop.write(f"d/{i}", f"old {i}")
+    laptop.sync(), desktop.sync()
+    for i in range(900):
+        laptop.write(f"d/{i}", f"newer {i}")
+    laptop.sync()
+    running = subprocess.Popen(desktop.arguments("run", str(desktop.folder), "--once"),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    last = desktop.folder / "d"
+    while running.poll() is None and sum(e.stat().st_size > 7 for e in os.scandir(last)) < 600:
+        pass
+    running.send_signal(signal.SIGSTOP)
+    for i in range(900):
+        laptop.write(f"d/{i}", f"newest {i}")
+    laptop.sync()
+    desktop.call("status")
+    running.send_signal(signal.SIGCONT)
+    out, err = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, (out, err)
+    desktop.sync(), laptop.sync(), desktop.sync()
+    assert laptop.tree() == desktop.tree()
+    assert laptop.tree()["d/899"] == b"newest 899" and len(laptop.tree()) == 901
+
+
 def test_three_devices_of_two_people_come_to_one_tree(service, people, tmp_path, devices):
     laptop, desktop = devices
     bert = Device(service, tmp_path, "bert", BERT, people[BERT]).join(laptop, "write", wrong_first=True)

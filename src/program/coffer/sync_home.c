@@ -3,8 +3,11 @@
  */
 #include "program/coffer/sync_home.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -163,6 +166,7 @@ void sync_open_done(sync_open_t *open) {
     sync_folder_disk_free(open->disk);
     sync_http_free(open->http);
     db_local_close(open->state);
+    if (open->locked) fd_close(open->lock);
     sync_device_key_done(&open->key);
     sync_home_done(&open->home);
     *open = (sync_open_t){0};
@@ -198,4 +202,24 @@ err_t *sync_open(cli_t *cli, sync_open_t *ret_open) {
     return e;
 }
 
-err_t *sync_open_engine(sync_open_t *open) { return sync_engine_new(&open->config, &open->engine); }
+/*
+ * Who syncs a folder holds the lock. Others only look then, and leave the tree in the state to him;
+ * if two sync at once all the same, the engine notices (persist.c).
+ */
+static err_t *lock_home(sync_open_t *open) {
+    CLEANUP(mem_free) char *path = NULL;
+    TRY(sync_home_file(open->home.path, "lock", &path));
+    open->lock = openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (open->lock < 0) return err_errno(errno, "%s", path);
+    open->locked = true;
+    bool got = flock(open->lock, (open->config.disk ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0;
+    if (open->config.disk) return NULL;
+    open->config.aside = !got;
+    if (got) (void)flock(open->lock, LOCK_UN);
+    return NULL;
+}
+
+err_t *sync_open_engine(sync_open_t *open) {
+    TRY(lock_home(open));
+    return sync_engine_new(&open->config, &open->engine);
+}

@@ -46,6 +46,8 @@ typedef struct {
     sync_folder_disk_t *disk;
     sync_engine_config_t config; /* a command may change it before it starts the engine */
     sync_engine_t *engine;
+    bool locked;
+    int lock;
 } sync_open_t;
 
 void sync_open_done(sync_open_t *open);

@@ -9,7 +9,7 @@
 #include "sync/engine/engine_internal.h"
 #include "sync/engine/members.h"
 
-enum { BRAKE_PERCENT = 25, BRAKE_LEAST = 20 };
+enum { BRAKE_PERCENT = 25, BRAKE_LEAST = 20, FETCH_TRIES = 3 };
 
 /* ---- life ---- */
 
@@ -294,5 +294,10 @@ err_t *sync_engine_step(sync_engine_t *engine, sync_report_t *ret_report) {
 }
 
 err_t *sync_engine_fetch(sync_engine_t *engine, sync_report_t *ret_report) {
-    return step(engine, false, ret_report);
+    for (int tries = 1;; tries++) {
+        err_t *e = step(engine, false, ret_report);
+        /* Another program wrote the state meanwhile. */
+        if (!e || err_code(e) != ERR_BUSY || tries == FETCH_TRIES) return e;
+        err_free(e);
+    }
 }

@@ -43,6 +43,7 @@ typedef struct {
     bool release_brake;     /* a person has looked: let it happen this time */
     bool fold_names;        /* names that differ by case or composition alone can't both be here */
     bytes_t ignore;         /* rules, one a line: see scan.h */
+    bool aside; /* another program syncs this device's folder now: the tree is not written here */
     const char *const *folders; /* NULL-ended paths that are synced here; NULL: all */
     void (*progress)(void *ctx, const sync_progress_t *progress); /* or NULL */
     void *progress_ctx;

@@ -69,6 +69,7 @@ struct sync_engine {
     uint64_t old_epoch; /* of the key below: one former epoch at a time */
     secret_t *old_key;
     char alarm[32];
+    uint64_t turn; /* of the state when the tree was loaded: see persist.c */
     bool pardoned; /* a person has allowed another history than the one that was seen */
 
     /* of the fills since the last step: files by their inodes */
@@ -126,6 +127,9 @@ err_t *persist_load(sync_engine_t *engine) WARN_UNUSED;
 /* Gathers all nodes and pages that changed. */
 err_t *persist_gather(sync_engine_t *engine, buf_t *changes) WARN_UNUSED;
 err_t *persist_save(sync_engine_t *engine) WARN_UNUSED;
+/* Adds that the state has changed; ERR_BUSY if another program has changed it since it was loaded.
+ */
+err_t *persist_turn(sync_engine_t *engine, buf_t *changes) WARN_UNUSED;
 /* What was gathered has been kept. */
 void persist_kept(sync_engine_t *engine);
 pages_t *persist_pages(sync_engine_t *engine, uint32_t folder);

@@ -294,5 +294,5 @@ err_t *fetch_tree(sync_engine_t *engine) {
     sync_tree_sweep(engine->tree, SYNC_REMOTE);
     memcpy(engine->read, engine->folder, SYNC_HASH);
     engine->unread = false;
-    return persist_save(engine);
+    return engine->c.aside ? NULL : persist_save(engine);
 }

@@ -173,6 +173,35 @@ static err_t *load_pages(void *arg, bytes_t key, bytes_t value) {
     return get_pages(pages, value);
 }
 
+/*
+ * Several programs may work on one home, "run" and "status" say. A tree is only written if nobody
+ * else has written one since it was loaded: rows of two trees must never be mixed.
+ */
+static err_t *get_turn(sync_engine_t *engine, uint64_t *ret_turn) {
+    CLEANUP(buf_done) buf_t value;
+    bool found = false;
+    buf_init(&value, 16);
+    *ret_turn = 0;
+    TRY(db_local_get(engine->c.state, STATE_META, BYTES_LIT("turn"), &found, &value));
+    if (!found) return NULL;
+    wire_reader_t r = wire_reader(buf_bytes(&value));
+    return wire_get_u64(&r, ret_turn);
+}
+
+err_t *persist_turn(sync_engine_t *engine, buf_t *changes) {
+    CLEANUP(buf_done) buf_t value;
+    uint64_t now = 0;
+    buf_init(&value, 16);
+    TRY(get_turn(engine, &now));
+    if (now != engine->turn) {
+        engine->report->again = true;
+        return err_new(ERR_BUSY, "another program has worked on this device's state meanwhile");
+    }
+    engine->turn++;
+    TRY(wire_put_u64(&value, engine->turn));
+    return db_local_put(changes, STATE_META, BYTES_LIT("turn"), buf_bytes(&value));
+}
+
 err_t *persist_load(sync_engine_t *engine) {
     CLEANUP(buf_done) buf_t value;
     bool found = false;
@@ -182,6 +211,7 @@ err_t *persist_load(sync_engine_t *engine) {
     engine->tree = NULL;
     persist_pages_done(engine);
     engine->unread = true;
+    TRY(get_turn(engine, &engine->turn));
     TRY(sync_tree_new(&engine->tree));
     TRY(db_local_get(engine->c.state, STATE_META, BYTES_LIT("tree"), &found, &value));
     if (found) {
@@ -214,6 +244,7 @@ static err_t *gather_nodes(sync_engine_t *engine, buf_t *row, buf_t *changes) {
 err_t *persist_gather(sync_engine_t *engine, buf_t *changes) {
     CLEANUP(buf_done) buf_t row;
     buf_init(&row, 4 * 1024 * 1024);
+    TRY(persist_turn(engine, changes));
     TRY(gather_nodes(engine, &row, changes));
     for (size_t i = 0; i < engine->pages_n; i++) {
         if (!engine->pages[i].changed) continue;

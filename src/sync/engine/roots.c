@@ -128,6 +128,8 @@ static err_t *take_line(sync_engine_t *engine, uint64_t newest) {
 static err_t *begin_again(sync_engine_t *engine) {
     CLEANUP(buf_done) buf_t changes;
     buf_init(&changes, 1024);
+    TRY(persist_load(engine));
+    TRY(persist_turn(engine, &changes));
     TRY(db_local_drop(&changes, STATE_META, BYTES_LIT("seen")));
     TRY(db_local_drop(&changes, STATE_META, BYTES_LIT("tree")));
     TRY(db_local_clear(&changes, STATE_NODES));
