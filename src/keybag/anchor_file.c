@@ -156,9 +156,9 @@ static err_t *parse(in_file_t *a, bytes_t data) {
 err_t *anchor_file_open(const char *path, anchor_t **ret_anchor) {
     CLEANUP(buf_done) buf_t data;
     in_file_t *a = NULL;
+    buf_init_secret(&data, FILE_MAX);
     TRY(make(path, &a));
     CLEANUP(anchor_free) anchor_t *anchor = &a->anchor;
-    buf_init_secret(&data, FILE_MAX);
     TRY(file_read_private(path, &data));
     TRY_WRAP(parse(a, buf_bytes(&data)), "%s", path);
     *ret_anchor = STEAL(anchor);

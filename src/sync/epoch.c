@@ -148,12 +148,12 @@ err_t *sync_delivery_seal(const sync_chain_t *chain, const sync_device_key_t *se
                           const uint8_t recipient[SYNC_HASH], const secret_t *key, buf_t *out) {
     CLEANUP(buf_done) buf_t info, sealed, record;
     sync_chain_head_t head;
-    TRY(sync_chain_head(chain, &head));
-    const sync_device_t *to = sync_chain_device(chain, recipient);
-    const sync_device_t *from = sync_chain_device(chain, sender->id);
     buf_init(&info, INFO_MAX + LIMIT_SYNC_DELIVERY);
     buf_init(&sealed, SYNC_KEY + HPKE_OVERHEAD);
     buf_init(&record, LIMIT_SYNC_DELIVERY);
+    TRY(sync_chain_head(chain, &head));
+    const sync_device_t *to = sync_chain_device(chain, recipient);
+    const sync_device_t *from = sync_chain_device(chain, sender->id);
     if (!to || to->state != SYNC_DEVICE_ACTIVE || !from || from->state != SYNC_DEVICE_ACTIVE)
         return err_new(ERR_DENIED, "keys go from active devices of the chain to active ones");
     TRY(check_commit(chain, key, head.epoch));

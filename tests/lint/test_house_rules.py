@@ -95,6 +95,7 @@ BAD = [
     ("sql-printf", "src/store/a.c", 2, 'const char q[] = "SELECT a FROM b WHERE c = \'%s\'";\n'),
     ("banned", "src/base/a.c", 3, "void f(void) {\n    strcpy(a, b);\n}\n"),
     ("banned", "src/pki/a.c", 2, "void f(bytes_t b) { memcpy(to, b.p, b.n); }\n"),
+    ("cleanup", "src/pki/a.c", 3, "err_t *f(char *p) {\n    CLEANUP(buf_done) buf_t b;\n    if (!p) return 0;\n    buf_init(&b, 4);\n}\n"),
     ("banned", "tests/unit/base/a.c", 2, "int f(void) { return atoi(b); }\n"),
     ("allocation", "src/pki/a.c", 2, "void f(void *p) { free(p); }\n"),
     ("library-prints", "src/pki/a.c", 2, 'void f(void) { fprintf(stderr, "x"); }\n'),

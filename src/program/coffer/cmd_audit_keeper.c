@@ -104,8 +104,8 @@ static err_t *run_chain(cli_t *cli, int64_t after, chain_t *chain) {
     for (int64_t at = after;; at = chain->last) {
         CLEANUP(buf_done) buf_t page;
         CLEANUP(mem_free) char *path = mem_printf("/keeper/log?after=%lld", (long long)at);
-        if (!path) return err_nomem();
         buf_init(&page, CLI_OUTPUT_MAX);
+        if (!path) return err_nomem();
         TRY(remote_bytes(cli, "GET", path, "application/json", BYTES_NONE, CLI_OUTPUT_MAX, &page));
         if (page.n == 0) return tell(cli, chain, after);
         TRY(cli_print(cli, &page));

@@ -60,6 +60,7 @@ static err_t *on_begin(void *arg, const mail_part_t *part) {
     CLEANUP(buf_done) buf_t hex;
     const char *text;
     (void)part;
+    buf_init(&hex, 64);
     if (x->n == x->room) {
         size_t room = x->room ? x->room * 2 : 16;
         file_t *files = mem_resize(x->files, room * sizeof *files);
@@ -67,7 +68,6 @@ static err_t *on_begin(void *arg, const mail_part_t *part) {
         x->files = files;
         x->room = room;
     }
-    buf_init(&hex, 64);
     TRY(rnd_fill(x->cli->rnd, random, sizeof random));
     TRY(text_hex(BYTES_ARRAY(random), &hex));
     TRY(buf_cstr(&hex, &text));

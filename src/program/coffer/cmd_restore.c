@@ -72,10 +72,10 @@ static err_t *write_request(cli_t *cli, const backup_head_t *head, escrow_reques
     CLEANUP(buf_done) buf_t record, file, key;
     CLEANUP(mem_free) char *request_path = mem_printf("%s.request", name);
     CLEANUP(mem_free) char *key_path = mem_printf("%s.key", name);
-    if (!request_path || !key_path) return err_nomem();
     buf_init(&record, LIMIT_ESCROW_RECORD);
     buf_init(&file, REQUEST_FILE_MAX);
     buf_init_secret(&key, REQUEST_KEY_FILE_MAX);
+    if (!request_path || !key_path) return err_nomem();
     if (file_exists(key_path)) return err_new(ERR_EXISTS, "%s exists already", key_path);
     if (file_exists(request_path)) return err_new(ERR_EXISTS, "%s exists already", request_path);
     TRY(request_key_new(cli->rnd, &private, request->recipient_key));

@@ -47,8 +47,8 @@ static err_t *write_key(cli_t *cli, const char *home, const sync_device_key_t *k
 
 static err_t *copy_ca(const char *from, const char *home, char **ret_path) {
     CLEANUP(buf_done) buf_t pem;
-    if (!from) return NULL;
     buf_init(&pem, CA_MAX);
+    if (!from) return NULL;
     TRY(file_read(from, &pem));
     TRY(sync_home_file(home, "ca.pem", ret_path));
     return file_write(*ret_path, buf_bytes(&pem), KEY_MODE);

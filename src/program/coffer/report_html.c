@@ -250,8 +250,8 @@ static err_t *copy_rows(report_t *r, long from, long to) {
 err_t *report_html_finish(report_t *r) {
     CLEANUP(buf_done) buf_t b;
     long end = ftell(r->rows);
-    if (end < 0) return err_errno(errno, "temporary file");
     buf_init(&b, (size_t)4 * 1024 * 1024);
+    if (end < 0) return err_errno(errno, "temporary file");
     TRY(add_head(r, &b));
     TRY(add_overview(r, &b));
     TRY(report_write(r->o.out, buf_bytes(&b)));

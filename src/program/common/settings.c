@@ -185,10 +185,10 @@ static err_t *load_certificate_profiles(settings_t *s) {
     const char *section = NULL, *name = NULL, *text = NULL;
     CLEANUP(buf_done) buf_t manual, modern, mail;
     buf_init(&mail, LIMIT_CONFIG_BYTES);
-    TRY(buf_add_str(&mail,
-                    "mail-signing\nmail-encrypt\nmail-encrypt-p256\n")); /* the built-in ones */
     buf_init(&manual, LIMIT_CONFIG_BYTES);
     buf_init(&modern, LIMIT_CONFIG_BYTES);
+    TRY(buf_add_str(&mail,
+                    "mail-signing\nmail-encrypt\nmail-encrypt-p256\n")); /* the built-in ones */
     while (conf_next_named(s->conf, "certificate-profile", &cursor, &section, &name)) {
         size_t approval = 0, purpose = 0;
         bool old = true;

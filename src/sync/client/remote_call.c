@@ -145,9 +145,9 @@ static err_t *prove(sync_http_t *http, bytes_t nonce_hex, json_t *body) {
 static err_t *keep_session(const sync_http_t *http, bytes_t token) {
     CLEANUP(buf_done) buf_t value;
     CLEANUP(buf_done) buf_t changes;
-    if (!http->state) return NULL;
     buf_init_secret(&value, TOKEN_MAX * 2);
     buf_init_secret(&changes, TOKEN_MAX * 4);
+    if (!http->state) return NULL;
     TRY(wire_put_i64(&value, http->expires));
     TRY(wire_put_bytes(&value, token));
     TRY(db_local_put(&changes, STATE_SESSION, BYTES_LIT("token"), buf_bytes(&value)));

@@ -318,6 +318,23 @@ static err_t *made(sync_engine_t *engine, uint32_t node) {
     return NULL;
 }
 
+/* Of the file that was looked at: one that was edited since is looked at again first. */
+static err_t *set_mode(sync_engine_t *engine, uint32_t node, const char *path) {
+    const sync_disk_t *disk = engine->c.disk;
+    const sync_node_t *it = sync_tree_node(engine->tree, node);
+    bool found = false;
+    sync_stat_t now = {0};
+    if (it->side[SYNC_GOAL]->kind == SYNC_ENTRY_FILE) {
+        TRY(disk->stat(disk->ctx, path, &found, &now));
+        bool same = found && now.kind == SYNC_ENTRY_FILE && now.inode == it->found.inode &&
+                    now.size == it->found.size && now.mtime == it->found.mtime &&
+                    now.mtime_ns == it->found.mtime_ns &&
+                    (!now.stamp || !it->found.stamp || now.stamp == it->found.stamp);
+        if (!same) return err_new(ERR_BUSY, "%s has changed meanwhile", path);
+    }
+    return disk->set_mode(disk->ctx, path, it->side[SYNC_GOAL]->mode);
+}
+
 /* ---- one node ---- */
 
 static err_t *fill_place(sync_engine_t *engine, uint32_t node) {
@@ -329,7 +346,7 @@ static err_t *fill_place(sync_engine_t *engine, uint32_t node) {
     err_t *e = NULL;
     if (!local || !content_agrees(local, goal)) e = make_node(engine, node, path);
     else if (local->mode != goal->mode && goal->kind != SYNC_ENTRY_LINK)
-        e = disk->set_mode(disk->ctx, path, goal->mode);
+        e = set_mode(engine, node, path);
     else return NULL;
     if (e) {
         TRY(goal_path(engine, sync_tree_node(engine->tree, node)->side[SYNC_GOAL], &engine->path,

@@ -430,6 +430,15 @@ static err_t *keep(sync_engine_t *engine, const sync_root_t *root) {
     return NULL;
 }
 
+/* What was uploaded for a root that is refused may be gone there: it is sent again. */
+static void forget_uploads(sync_engine_t *engine) {
+    CLEANUP(buf_done) buf_t changes;
+    buf_init(&changes, 1024);
+    err_t *e = db_local_clear(&changes, STATE_UPLOADS);
+    if (!e) e = db_local_apply(engine->c.state, buf_bytes(&changes));
+    err_free(e); /* the next refusal does it */
+}
+
 static err_t *post(sync_engine_t *engine, bool *ret_done) {
     CLEANUP(buf_done) buf_t change;
     CLEANUP(buf_done) buf_t record;
@@ -441,8 +450,10 @@ static err_t *post(sync_engine_t *engine, bool *ret_done) {
     TRY(sync_change_put(
         &(sync_change_t){buf_bytes(&engine->out.added), buf_bytes(&engine->out.dropped)}, &change));
     TRY(sign_root(engine, buf_bytes(&change), &root, &record));
-    TRY(engine_judge(
-        engine, remote->root_post(remote->ctx, buf_bytes(&record), buf_bytes(&change), &lost)));
+    err_t *e = engine_judge(
+        engine, remote->root_post(remote->ctx, buf_bytes(&record), buf_bytes(&change), &lost));
+    if (e && err_code(e) == ERR_VERIFY) forget_uploads(engine);
+    TRY(e);
     *ret_done = !lost;
     return lost ? NULL : keep(engine, &root);
 }

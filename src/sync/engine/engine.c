@@ -104,9 +104,9 @@ static err_t *alarm_error(const char *word, err_t *cause) {
 
 err_t *engine_alarm(sync_engine_t *engine, const char *word, err_t *cause) {
     CLEANUP(buf_done) buf_t changes;
+    buf_init(&changes, 1024);
     if (engine->alarm[0]) return cause ? cause : err_new(ERR_VERIFY, "%s", engine->alarm);
     (void)snprintf(engine->alarm, sizeof engine->alarm, "%s", word);
-    buf_init(&changes, 1024);
     if (is_attack(word)) {
         err_t *e = db_local_put(&changes, STATE_META, BYTES_LIT("alarm"), bytes_str(word));
         if (!e) e = db_local_apply(engine->c.state, buf_bytes(&changes));

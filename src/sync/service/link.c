@@ -174,12 +174,15 @@ static err_t *maker_may(sync_call_t *call, db_conn_t *conn, const db_sync_link_t
                         bool *ret_may) {
     db_sync_device_t device;
     db_person_t person;
+    db_sync_wipe_t wipe;
     sync_policy_t policy = {0};
     bool found = false;
     *ret_may = false;
     TRY(call_region(call, conn, row->region.p));
     TRY(db_sync_device_find(conn, call->arena, call->region.seq, row->device, &device, &found));
     if (!found || device.state != SYNC_DEVICE_ACTIVE) return NULL;
+    TRY(db_sync_wipe_find(conn, call->arena, call->region.seq, row->device, &wipe, &found));
+    if (found) return NULL; /* somebody has that device who shouldn't */
     TRY(db_people_by_id(conn, call->arena, device.person_id, &person, &found));
     if (!found || person.disabled) return NULL;
     TRY(call_policy(call, conn, &person, row->device.p, &policy));
