@@ -289,6 +289,7 @@ enum {
     LIMIT_SYNC_FOLDER = 4194304,     /* bytes of one folder node */
     LIMIT_SYNC_PAGES = 4,            /* pages within pages of one folder */
     LIMIT_SYNC_DEPTH = 128,          /* folders within folders */
+    LIMIT_SYNC_WIPE = 268435456,     /* bytes of names when a folder is emptied */
     LIMIT_SYNC_PACKED = 4096,        /* files of one pack */
     LIMIT_SYNC_PACK = 8388608,       /* bytes of one pack's files */
     LIMIT_SYNC_CHANGES = 64 * 1024,  /* packages that one commit adds and drops */

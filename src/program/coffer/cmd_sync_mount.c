@@ -1,22 +1,37 @@
 /*
  * coffer sync mount: the region as a drive (mount.h, decision 0035).
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/coffer/mount.h"
 #include "program/coffer/sync_home.h"
+#include "program/coffer/sync_wipe.h"
 
 enum { POLL_S = 5, CACHE_MODE = 0700 };
 
-/* Called by the drive's threads: whole lines, so that they do not mix. */
+typedef struct {
+    cli_t *cli;
+    bool wipe; /* was heard of: the drive ends */
+} told_t;
+
+/* Called by the drive's thread that syncs: whole lines, so that they do not mix. */
 static void tell(void *ctx, const sync_report_t *r, const err_t *failure) {
-    const cli_t *cli = ctx;
+    told_t *told = ctx;
+    const cli_t *cli = told->cli;
     char text[1024];
+    if (told->wipe) return;
+    if (failure && strcmp(r->alarm, SYNC_ALARM_WIPE) == 0) {
+        told->wipe = true;
+        (void)kill(getpid(), SIGTERM); /* ends the drive as one from outside does */
+        return;
+    }
     if (failure && *r->alarm)
         (void)fprintf(cli->err,
                       "coffer: %s: %s; the drive stays as it is, but nothing is synced any more\n",
@@ -68,8 +83,12 @@ static err_t *configure(cli_t *cli, const args_t *args, sync_open_t *open) {
 static err_t *run_mount(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(mem_free) char *cache = NULL;
+    told_t told = {.cli = cli};
     long poll_s = 0;
+    bool wiped = false;
     TRY(args_number(args, "poll", 1, 24 * 60 * 60, POLL_S, &poll_s));
+    TRY(sync_wipe_resume(cli, &wiped));
+    if (wiped) return NULL;
     TRY(sync_open(cli, &open));
     TRY(use_cache(&open, &cache));
     TRY(configure(cli, args, &open));
@@ -78,9 +97,12 @@ static err_t *run_mount(cli_t *cli, const args_t *args) {
                              .cache = cache,
                              .directory = args->operands[0],
                              .poll_s = (unsigned)poll_s,
-                             .ctx = cli,
+                             .ctx = &told,
                              .report = tell};
-    return mount_run(&config);
+    err_t *e = mount_run(&config);
+    if (!told.wipe) return e;
+    err_free(e);
+    return sync_wipe_if_told(cli, &open, err_new(ERR_DENIED, "the device is to be wiped"));
 }
 
 static const option_t options[] = {

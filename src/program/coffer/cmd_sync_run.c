@@ -15,6 +15,7 @@
 #include "program/coffer/output.h"
 #include "program/coffer/remote.h"
 #include "program/coffer/sync_home.h"
+#include "program/coffer/sync_wipe.h"
 #include "sync/client/watch.h"
 #include "sync/engine/look.h"
 #include "sync/engine/members.h"
@@ -276,8 +277,11 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
     const char *folders[FOLDERS_MAX + 1];
     bar_t bar = {.cli = cli};
     long poll_s = 0;
+    bool wiped = false;
     buf_init(&rules, IGNORE_MAX);
     TRY(args_number(args, "poll", 1, 24 * 60 * 60, POLL_S, &poll_s));
+    TRY(sync_wipe_resume(cli, &wiped));
+    if (wiped) return NULL;
     TRY(sync_open(cli, &open));
     TRY(configure(cli, args, &open, folders));
     TRY(read_ignored(&open, &rules));
@@ -288,7 +292,9 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
     }
     TRY(sync_open_engine(&open));
     if (args_flag(args, "pardon")) TRY(sync_engine_pardon(open.engine));
-    return args_flag(args, "once") ? run_once(cli, &open, &bar) : run_on(cli, &open, &bar, poll_s);
+    err_t *e =
+        args_flag(args, "once") ? run_once(cli, &open, &bar) : run_on(cli, &open, &bar, poll_s);
+    return sync_wipe_if_told(cli, &open, e);
 }
 
 static const option_t run_options[] = {
@@ -310,7 +316,8 @@ const command_t CMD_SYNC_RUN = {
     .notes =
         "The first run says which folder; it may have files already. What two devices changed\n"
         "at once becomes a conflict copy; an edit beats a delete. Rules in .coffer-ignore,\n"
-        "one a line (*.tmp, build/, a/b), keep things out.",
+        "one a line (*.tmp, build/, a/b), keep things out. If an administrator has the device\n"
+        "wiped, its keys and the files in the folder are destroyed here.",
     .examples = "  coffer sync run ~/Files\n"
                 "  coffer sync run --once\n"
                 "  coffer sync run ~/Files --only Work --only Photos/2026",

@@ -174,7 +174,11 @@ void sync_open_done(sync_open_t *open) {
 
 static err_t *open_parts(cli_t *cli, sync_open_t *open) {
     CLEANUP(mem_free) char *path = NULL;
+    CLEANUP(mem_free) char *wipe = NULL;
     TRY(sync_home_read(cli, &open->home));
+    TRY(sync_home_file(open->home.path, SYNC_HOME_WIPE, &wipe));
+    if (file_exists(wipe))
+        return err_new(ERR_DENIED, "this device is being wiped: coffer sync run goes on with it");
     TRY(sync_home_keys(cli, open->home.path, &open->key));
     TRY(sync_home_file(open->home.path, "state.db", &path));
     TRY(db_local_open(path, cli->clk, &open->state));

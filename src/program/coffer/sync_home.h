@@ -11,6 +11,8 @@
 #include "sync/client/remote.h"
 #include "sync/engine/engine.h"
 
+#define SYNC_HOME_WIPE "wipe.json" /* there while the device is being wiped */
+
 /* All strings are its own. */
 typedef struct {
     char *path;    /* of the directory */

@@ -15,7 +15,7 @@
 #include "sync/device_key.h"
 #include "sync/engine/remote.h"
 
-enum { SYNC_HTTP_AHEAD = 9 * 1024 * 1024 };
+enum { SYNC_HTTP_AHEAD = 9 * 1024 * 1024, SYNC_HTTP_WIPE = 16 };
 
 /* Everything but `state`, `clk` and `device` is copied. */
 typedef struct {
@@ -46,6 +46,19 @@ err_t *sync_http_json(sync_http_t *http, const char *method, const char *path, c
                       json_t **ret_json) WARN_UNUSED;
 /* Bytes that went out and came in so far, for status and bandwidth; how many requests. */
 void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests);
+
+/*
+ * Logs in anew to hear whether the service wants this device wiped, of this very region: false if
+ * it lets the device in, or shuts it out for another reason. What it says is its word alone.
+ */
+err_t *sync_http_wipe(sync_http_t *http, bool *ret_told,
+                      uint8_t ret_wipe[SYNC_HTTP_WIPE]) WARN_UNUSED;
+/*
+ * Signs that the wipe was done and tells the service: `files` removed, seconds since 1970. May be
+ * repeated. ERR_NOT_FOUND, ERR_VERIFY: it does not take it, and never will.
+ */
+err_t *sync_http_receipt(sync_http_t *http, const uint8_t wipe[SYNC_HTTP_WIPE], int64_t time,
+                         uint64_t files) WARN_UNUSED;
 
 DEFINE_CLEANUP(sync_http_t, sync_http_free)
 

@@ -50,6 +50,36 @@ static sync_refusal_t refusal_of(bytes_t word) {
     return SYNC_REFUSED_NOT;
 }
 
+static bool is_hex(const json_t *object, const char *name, const uint8_t *value, size_t n) {
+    CLEANUP(mem_free) char *hex = NULL;
+    bytes_t text = BYTES_NONE;
+    err_t *e = jso_get_string(object, name, 2 * n, true, &text);
+    if (!e) e = text_hex_new(bytes_make(value, n), &hex);
+    bool same = !e && bytes_eq_str(text, hex);
+    err_free(e);
+    return same;
+}
+
+/* A wipe of another region or device is none of this one's. */
+static void note_wipe(sync_http_t *http, const json_t *answer) {
+    CLEANUP(buf_done) buf_t id;
+    json_t *wipe = NULL;
+    bytes_t text = BYTES_NONE;
+    buf_init(&id, SYNC_HTTP_WIPE);
+    http->wipe_told = false;
+    if (http->refusal != SYNC_REFUSED_WIPE) return;
+    err_t *e = jso_get_object(answer, "wipe", true, &wipe);
+    if (!e) e = jso_get_string(wipe, "id", 2 * (size_t)SYNC_HTTP_WIPE, true, &text);
+    if (!e) e = text_unhex(text, &id);
+    bool ours =
+        !e && is_hex(wipe, "region", http->region, SYNC_HASH) &&
+        (!json_object_get(wipe, "device") || is_hex(wipe, "device", http->device->id, SYNC_HASH));
+    err_free(e);
+    if (!ours || id.n != SYNC_HTTP_WIPE) return;
+    bytes_put(http->wipe, buf_bytes(&id));
+    http->wipe_told = true;
+}
+
 err_t *call_judge(sync_http_t *http, const http_response_t *reply) {
     CLEANUP(jso_free) json_t *json = NULL;
     json_t *error = NULL;
@@ -61,6 +91,7 @@ err_t *call_judge(sync_http_t *http, const http_response_t *reply) {
     if (!e) e = jso_get_string(error, "reason", WORD_MAX, false, &word);
     err_free(e);
     http->refusal = reply->status == 403 ? refusal_of(word) : SYNC_REFUSED_NOT;
+    note_wipe(http, json);
     return err_new(code_of(reply->status), "the service says: %.*s%s%.*s (HTTP status %u)",
                    (int)word.n, (const char *)word.p, word.n ? ", " : "", (int)message.n,
                    (const char *)message.p, reply->status);
@@ -105,16 +136,21 @@ static err_t *with_tries(sync_http_t *http, const char *method, const char *url,
 
 /* ---- log-in ---- */
 
-static err_t *ask(sync_http_t *http, const char *path, const json_t *body, json_t **ret_json) {
-    CLEANUP(http_response_done) http_response_t reply;
+err_t *call_bare(sync_http_t *http, const char *path, const json_t *body, http_response_t *reply) {
     CLEANUP(buf_done) buf_t text;
     char url[URL_MAX];
-    http_response_init(&reply);
     buf_init(&text, 64 * 1024);
+    mem_wipe(http->authorization, sizeof http->authorization);
     TRY(jso_write(body, false, &text));
     (void)snprintf(url, sizeof url, "%s%s", http->base, path);
-    TRY(with_tries(http, "POST", url, "application/json", NULL, buf_bytes(&text), &reply));
-    TRY(call_judge(http, &reply));
+    TRY(with_tries(http, "POST", url, "application/json", NULL, buf_bytes(&text), reply));
+    return call_judge(http, reply);
+}
+
+static err_t *ask(sync_http_t *http, const char *path, const json_t *body, json_t **ret_json) {
+    CLEANUP(http_response_done) http_response_t reply;
+    http_response_init(&reply);
+    TRY(call_bare(http, path, body, &reply));
     return jso_parse_object(buf_bytes(&reply.body), ret_json);
 }
 
@@ -164,7 +200,6 @@ static err_t *log_in(sync_http_t *http) {
     CLEANUP(jso_free) json_t *answer = NULL;
     CLEANUP(jso_free) json_t *session = NULL;
     bytes_t nonce, token;
-    mem_wipe(http->authorization, sizeof http->authorization);
     TRY(jso_object(&body));
     TRY(set_hex(body, "region", BYTES_ARRAY(http->region)));
     TRY(set_hex(body, "device", bytes_make(http->device->id, SYNC_HASH)));

@@ -42,6 +42,8 @@ struct sync_http {
     char authorization[TOKEN_MAX + 32];
     int64_t expires; /* of the token */
     sync_refusal_t refusal;
+    bool wipe_told; /* by the newest answer that was a refusal */
+    uint8_t wipe[SYNC_HTTP_WIPE];
     uint64_t requests;
 
     atomic_bool stop; /* requests on their way end */
@@ -58,6 +60,9 @@ struct sync_http {
 /* ---- remote_call.c ---- */
 err_t *call_new_client(const sync_http_t *http, http_client_t **ret_client) WARN_UNUSED;
 err_t *call_login(sync_http_t *http, bool anew) WARN_UNUSED;
+/* POST without a token, tried again; `path` is below /api/v1/sync. Judged already. */
+err_t *call_bare(sync_http_t *http, const char *path, const json_t *body,
+                 http_response_t *reply) WARN_UNUSED;
 /* One request with its tries; url whole. `reply` is reset. 409 is success. */
 err_t *call_do(sync_http_t *http, const char *method, const char *url, const char *type,
                const char *range, bytes_t body, http_response_t *reply) WARN_UNUSED;

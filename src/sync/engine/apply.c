@@ -338,7 +338,6 @@ static err_t *set_mode(sync_engine_t *engine, uint32_t node, const char *path) {
 /* ---- one node ---- */
 
 static err_t *fill_place(sync_engine_t *engine, uint32_t node) {
-    const sync_disk_t *disk = engine->c.disk;
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     const sync_fact_t *goal = it->side[SYNC_GOAL], *local = it->side[SYNC_LOCAL];
     const char *path = NULL;
