@@ -121,7 +121,7 @@ static err_t *check_content(const sealed_reader_t *reader, bytes_t object) {
         TRY(sealed_chunk_open(reader, i, sealed, &chunk));
         TRY(digest_update(digest, buf_bytes(&chunk)));
     }
-    blob_id_t id;
+    blob_id_t id = {0};
     TRY(digest_final(digest, id.bytes));
     if (blob_id_eq(&id, &reader->id)) return NULL;
     return err_new(ERR_VERIFY, "a blob is not what its name says");

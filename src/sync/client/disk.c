@@ -142,9 +142,9 @@ static err_t *disk_list(void *ctx, const char *path, sync_disk_each_t each, void
         return err_errno(errno, "%s", path);
     }
     err_t *e = NULL;
+    struct stat state;
+    sync_stat_t stat;
     for (const struct dirent *entry; !e;) {
-        struct stat state;
-        sync_stat_t stat;
         errno = 0;
         if (!(entry = readdir(dir))) {
             if (errno) e = err_errno(errno, "%s", path);

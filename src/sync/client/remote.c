@@ -29,7 +29,7 @@ typedef struct {
     char text[2 * SYNC_HASH + 1];
 } hex_t;
 static hex_t hex32(const uint8_t id[SYNC_HASH]) {
-    hex_t hex;
+    hex_t hex = {0};
     (void)hex_of(id, SYNC_HASH, hex.text);
     return hex;
 }

@@ -64,7 +64,7 @@ err_t *keys_load(sync_engine_t *engine) {
 /* Another entry at the next place than one that follows what was seen: another chain. */
 static const char *word_of(const sync_chain_t *chain, bytes_t record) {
     sync_chain_entry_t entry;
-    sync_chain_head_t head;
+    sync_chain_head_t head = {0};
     err_t *e = sync_chain_entry_parse(record, &entry);
     if (!e) e = sync_chain_head(chain, &head);
     bool forked = !e && entry.position == head.position + 1 &&
