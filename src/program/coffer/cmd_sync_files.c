@@ -14,13 +14,6 @@
 #include "program/coffer/sync_home.h"
 #include "sync/engine/look.h"
 
-static err_t *open_region(cli_t *cli, sync_open_t *open) {
-    sync_report_t report;
-    TRY(sync_open(cli, open));
-    TRY(sync_open_engine(open));
-    return sync_engine_fetch(open->engine, &report);
-}
-
 /* ---- ls ---- */
 
 static const char *kind_name(sync_entry_kind_t kind) {
@@ -60,7 +53,7 @@ static err_t *run_ls(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(jso_free) json_t *json = NULL;
     json_t *list = NULL;
-    TRY(open_region(cli, &open));
+    TRY(sync_open_region(cli, &open));
     TRY(jso_object(&json));
     TRY(jso_set_array(json, "entries", &list));
     TRY(sync_look(open.engine, args->operands_n ? args->operands[0] : "", args_flag(args, "all"),
@@ -108,7 +101,7 @@ static err_t *run_get(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t region = {0};
     const char *path = args->operands[0], *slash = strrchr(path, '/');
     const char *into = args->operands_n > 1 ? args->operands[1] : slash ? slash + 1 : path;
-    TRY(open_region(cli, &region));
+    TRY(sync_open_region(cli, &region));
     TRY(get_into(&region, path, into));
     return output_done(cli, NULL, "%s is in %s", path, into);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -96,7 +97,7 @@ static err_t *get_text(const json_t *json, const char *name, bool required, char
     return *ret_text ? NULL : err_nomem();
 }
 
-static err_t *get_hex(const json_t *json, const char *name, uint8_t *out, size_t n) {
+err_t *sync_get_hex(const json_t *json, const char *name, uint8_t *out, size_t n) {
     CLEANUP(buf_done) buf_t raw;
     bytes_t hex = BYTES_NONE;
     buf_init(&raw, n);
@@ -116,10 +117,10 @@ static err_t *parse(bytes_t text, sync_home_t *home) {
     TRY(get_text(json, "ca", false, &home->ca_file));
     TRY(get_text(json, "resolve", false, &home->resolve));
     TRY(get_text(json, "folder", false, &home->folder));
-    TRY(get_hex(json, "region", home->region, SYNC_HASH));
+    TRY(sync_get_hex(json, "region", home->region, SYNC_HASH));
     home->has_own = json_object_get(json, "own") != NULL;
-    if (home->has_own) TRY(get_hex(json, "own", home->own, SYNC_HASH));
-    return get_hex(json, "marker", home->marker, SYNC_NODE);
+    if (home->has_own) TRY(sync_get_hex(json, "own", home->own, SYNC_HASH));
+    return sync_get_hex(json, "marker", home->marker, SYNC_NODE);
 }
 
 err_t *sync_home_read(cli_t *cli, sync_home_t *ret_home) {
@@ -226,4 +227,16 @@ static err_t *lock_home(sync_open_t *open) {
 err_t *sync_open_engine(sync_open_t *open) {
     TRY(lock_home(open));
     return sync_engine_new(&open->config, &open->engine);
+}
+
+err_t *sync_open_region(cli_t *cli, sync_open_t *open) {
+    sync_report_t report;
+    TRY(sync_open(cli, open));
+    TRY(sync_open_engine(open));
+    return sync_engine_fetch(open->engine, &report);
+}
+
+void sync_nap(void) {
+    const struct timespec nap = {.tv_nsec = 200 * 1000 * 1000};
+    (void)nanosleep(&nap, NULL);
 }

@@ -56,6 +56,14 @@ void sync_open_done(sync_open_t *open);
 /* All but the disk and the engine. */
 err_t *sync_open(cli_t *cli, sync_open_t *ret_open) WARN_UNUSED;
 err_t *sync_open_engine(sync_open_t *open) WARN_UNUSED;
+/* Both, and what the service has of chain and root, verified. */
+err_t *sync_open_region(cli_t *cli, sync_open_t *open) WARN_UNUSED;
+
+enum { SYNC_WAIT_S = 15 * 60 }; /* for the other device in a join */
+void sync_nap(void);            /* between two looks at the service */
+
+/* A member of 2 * n hexadecimal digits. ERR_INVALID. */
+err_t *sync_get_hex(const json_t *json, const char *name, uint8_t *out, size_t n) WARN_UNUSED;
 
 /* The options that all of these commands share: for their lists. */
 #define SYNC_HOME_OPTIONS                                                                          \

@@ -2,10 +2,8 @@
  * coffer-mailbox init and run: making a mailbox, and the agent that serves it.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "ipc/signals.h"
 #include "program/coffer/mail_keys.h"
 #include "program/coffer/prompt.h"
 #include "program/mailbox/cli.h"
@@ -207,20 +206,6 @@ err_t *cmd_init(cli_t *cli, const args_t *args) {
 
 /* ---- run ---- */
 
-static err_t *watch_signals(int *ret_fd) {
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd < 0) return err_errno(errno, "signalfd");
-    *ret_fd = fd;
-    return NULL;
-}
-
 /* A server's answer may make a parser ask for any amount of memory. */
 static err_t *limit_memory(void) {
 #ifndef SANITIZED /* sanitizers map all there is */
@@ -249,7 +234,7 @@ static err_t *listen_at(const account_t *account, int *ret_fd) {
 }
 
 static err_t *prepare(agent_t *agent) {
-    TRY(watch_signals(&agent->signals));
+    TRY(signals_watch(&agent->signals));
     TRY(limit_memory());
     TRY(account_open_bag(agent->account, agent->clk, agent->rnd, &agent->bag));
     TRY(tls_context_client(buf_bytes(&agent->account->ca), &agent->tls));

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "ipc/control.h"
 #include "ipc/sandbox.h"
 #include "ipc/server.h"
+#include "ipc/signals.h"
 #include "program/common/mailgate_wire.h"
 #include "program/mailgate/backing.h"
 #include "program/mailgate/loop.h"
@@ -208,20 +208,6 @@ static void finish(program_t *p) {
 }
 
 /* SIGHUP ends it too: cofferd starts it again, which is a reload. */
-static err_t *watch_signals(int *ret_fd) {
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd < 0) return err_errno(errno, "signalfd");
-    *ret_fd = fd;
-    return NULL;
-}
-
 static bool options_parse(int argc, char **argv, const char **ret_dir, int *ret_status) {
     static const char text[] = "usage: coffer-mailgate --dir DIR\n\n"
                                "Mail gateway of an instance of Coffer. Started by cofferd.\n";
@@ -251,7 +237,7 @@ int main(int argc, char **argv) {
     (void)umask(077);
     program_t program = {.signals = -1};
     log_init(&program.log, "coffer-mailgate", clk_real());
-    err_t *e = watch_signals(&program.signals);
+    err_t *e = signals_watch(&program.signals);
     if (!e) e = start(&program, dir, &on);
     if (!e && on) e = loop_run(program.loop, program.signals);
     bool failed = e != NULL;
