@@ -145,14 +145,23 @@ def test_hands__the_instances_own_token_makes_none_that_asks(world):
 
 def test_login__takes_no_more_than_the_person_is(world, tmp_path):
     secret = private(tmp_path / "password", PASSPHRASE.encode() + b"\n")
-    for role, more, expect in (("member", [], REFUSED), ("admin", ["--role", "auditor"], 0),
+    for role, more, expect in (("member", [], 0), ("member", ["--role", "auditor"], REFUSED),
+                               ("member", ["--role", "admin"], REFUSED),
+                               ("admin", ["--role", "auditor"], 0),
+                               ("admin", ["--role", "member"], 0),
                                ("admin", ["--role", "officer"], REFUSED)):
-        email = f"{role}{len(more)}{expect}@example.org"
+        email = "-".join([role, *more[1:]]) + "@example.org"
         world.instance.coffer("user", "add", email, "--role", role, "--password-file", secret)
         out = tmp_path / email
         done = world.dora.coffer("login", email, "--password-file", secret, "--output", out, *more,
                                  expect=expect)
         assert out.exists() == (expect == 0), done
+        if expect == 0:
+            taken = more[1] if more else role
+            assert f"({taken})" in done.stdout + done.stderr
+            listed = impersonated(world.dora, out).coffer(
+                "user", "list", expect=REFUSED if taken == "member" else 0)
+            assert taken != "member" or not listed.stdout
     wrong = private(tmp_path / "wrong", b"wrong horse battery\n")
     done = world.dora.coffer("login", email, "--password-file", wrong, "--output", tmp_path / "none",
                              expect=REFUSED)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -136,6 +137,19 @@ def test_a_device_that_joined_keeps_the_chain_that_the_digits_covered(devices):
     rows = state.execute("SELECT value FROM local_state WHERE kind = 2 ORDER BY name").fetchall()
     state.close()
     assert [hashlib.sha256(value).hexdigest() for value, in rows] == [laptop.region]
+
+
+def test_a_new_device_begins_without_a_folder_and_sees_who_can_read(service, people, tmp_path):
+    """Nothing there yet is no error; a folder that was synced and is gone is."""
+    device = Device(service, tmp_path, "first", ANNA, people[ANNA]).init()
+    device.folder.rmdir()
+    device.sync()
+    assert device.folder.is_dir() and device.folder.stat().st_mode & 0o077 == 0
+    (row,) = device.call("who")["devices"]
+    assert (row["person"], row["state"], row["this"]) == (ANNA, "active", True)
+    shutil.rmtree(device.folder)
+    assert "mounted" in device.run("run", str(device.folder), "--once", status=3).stderr
+    assert not device.folder.exists()
 
 
 def test_looking_while_a_run_is_at_work_mixes_no_trees(devices):

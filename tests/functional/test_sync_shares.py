@@ -87,7 +87,7 @@ def test_a_share_is_let_in_to_seen_and_ended(service, people, share, tmp_path):
     anna.sync("share", BERT, home=home, status=4)
     wrong = ("0" if seen[0] != "0" else "1") + seen[1:]
     assert "another region" in anna.sync("share", BERT, "--digits", wrong, home=home, status=5)
-    assert anna.who(home) == {(None, "to revoke", "manage")}  # no members yet: her device alone
+    assert anna.who(home) == {(ANNA, "active", "manage")}  # no members yet: her device alone
     out = anna.sync("share", BERT, "--write", "--digits", seen, home=home)
     assert "bert@example.org can write now, on 1 device." in out
     assert anna.who(home) == {(ANNA, "fine", "manage"), (BERT, "fine", "write")}

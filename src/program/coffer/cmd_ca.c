@@ -231,7 +231,7 @@ static err_t *run_rollover(cli_t *cli, const args_t *args) {
         TRY(prompt_confirm(cli,
                            "There is no way back to the device CA that is current now.\n"
                            "Type activate to go on: ",
-                           yes));
+                           "--yes", yes));
     TRY(run_step(dir, &plan));
     return tell_done(cli, dir, &plan);
 }

@@ -148,7 +148,7 @@ static err_t *run_lost(cli_t *cli, const args_t *args) {
                                     "then.\nType %s to go on: ",
                                     device, device);
         if (!question) return err_nomem();
-        TRY(prompt_confirm(cli, question, names));
+        TRY(prompt_confirm(cli, question, "--yes", names));
     }
     TRY(remote_path(&path, "/devices/%/lost", device));
     TRY(remote_call(cli, "POST", path, NULL, &json));

@@ -41,7 +41,7 @@ static err_t *confirm(cli_t *cli, const char *device, const char *what) {
         "%s \"%s\" (%s, serial number %s)?\nType its serial number or name to go on: ", what, n, p,
         s);
     if (!question) return err_nomem();
-    return prompt_confirm(cli, question, names);
+    return prompt_confirm(cli, question, "--yes", names);
 }
 
 static err_t *add_pin(const args_t *args, json_t *parameters) {

@@ -76,7 +76,7 @@ static err_t *check_harm(cli_t *cli, const args_t *args, bool dry_run) {
     char *question =
         mem_printf("Send %s to %s? Type %s to go on: ", type, args->operands[0], args->operands[0]);
     if (!question) return err_nomem();
-    return prompt_confirm(cli, question, names);
+    return prompt_confirm(cli, question, "--yes", names);
 }
 
 static err_t *run_command(cli_t *cli, const args_t *args) {

@@ -198,7 +198,7 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
         TRY(prompt_confirm(cli,
                            "Ask whose mailboxes these are, whether it is his device and shows "
                            "this fingerprint. Type approve to go on: ",
-                           words));
+                           "--yes", words));
     }
     return send(cli, args->operands[0], &a);
 }

@@ -60,7 +60,7 @@ static err_t *run_login(cli_t *cli, const args_t *args) {
 static const option_t login_options[] = {
     {"output", "FILE", "the token goes there (0600), over one from before"},
     {"password-file", "FILE", "the password is the file's first line; - is standard input"},
-    {"role", "ROLE", "admin, auditor or officer; default: the most that you may be"},
+    {"role", "ROLE", "admin, auditor, officer or member; default: the most that you may be"},
     {"expires", "WHEN", "how long the token holds: 1h, 30d; default 12h"},
     {NULL, NULL, NULL},
 };
@@ -70,13 +70,14 @@ const command_t CMD_LOGIN = {
     .name = "login",
     .operands = "EMAIL",
     .summary = "Get a token of your own for your password",
-    .notes = "For administrators and recovery officers; it takes no --token-file. Who asks for a\n"
-             "recovery needs a token like this: one that somebody else made in your name shows\n"
-             "only that he could. coffer token remove ends it early.",
-    .examples = "  coffer --server https://coffer.example.org:8443 login dora@example.org \\\n"
-                "         --output dora.token\n"
-                "  coffer --server https://coffer.example.org:8443 --token-file dora.token recover "
-                "list",
+    .notes =
+        "For everybody with a password; it takes no --token-file. It begins a device's sync of\n"
+        "files, and who asks for a recovery needs one: a token that somebody else made in\n"
+        "your name shows only that he could. coffer token remove ends it early.",
+    .examples = "  coffer --server https://coffer.example.org:8443 --ca root.pem \\\n"
+                "         login dora@example.org --output dora.token\n"
+                "  coffer --server https://coffer.example.org:8443 --ca root.pem \\\n"
+                "         --token-file dora.token recover list",
     .min = 1,
     .max = 1,
     .options = login_options,

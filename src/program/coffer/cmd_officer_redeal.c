@@ -295,7 +295,7 @@ static err_t *run_finish(cli_t *cli, const args_t *args) {
                            "The shares of the set before are the only way back if one of its "
                            "officers dealt wrongly.\nSay it only if you saw a recovery of what was "
                            "dealt anew give the secret.\nType finish to give up the old shares: ",
-                           words));
+                           "--yes", words));
     TRY(jso_object(&body));
     TRY(sign_finish(cli, args, &key, body));
     TRY(remote_call(cli, "POST", "/officers/redeal/finish", body, &json));

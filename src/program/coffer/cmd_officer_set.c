@@ -138,7 +138,7 @@ static err_t *confirm(cli_t *cli, const args_t *args, const escrow_set_t *next) 
     (void)snprintf(question, sizeof question,
                    "From now on any %u of these could recover everything.\nType sign to agree: ",
                    next->threshold);
-    return prompt_confirm(cli, question, words);
+    return prompt_confirm(cli, question, "--yes", words);
 }
 
 static err_t *run_sign(cli_t *cli, const args_t *args) {

@@ -169,7 +169,7 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
     if (!args_flag(args, "yes")) show(cli, &a);
     TRY(officer_check_code(cli, args, &a.request));
     if (!args_flag(args, "yes"))
-        TRY(prompt_confirm(cli, "The code is right. Type approve to go on: ", words));
+        TRY(prompt_confirm(cli, "The code is right. Type approve to go on: ", "--yes", words));
     TRY(make_approval(cli, args->operands[0], &a, &record));
     return send(cli, args->operands[0], buf_bytes(&record));
 }

@@ -254,7 +254,7 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
     if (!args_flag(args, "yes")) show(cli, &a);
     TRY(officer_check_code(cli, args, &a.request));
     if (!args_flag(args, "yes"))
-        TRY(prompt_confirm(cli, "The code is right. Type approve to go on: ", words));
+        TRY(prompt_confirm(cli, "The code is right. Type approve to go on: ", "--yes", words));
     TRY(make_approval(cli, &a, &record));
     path = out ? mem_strdup(out) : mem_printf("%s.%s.approval", args->operands[0], a.own->id);
     if (!path) return err_nomem();

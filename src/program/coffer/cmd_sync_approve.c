@@ -164,7 +164,8 @@ static err_t *compare_digits(cli_t *cli, const sync_card_t *card, const char *di
     }
     (void)fprintf(cli->err, "Device %s of %s\nDigits: %s\n", card->name, card->person, digits);
     (void)fflush(cli->err);
-    return prompt_confirm(cli, "Type yes if the other device shows the same digits", yes);
+    return prompt_confirm(
+        cli, "Does the other device show the same digits? Type yes: ", "--digits DIGITS", yes);
 }
 
 static err_t *roles_of(const args_t *args, uint8_t *ret_roles) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -227,9 +228,16 @@ static err_t *run_on(cli_t *cli, sync_open_t *open, bar_t *bar, long poll_s) {
 
 /* ---- the command ---- */
 
-/* The folder is the one of before, or becomes it. */
+/*
+ * The folder is the one of before, or becomes it. A first one is made: nothing is lost by that,
+ * while one that was synced and is gone may lie on a disk that is not mounted.
+ */
 static err_t *set_folder(sync_open_t *open, const char *given) {
+    if (given && !open->home.folder && mkdir(given, 0700) != 0 && errno != EEXIST)
+        return err_errno(errno, "%s", given);
     char *folder = given ? realpath(given, NULL) : NULL;
+    if (given && !folder && errno == ENOENT)
+        return err_new(ERR_NOT_FOUND, "%s is not there: is its disk mounted?", given);
     if (given && !folder) return err_errno(errno, "%s", given);
     bool other = folder && (!open->home.folder || strcmp(folder, open->home.folder) != 0);
     bool taken = other && open->home.folder;

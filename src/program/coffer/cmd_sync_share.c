@@ -69,7 +69,7 @@ static err_t *compare(cli_t *cli, const args_t *args, const uint8_t mine[SYNC_HA
                        "there, by a way that the server has no hand in.\nAre they the same? Type "
                        "yes: ",
                        member->person, digits);
-        TRY(prompt_confirm(cli, question, yes));
+        TRY(prompt_confirm(cli, question, "--digits DIGITS", yes));
     }
     member->compared = true;
     return NULL;
@@ -206,15 +206,18 @@ const command_t CMD_SYNC_FOLLOW = {
 
 /* ---- who ---- */
 
+/* Without members it is somebody's own region: there a device is what the chain says. */
 static err_t *row_json(const share_work_t *work, const sync_share_row_t *row, json_t *list) {
     CLEANUP(mem_free) char *id = NULL;
     json_t *item = NULL;
+    bool own = work->n == 0 && row->state == SYNC_SHARE_REVOKE;
+    const char *person = row->member ? row->member->person : own ? row->card->person : NULL;
     TRY(text_hex_new(BYTES_ARRAY(row->device), &id));
     TRY(jso_add_object(list, &item));
-    TRY(jso_set_str(item, "person", row->member ? row->member->person : NULL));
+    TRY(jso_set_str(item, "person", person));
     TRY(jso_set_str(item, "name", row->card->name));
     TRY(jso_set_str(item, "can", role_name(row->roles)));
-    TRY(jso_set_str(item, "state", sync_share_state_name(row->state)));
+    TRY(jso_set_str(item, "state", own ? "active" : sync_share_state_name(row->state)));
     TRY(jso_set_bool(item, "compared", row->member && row->member->compared));
     TRY(jso_set_bool(item, "this", memcmp(row->device, work->open->key.id, SYNC_HASH) == 0));
     return jso_set_str(item, "device", id);
@@ -270,7 +273,7 @@ const command_t CMD_SYNC_WHO = {
         "Keys are sealed to the devices that the region's chain has active, and to nobody else.\n"
         "For a share each is looked up in its member's own chain: \"fine\" is there, \"to\n"
         "revoke\" is in no member's (exit status 5), \"cannot be told\" means that the server\n"
-        "withholds a chain. \"to add\" can't read yet.",
+        "withholds a chain. \"to add\" can't read yet. In one's own region all are \"active\".",
     .examples = "  coffer sync who\n  coffer sync who --home ~/team --json",
     .options = home_options,
     .run = run_who,

@@ -174,6 +174,24 @@ const init_key_t INIT_KEYS[] = {
     {"mailgate", "next_timeout", "5m", "Patience with each answer of a next hop."},
     {"mailgate", "delivery_timeout", "5m",
      "Patience with its answer to a whole message; less than the sender's own."},
+    {"sync", "enabled", "no", "Serve the sync of files (docs/guides/file-service.md)."},
+    {"sync", "keep_versions", "90d",
+     "How long versions stay that a newer one replaced, and files that were deleted."},
+    {"sync", "upload_grace", "7d", "How long data stay that nobody committed."},
+    {"sync", "may_sync", "yes", "People may sync; sections [sync_policy NAME] say it for some."},
+    {"sync", "may_share", "yes", "They may share with people of the organisation."},
+    {"sync", "may_share_outside", "no", "They may make links for outsiders."},
+    {"sync", "quota", "50G", "Of each person; without it or with 0 there is none."},
+    {"sync", "folders", "Work, Patients",
+     "Names at the top of a region that may be synced; without it all."},
+    {"sync_storage", "quorum", "1",
+     "How many stores must have a blob before it counts; without it more than half of them."},
+    {"sync_storage", "grace", "7d",
+     "How long a blob that nobody needs is kept: longer than the time between two backups."},
+    {"sync_storage", "orphan_grace", "30d",
+     "Age at which an object in a store that belongs to no blob is removed."},
+    {"sync_storage", "scrub_interval", "30d", "How often every copy is read and checked."},
+    {"sync_storage", "scrub_rate", "20", "MiB a second that a scrub reads at most."},
     {"keeper", "master_key", "file", "Where the vault's master key comes from: file."},
     {"keeper", "workers", "0", "Threads of the key process; 0: one a core."},
     {"keeper", "takes_per_day", "20000", "Secrets of a kind taken from devices in 24 hours."},
@@ -212,6 +230,12 @@ static const char tail[] =
     "#approval = automatic\n"
     "#old_ciphers = yes\n"
     "\n"
+    "# Where the ciphertext of synced files lies, a section a copy; without any in blobs/.\n"
+    "#[sync_store first]\n"
+    "# disk or s3 (docs/guides/file-stores.md)\n"
+    "#kind = disk\n"
+    "#path = /srv/coffer-files\n"
+    "\n"
     "# Notices by HTTP: JSON, signed with the secret in a file (docs/guides/expiry.md).\n"
     "#[webhook chat]\n"
     "#url = https://chat.example.org/hook\n"
@@ -238,10 +262,10 @@ static const init_key_t *find_key(const char *name) {
 }
 
 static err_t *unknown_key(const char *name) {
-    char names[64][NAME_MAX_BYTES];
+    char names[sizeof INIT_KEYS / sizeof INIT_KEYS[0]][NAME_MAX_BYTES];
     suggest_t suggest;
     suggest_init(&suggest, name);
-    for (size_t i = 0; i < INIT_KEYS_N && i < 64; i++) {
+    for (size_t i = 0; i < INIT_KEYS_N; i++) {
         (void)snprintf(names[i], sizeof names[i], "%s.%s", INIT_KEYS[i].section, INIT_KEYS[i].key);
         suggest_offer(&suggest, names[i]);
     }

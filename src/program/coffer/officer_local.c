@@ -91,7 +91,7 @@ static err_t *trust_first(cli_t *cli, const args_t *args, const char *pin, bytes
         TRY(prompt_confirm(cli,
                            "This is the first set this key file sees. Compare the fingerprints "
                            "with the other officers.\nType yes to trust it: ",
-                           yes));
+                           "--yes", yes));
     return remember(pin, record);
 }
 

@@ -84,17 +84,18 @@ err_t *prompt_line(cli_t *cli, const char *question, buf_t *out) {
     return buf_add(out, text_trim(buf_bytes(&answer)));
 }
 
-err_t *prompt_confirm(cli_t *cli, const char *question, const char *const *names) {
+err_t *prompt_confirm(cli_t *cli, const char *question, const char *option,
+                      const char *const *names) {
     CLEANUP(buf_done) buf_t answer;
     buf_init(&answer, ANSWER_MAX);
     if (!cli->interactive)
-        return err_new(ERR_DENIED, "not confirmed: nobody is there to ask. Say --yes if you are "
-                                   "sure");
+        return err_new(ERR_DENIED, "not confirmed: nobody is there to ask. Say %s if you are sure",
+                       option);
     (void)fprintf(cli->err, "%s", question);
     (void)fflush(cli->err);
     TRY(read_line(&answer));
     bytes_t typed = text_trim(buf_bytes(&answer));
     for (; *names; names++)
         if (typed.n && bytes_eq_str(typed, *names)) return NULL;
-    return err_new(ERR_DENIED, "not confirmed: nothing was done. --yes does not ask");
+    return err_new(ERR_DENIED, "not confirmed: nothing was done. %s does not ask", option);
 }

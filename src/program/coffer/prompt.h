@@ -17,8 +17,9 @@ err_t *prompt_new_password(cli_t *cli, const char *whose, buf_t *out) WARN_UNUSE
 err_t *prompt_line(cli_t *cli, const char *question, buf_t *out) WARN_UNUSED;
 /*
  * Has the person type one of `names` (NULL-ended) to go on. ERR_DENIED when it was something
- * else, or when nobody is there to ask, with the advice to use --yes.
+ * else, or when nobody is there to ask, with the advice to use `option`, which answers instead.
  */
-err_t *prompt_confirm(cli_t *cli, const char *question, const char *const *names) WARN_UNUSED;
+err_t *prompt_confirm(cli_t *cli, const char *question, const char *option,
+                      const char *const *names) WARN_UNUSED;
 
 #endif

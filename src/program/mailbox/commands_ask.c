@@ -152,8 +152,8 @@ err_t *cmd_wipe(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *request = NULL;
     TRY(jso_object(&request));
     if (!args_flag(args, "yes"))
-        TRY(prompt_confirm(cli,
-                           "All of the mailbox on this device will be gone. Type wipe: ", yes));
+        TRY(prompt_confirm(
+            cli, "All of the mailbox on this device will be gone. Type wipe: ", "--yes", yes));
     return simple(cli, request, "wipe");
 }
 

@@ -26,7 +26,10 @@ static err_t *read_officer(db_conn_t *conn, void *arg) {
     return NULL;
 }
 
-/* Roles are taken, not given: an admin may be less, an officer's is for who handed in a key. */
+/*
+ * Roles are taken, not given: everybody may be a member, an admin may be less, and an officer's is
+ * for who handed in a key.
+ */
 static err_t *choose_role(web_t *web, http_request_t *request, const db_person_t *person,
                           bytes_t asked, const char **ret_role) {
     officer_job_t job = {.arena = request->arena, .person_id = person->id};
@@ -35,8 +38,7 @@ static err_t *choose_role(web_t *web, http_request_t *request, const db_person_t
     if (admin && (asked.n == 0 || bytes_eq_str(asked, "admin"))) *ret_role = "admin";
     else if (admin && bytes_eq_str(asked, "auditor")) *ret_role = "auditor";
     else if (job.officer && (asked.n == 0 || bytes_eq_str(asked, "officer"))) *ret_role = "officer";
-    else if (asked.n == 0)
-        return err_new(ERR_DENIED, "%s is neither an admin nor a recovery officer", person->email);
+    else if (asked.n == 0 || bytes_eq_str(asked, "member")) *ret_role = "member";
     else
         return err_new(ERR_DENIED, "%s has not the role %.*s", person->email, (int)asked.n,
                        (const char *)asked.p);

@@ -91,7 +91,9 @@ static err_t *find_caller(web_t *web, sync_call_t *call, http_request_t *request
 err_t *api_sync_run(web_t *web, http_request_t *request, http_reply_t *reply, unsigned who,
                     api_sync_fn fn) {
     CLEANUP(arena_free) arena_t *arena = NULL;
-    if (!web->sync) return err_new(ERR_NOT_FOUND, "files are not synced here");
+    if (!web->sync)
+        return err_new(ERR_NOT_FOUND, "files are not synced here: an administrator can turn it on "
+                                      "([sync] enabled = yes in coffer.conf)");
     TRY(arena_new(CALL_ARENA, &arena));
     sync_call_t call = {.service = web->sync->service,
                         .arena = arena,

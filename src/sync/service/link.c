@@ -61,7 +61,9 @@ static err_t *check_put(sync_call_t *call, const uint8_t id[SYNC_NODE],
     if (!(call->roles & SYNC_WRITE))
         return sync_no(call, SYNC_WORD_ROLE, "links are made by devices that may write");
     if (!call->policy.may_share_outside)
-        return sync_no(call, SYNC_WORD_POLICY, "sharing outside is not allowed for you");
+        return sync_no(call, SYNC_WORD_POLICY,
+                       "sharing outside is not allowed for you: an administrator can "
+                       "allow it (may_share_outside)");
     if (terms->expires <= now || terms->expires > now + LIMIT_SYNC_LINK_LIFE_S)
         return sync_no(call, SYNC_WORD_LIMIT, "a link lives up to %d days",
                        LIMIT_SYNC_LINK_LIFE_S / 86400);
