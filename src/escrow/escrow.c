@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "store/hands.h"
 
 err_t *escrow_new(const escrow_options_t *options, escrow_t **ret_escrow) {
@@ -129,6 +130,19 @@ err_t *escrow_refused(const escrow_t *escrow, const escrow_caller_t *caller, con
     refusal_t r = {escrow, caller, action, object, err_text(e, why, sizeof why)};
     err_ignore(db_write(escrow->o.db, refusal_write, &r));
     return e;
+}
+
+err_t *escrow_stored_of(arena_t *arena, const db_escrow_t *rows, size_t count,
+                        keeper_stored_t **ret_list) {
+    keeper_stored_t *list = NULL;
+    TRY(arena_alloc(arena, count * sizeof *list, &list));
+    for (size_t i = 0; i < count; i++) {
+        TRY(escrow_object_of(&rows[i], &list[i].object));
+        list[i].wrap = rows[i].wrap;
+        TRY(digest_sha256(rows[i].blob, list[i].blob_hash));
+    }
+    *ret_list = list;
+    return NULL;
 }
 
 err_t *escrow_keep_shares(db_conn_t *conn, int64_t seq, bytes_t shares) {

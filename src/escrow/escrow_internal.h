@@ -42,6 +42,9 @@ err_t *escrow_refused(const escrow_t *escrow, const escrow_caller_t *caller, con
  * hands: he could be who asked. */
 err_t *escrow_check_hands(db_conn_t *conn, const char *person_id, const char *email,
                           const escrow_officer_t *officer) WARN_UNUSED;
+/* What the keeper is to be asked about these objects; in the arena. */
+err_t *escrow_stored_of(arena_t *arena, const db_escrow_t *rows, size_t count,
+                        keeper_stored_t **ret_list) WARN_UNUSED;
 /* Splits share records (each with its length before it) and stores them for an object. */
 err_t *escrow_keep_shares(db_conn_t *conn, int64_t seq, bytes_t shares) WARN_UNUSED;
 

@@ -7,7 +7,6 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "crypto/digest.h"
 #include "escrow/escrow_internal.h"
 #include "store/devices.h"
 
@@ -336,12 +335,7 @@ static err_t *deal_write(db_conn_t *conn, void *arg) {
 
 static err_t *ask_keeper(deal_job_t *job) {
     keeper_stored_t *list = NULL;
-    TRY(arena_alloc(job->arena, job->count * sizeof *list, &list));
-    for (size_t i = 0; i < job->count; i++) {
-        TRY(escrow_object_of(&job->rows[i], &list[i].object));
-        list[i].wrap = job->rows[i].wrap;
-        TRY(digest_sha256(job->rows[i].blob, list[i].blob_hash));
-    }
+    TRY(escrow_stored_of(job->arena, job->rows, job->count, &list));
     return keeper_escrow_deal(job->escrow->o.keeper, list, job->count, take_shares, job);
 }
 

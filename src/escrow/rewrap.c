@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#include "crypto/digest.h"
 #include "escrow/escrow_internal.h"
 
 enum {
@@ -104,12 +103,7 @@ static err_t *take_wrap(void *arg, size_t index, bytes_t wrap, const err_t *e) {
 
 static err_t *ask_keeper(step_job_t *job) {
     keeper_stored_t *list = NULL;
-    TRY(arena_alloc(job->arena, job->count * sizeof *list, &list));
-    for (size_t i = 0; i < job->count; i++) {
-        TRY(escrow_object_of(&job->rows[i], &list[i].object));
-        list[i].wrap = job->rows[i].wrap;
-        TRY(digest_sha256(job->rows[i].blob, list[i].blob_hash));
-    }
+    TRY(escrow_stored_of(job->arena, job->rows, job->count, &list));
     return keeper_escrow_rewrap(job->escrow->o.keeper, list, job->count, take_wrap, job);
 }
 

@@ -13,9 +13,6 @@
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
 #include "program/coffer/remote.h"
-#include "program/coffer/table.h"
-
-enum { LINE_MAX = 8 * 1024 };
 
 /* ---- looking ---- */
 
@@ -131,15 +128,6 @@ static err_t *check(cli_t *cli, const args_t *args, const agreeing_t *a) {
     return NULL;
 }
 
-static void say_line(cli_t *cli, const char *name, const char *text) {
-    CLEANUP(buf_done) buf_t out;
-    buf_init(&out, LINE_MAX);
-    err_t *e = table_escape(bytes_str(text), &out);
-    (void)fprintf(cli->err, "  %-12s %.*s\n", name, e ? 1 : (int)out.n,
-                  e ? "?" : (const char *)out.p);
-    err_free(e);
-}
-
 static const char *server_says(const json_t *object, const char *name) {
     const json_t *value = json_object_get(object, name);
     return json_is_string(value) ? json_string_value(value) : "-";
@@ -154,15 +142,15 @@ static err_t *show(cli_t *cli, const agreeing_t *a) {
     TRY(hex_of(a, &hex));
     TRY(buf_cstr(&hex, &fingerprint));
     (void)fprintf(cli->err, "A new device is to get all keys of a person's encrypted mail:\n");
-    say_line(cli, "mailboxes", a->delivery.mailboxes);
-    say_line(cli, "person", server_says(a->answer, "person"));
-    say_line(cli, "person's id", a->delivery.person);
-    say_line(cli, "device", server_says(device, "product"));
-    say_line(cli, "serial", server_says(device, "serial_number"));
-    say_line(cli, "enrolled", server_says(a->answer, "created"));
-    say_line(cli, "certificate", cert_subject(a->cert));
-    say_line(cli, "fingerprint", fingerprint);
-    say_line(cli, "until", text_time(a->delivery.expires, time));
+    output_note(cli, "mailboxes", a->delivery.mailboxes);
+    output_note(cli, "person", server_says(a->answer, "person"));
+    output_note(cli, "person's id", a->delivery.person);
+    output_note(cli, "device", server_says(device, "product"));
+    output_note(cli, "serial", server_says(device, "serial_number"));
+    output_note(cli, "enrolled", server_says(a->answer, "created"));
+    output_note(cli, "certificate", cert_subject(a->cert));
+    output_note(cli, "fingerprint", fingerprint);
+    output_note(cli, "until", text_time(a->delivery.expires, time));
     (void)fprintf(cli->err, "Mailboxes, id, certificate and time are what you sign; the rest is as "
                             "the server says.\n");
     return NULL;

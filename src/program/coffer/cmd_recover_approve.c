@@ -14,9 +14,8 @@
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
 #include "program/coffer/remote.h"
-#include "program/coffer/table.h"
 
-enum { RECORD_MAX = REQUEST_KEY_FILE_MAX, PARTS_MAX = LIMIT_ESCROW_OFFICERS, LINE_MAX = 8 * 1024 };
+enum { RECORD_MAX = REQUEST_KEY_FILE_MAX, PARTS_MAX = LIMIT_ESCROW_OFFICERS };
 
 typedef struct {
     officer_key_t key;
@@ -68,15 +67,6 @@ static err_t *check(cli_t *cli, const approving_t *a) {
     return NULL;
 }
 
-static void say_line(cli_t *cli, const char *name, const char *text) {
-    CLEANUP(buf_done) buf_t out;
-    buf_init(&out, LINE_MAX);
-    err_t *e = table_escape(bytes_str(text), &out);
-    (void)fprintf(cli->err, "  %-9s %.*s\n", name, e ? 1 : (int)out.n,
-                  e ? "?" : (const char *)out.p);
-    err_free(e);
-}
-
 static const char *server_says(const json_t *object, const char *name) {
     const json_t *value = json_object_get(object, name);
     return json_is_string(value) ? json_string_value(value) : "-";
@@ -88,16 +78,16 @@ static void show(cli_t *cli, const approving_t *a) {
     escrow_id_text(a->request.object.id, id);
     (void)snprintf(version, sizeof version, "%llu", (unsigned long long)a->request.object.version);
     (void)fprintf(cli->err, "Somebody is to see a secret:\n");
-    say_line(cli, "what", a->request.object.kind);
-    say_line(cli, "object", id);
-    say_line(cli, "version", version);
-    say_line(cli, "label", server_says(object, "label"));
-    say_line(cli, "owner", server_says(object, "owner"));
-    say_line(cli, "asked by", server_says(a->answer, "requester"));
-    say_line(cli, "for whom", a->request.recipient);
-    say_line(cli, "why", a->request.reason);
-    say_line(cli, "ticket", a->request.ticket[0] ? a->request.ticket : "-");
-    say_line(cli, "until", text_time(a->request.expires, time));
+    output_note(cli, "what", a->request.object.kind);
+    output_note(cli, "object", id);
+    output_note(cli, "version", version);
+    output_note(cli, "label", server_says(object, "label"));
+    output_note(cli, "owner", server_says(object, "owner"));
+    output_note(cli, "asked by", server_says(a->answer, "requester"));
+    output_note(cli, "for whom", a->request.recipient);
+    output_note(cli, "why", a->request.reason);
+    output_note(cli, "ticket", a->request.ticket[0] ? a->request.ticket : "-");
+    output_note(cli, "until", text_time(a->request.expires, time));
     (void)fprintf(cli->err,
                   "Label, owner and who asked are as the server says; the code that you were "
                   "told stands for all the rest.\n");

@@ -19,14 +19,12 @@
 #include "program/coffer/officer_local.h"
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
-#include "program/coffer/table.h"
 
 enum {
     DAY_S = 86400,
     DAYS_MAX = LIMIT_ESCROW_REQUEST_S / DAY_S,
     DAYS = 7,
     REQUEST_FILE_MAX = 3 * LIMIT_ESCROW_RECORD,
-    LINE_MAX = 8 * 1024,
 };
 
 static err_t *copy_text(const char *text, size_t max, const char *what, char *out) {
@@ -201,27 +199,18 @@ static err_t *check(cli_t *cli, const approving_t *a) {
     return NULL;
 }
 
-static void say_line(cli_t *cli, const char *name, const char *text) {
-    CLEANUP(buf_done) buf_t out;
-    buf_init(&out, LINE_MAX);
-    err_t *e = table_escape(bytes_str(text), &out);
-    (void)fprintf(cli->err, "  %-9s %.*s\n", name, e ? 1 : (int)out.n,
-                  e ? "?" : (const char *)out.p);
-    err_free(e);
-}
-
 static void show(cli_t *cli, const approving_t *a) {
     char id[ESCROW_ID_TEXT], until[TEXT_TIME_SIZE], made[TEXT_TIME_SIZE];
     escrow_id_text(a->request.object.id, id);
     (void)fprintf(cli->err, "Somebody is to see a whole instance, with all its keys:\n");
-    say_line(cli, "backup", id);
-    say_line(cli, "of", a->wrapped.label[0] ? a->wrapped.label : "-");
-    say_line(cli, "made", text_time(a->wrapped.created / 1000, made));
-    say_line(cli, "asked by", a->request.requester);
-    say_line(cli, "for whom", a->request.recipient);
-    say_line(cli, "why", a->request.reason);
-    say_line(cli, "ticket", a->request.ticket[0] ? a->request.ticket : "-");
-    say_line(cli, "until", text_time(a->request.expires, until));
+    output_note(cli, "backup", id);
+    output_note(cli, "of", a->wrapped.label[0] ? a->wrapped.label : "-");
+    output_note(cli, "made", text_time(a->wrapped.created / 1000, made));
+    output_note(cli, "asked by", a->request.requester);
+    output_note(cli, "for whom", a->request.recipient);
+    output_note(cli, "why", a->request.reason);
+    output_note(cli, "ticket", a->request.ticket[0] ? a->request.ticket : "-");
+    output_note(cli, "until", text_time(a->request.expires, until));
 }
 
 static err_t *make_approval(cli_t *cli, const approving_t *a, buf_t *out) {

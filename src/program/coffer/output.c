@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "program/coffer/table.h"
 
-enum { CELL_MAX = 4 * 1024 * 1024, FLATTEN_DEPTH = 6, NAME_MAX_BYTES = 256 };
+enum { CELL_MAX = 4 * 1024 * 1024, FLATTEN_DEPTH = 6, NAME_MAX_BYTES = 256, NOTE_MAX = 8 * 1024 };
 
 err_t *output_json(cli_t *cli, const json_t *json) {
     CLEANUP(buf_done) buf_t out;
@@ -146,4 +146,13 @@ err_t *output_done(cli_t *cli, const json_t *object, const char *format, ...) {
     if (n < 0 || fputc('\n', cli->out) == EOF)
         return err_new(ERR_IO, "cannot write to standard output");
     return NULL;
+}
+
+void output_note(cli_t *cli, const char *name, const char *text) {
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, NOTE_MAX);
+    err_t *e = table_escape(bytes_str(text), &out);
+    (void)fprintf(cli->err, "  %-12s %.*s\n", name, e ? 1 : (int)out.n,
+                  e ? "?" : (const char *)out.p);
+    err_free(e);
 }

@@ -24,6 +24,8 @@ err_t *output_fields(cli_t *cli, const json_t *object) WARN_UNUSED;
 /* With --json the object (none: {}), else the sentence. */
 err_t *output_done(cli_t *cli, const json_t *object, const char *format, ...) WARN_UNUSED
     PRINTF_LIKE(3, 4);
+/* Name and text a line on standard error, before a question: what a server or a file claims. */
+void output_note(cli_t *cli, const char *name, const char *text);
 
 /* A value as people read it: yes and no, "-" for null, local times on a terminal. */
 err_t *output_value(const json_t *value, bool local, buf_t *out) WARN_UNUSED;

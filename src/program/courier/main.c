@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -26,6 +25,7 @@
 #include "ipc/server.h"
 #include "keeper/client.h"
 #include "program/common/head.h"
+#include "program/common/peers.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
 #include "program/courier/directory_serve.h"
@@ -44,6 +44,7 @@ typedef struct {
     char node[96];
     audit_t audit;
     control_t *control;
+    peers_t peers;
     db_t *db;
     rpc_client_t *keeper_rpc;
     keeper_t *keeper;
@@ -59,26 +60,6 @@ typedef struct {
     buf_t cert_pem, key_pem, ca_pem, device_ca_pem, imap_ca_pem;
     _Atomic bool stop;
 } courier_t;
-
-static void on_wire(void *ctx, role_t peer, int fd) {
-    courier_t *c = ctx;
-    switch (peer) {
-    case ROLE_KEEPER: rpc_client_replace(c->keeper_rpc, fd); return;
-    case ROLE_WEB:
-        log_error(&c->log, LOG_WARNING, rpc_server_add(c->wakes, fd, peer),
-                  "channel from coffer-web");
-        return;
-    case ROLE_COURIER:
-    case ROLE_MAILGATE:
-    case ROLE_COMMAND: fd_close(fd); return;
-    }
-}
-
-static void on_gone(void *ctx, err_t *why) {
-    courier_t *c = ctx;
-    log_error(&c->log, LOG_ERROR, why, "control channel");
-    (void)kill(getpid(), SIGTERM);
-}
 
 static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply) {
     courier_t *c = ctx;
@@ -222,7 +203,8 @@ static err_t *start(courier_t *c, const char *dir) {
     if (c->directory) watcher_use_directory(watcher, dirserve_people(c->directory));
     TRY(watcher_start(watcher, c->db, c->keeper, &c->audit, &c->log, clk_real()));
     TRY(start_idler(c));
-    TRY(control_start(c->control, &(control_callbacks_t){c, on_wire, on_gone}));
+    c->peers = (peers_t){.log = &c->log, .keeper = c->keeper_rpc, .web = c->wakes};
+    TRY(peers_start(&c->peers, c->control));
     return control_ready(c->control);
 }
 

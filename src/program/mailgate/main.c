@@ -7,11 +7,9 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -24,6 +22,7 @@
 #include "ipc/server.h"
 #include "ipc/signals.h"
 #include "program/common/mailgate_wire.h"
+#include "program/common/peers.h"
 #include "program/mailgate/backing.h"
 #include "program/mailgate/loop.h"
 
@@ -37,6 +36,7 @@ typedef struct {
     gatespool_t spool;
     char *spool_dir;
     control_t *control;
+    peers_t peers;
     rpc_client_t *keeper_rpc;
     rpc_server_t *questions; /* of coffer-web */
     tls_context_t *tls;
@@ -46,26 +46,6 @@ typedef struct {
     loop_t *loop;
     int signals;
 } program_t;
-
-static void on_wire(void *ctx, role_t peer, int fd) {
-    program_t *p = ctx;
-    switch (peer) {
-    case ROLE_KEEPER: rpc_client_replace(p->keeper_rpc, fd); return;
-    case ROLE_WEB:
-        log_error(&p->log, LOG_WARNING, rpc_server_add(p->questions, fd, peer),
-                  "channel from coffer-web");
-        return;
-    case ROLE_COURIER:
-    case ROLE_MAILGATE:
-    case ROLE_COMMAND: fd_close(fd); return;
-    }
-}
-
-static void on_gone(void *ctx, err_t *why) {
-    program_t *p = ctx;
-    log_error(&p->log, LOG_ERROR, why, "control channel");
-    (void)kill(getpid(), SIGTERM);
-}
 
 static void on_question(void *ctx, const rpc_request_t *request, rpc_reply_t *reply) {
     program_t *p = ctx;
@@ -186,7 +166,8 @@ static err_t *start(program_t *p, const char *dir, bool *ret_on) {
     TRY(policy_new(mail_gateway_gate(p->backing.gateway), &p->deliver.policy));
     TRY(rpc_server_new(&(rpc_server_config_t){.ctx = p, .handle = on_question, .workers = 1},
                        &p->questions));
-    TRY(control_start(p->control, &(control_callbacks_t){p, on_wire, on_gone}));
+    p->peers = (peers_t){.log = &p->log, .keeper = p->keeper_rpc, .web = p->questions};
+    TRY(peers_start(&p->peers, p->control));
     return control_ready(p->control);
 }
 

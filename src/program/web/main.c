@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -23,6 +22,7 @@
 #include "ipc/sandbox.h"
 #include "program/common/head.h"
 #include "program/common/notify_conf.h"
+#include "program/common/peers.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
 #include "program/web/directory_work.h"
@@ -41,6 +41,7 @@ enum {
 typedef struct {
     web_t web;
     control_t *control;
+    peers_t peers;
     background_t *housekeeping;
     background_t *revocation_work;
     background_t *directory_work;
@@ -54,26 +55,6 @@ typedef struct {
     buf_t cert_pem, key_pem;
     buf_t device_ca_pem; /* all generations: who may show a client certificate */
 } program_t;
-
-static void on_wire(void *ctx, role_t peer, int fd) {
-    web_t *web = ctx;
-    switch (peer) {
-    case ROLE_KEEPER: rpc_client_replace(web->keeper_rpc, fd); return;
-    case ROLE_COURIER: rpc_client_replace(web->courier_rpc, fd); return;
-    case ROLE_MAILGATE:
-        if (web->mailgate_rpc) rpc_client_replace(web->mailgate_rpc, fd);
-        else fd_close(fd);
-        return;
-    case ROLE_WEB:
-    case ROLE_COMMAND: fd_close(fd); return;
-    }
-}
-
-static void on_gone(void *ctx, err_t *why) {
-    web_t *web = ctx;
-    log_error(&web->log, LOG_ERROR, why, "control channel");
-    (void)kill(getpid(), SIGTERM);
-}
 
 static void on_job(void *ctx) {
     web_t *web = ctx;
@@ -185,7 +166,11 @@ static err_t *start_services(program_t *p) {
     TRY(rpc_client_new(-1, &web->courier_rpc));
     TRY(mailgate_metrics_init(web));
     TRY(keeper_new(web->keeper_rpc, &web->keeper));
-    TRY(control_start(p->control, &(control_callbacks_t){web, on_wire, on_gone}));
+    p->peers = (peers_t){.log = &web->log,
+                         .keeper = web->keeper_rpc,
+                         .courier = web->courier_rpc,
+                         .mailgate = web->mailgate_rpc};
+    TRY(peers_start(&p->peers, p->control));
     if (settings_has_ldap(&s->ldap))
         TRY(directory_remote_new(web->courier_rpc, s->ldap.timeout_s, &web->remote));
     directory_options_t directory = {.db = web->db,
