@@ -154,14 +154,8 @@ static err_t *start_escrow(program_t *p) {
                          &web->streams);
 }
 
-static err_t *start_services(program_t *p) {
+static err_t *start_channels(program_t *p) {
     web_t *web = &p->web;
-    const settings_t *s = &web->settings;
-    const clk_t *clk = clk_real();
-    const rnd_t *rnd = rnd_real();
-    TRY(db_open(p->store_path, &(db_options_t){.later = true}, clk, &web->db));
-    unsigned applied = 0;
-    TRY(migrate_run(web->db, &applied));
     TRY(rpc_client_new(-1, &web->keeper_rpc));
     TRY(rpc_client_new(-1, &web->courier_rpc));
     TRY(mailgate_metrics_init(web));
@@ -170,7 +164,18 @@ static err_t *start_services(program_t *p) {
                          .keeper = web->keeper_rpc,
                          .courier = web->courier_rpc,
                          .mailgate = web->mailgate_rpc};
-    TRY(peers_start(&p->peers, p->control));
+    return peers_start(&p->peers, p->control);
+}
+
+static err_t *start_services(program_t *p) {
+    web_t *web = &p->web;
+    const settings_t *s = &web->settings;
+    const clk_t *clk = clk_real();
+    const rnd_t *rnd = rnd_real();
+    TRY(db_open(p->store_path, &(db_options_t){.later = true}, clk, &web->db));
+    unsigned applied = 0;
+    TRY(migrate_run(web->db, &applied));
+    TRY(start_channels(p));
     if (settings_has_ldap(&s->ldap))
         TRY(directory_remote_new(web->courier_rpc, s->ldap.timeout_s, &web->remote));
     directory_options_t directory = {.db = web->db,
