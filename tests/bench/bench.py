@@ -3,7 +3,7 @@
 Everything runs once, in rounds that alternate between what is compared; a row is the median of its
 rounds. Environment: BENCH_QUICK=1 for a run of about a minute; BENCH_BUILD, the build directory
 (default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro, mail,
-escrow, mailgate, notify; BENCH_KEEP=1 keeps the instances.
+escrow, mailgate, notify, sync; BENCH_KEEP=1 keeps the instances.
 """
 
 import os
@@ -36,11 +36,12 @@ import notify  # noqa: E402
 import peer  # noqa: E402
 import prepare  # noqa: E402
 import rows  # noqa: E402
+import sync  # noqa: E402
 from helpers import cms, scep  # noqa: E402
 from helpers import instance as instances  # noqa: E402
 
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
-ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail,escrow,mailgate,notify").split(",")
+ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail,escrow,mailgate,notify,sync").split(",")
 ROUNDS = 3
 DEVICES = int(os.environ.get("BENCH_DEVICES") or (1200 if QUICK else 10000))
 PEER_REQUESTS = 60 if QUICK else 400     # a round
@@ -467,7 +468,7 @@ def main():
     print(machine())
     print(f"{ROUNDS} rounds, medians (least to most){'; quick' if QUICK else ''}\n", flush=True)
     try:
-        if set(ONLY) - {"mail", "escrow", "mailgate", "notify"}:
+        if set(ONLY) - {"mail", "escrow", "mailgate", "notify", "sync"}:
             run(directory)
         if "mail" in ONLY:
             mail.bench(sys.modules[__name__])
@@ -477,6 +478,8 @@ def main():
             mailgate.bench(sys.modules[__name__], directory)
         if "notify" in ONLY:
             notify.bench(sys.modules[__name__], directory)
+        if "sync" in ONLY:
+            sync.bench(sys.modules[__name__], directory)
     finally:
         for name in ("full", "many"):
             for pid in instances.processes_of(directory / name / "d"):

@@ -87,7 +87,7 @@ static bool did_anything(const sync_report_t *r) {
 
 static err_t *say_report(cli_t *cli, const sync_open_t *open, const sync_report_t *r, bool always) {
     CLEANUP(jso_free) json_t *json = NULL;
-    uint64_t requests = 0;
+    uint64_t requests = 0, sent = 0;
     if (!always && !did_anything(r)) return NULL;
     if (!cli->json) {
         TRY(cli_say(
@@ -102,8 +102,9 @@ static err_t *say_report(cli_t *cli, const sync_open_t *open, const sync_report_
     }
     TRY(jso_object(&json));
     TRY(report_json(r, json));
-    sync_http_counts(open->http, &requests);
+    sync_http_counts(open->http, &requests, &sent);
     TRY(jso_set_int(json, "requests", (int64_t)requests));
+    TRY(jso_set_int(json, "sent", (int64_t)sent));
     TRY(output_json(cli, json));
     return fflush(cli->out) == 0 ? NULL : err_new(ERR_IO, "cannot write to standard output");
 }

@@ -358,6 +358,7 @@ void sync_http_stop(sync_http_t *http) { atomic_store(&http->stop, true); }
 
 const sync_remote_t *sync_http_remote(sync_http_t *http) { return &http->remote; }
 
-void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests) {
+void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests, uint64_t *ret_sent) {
     *ret_requests = http->requests;
+    *ret_sent = http->sent;
 }

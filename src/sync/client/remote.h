@@ -44,8 +44,8 @@ err_t *sync_http_call(sync_http_t *http, const char *method, const char *path, c
                       bytes_t body, buf_t *ret_body) WARN_UNUSED;
 err_t *sync_http_json(sync_http_t *http, const char *method, const char *path, const json_t *body,
                       json_t **ret_json) WARN_UNUSED;
-/* Bytes that went out and came in so far, for status and bandwidth; how many requests. */
-void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests);
+/* So far: how many, and the bytes of their bodies. */
+void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests, uint64_t *ret_sent);
 
 /*
  * Logs in anew to hear whether the service wants this device wiped, of this very region: false if

@@ -109,6 +109,7 @@ static err_t *once(sync_http_t *http, const char *method, const char *url, const
     if (http->authorization[0]) headers[n++] = http->authorization;
     if (range && *range) headers[n++] = range;
     http->requests++;
+    http->sent += body.n;
     return http_client_do(http->client, method, url, headers, body, reply);
 }
 

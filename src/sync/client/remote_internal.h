@@ -44,7 +44,7 @@ struct sync_http {
     sync_refusal_t refusal;
     bool wipe_told; /* by the newest answer that was a refusal */
     uint8_t wipe[SYNC_HTTP_WIPE];
-    uint64_t requests;
+    uint64_t requests, sent; /* bytes of bodies */
 
     atomic_bool stop; /* requests on their way end */
     pthread_mutex_t lock;

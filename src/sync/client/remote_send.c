@@ -149,6 +149,7 @@ static err_t *begin(sync_http_t *http, sender_t *sender, const char *method, con
     (void)snprintf(sender->range, sizeof sender->range, "%s", range);
     memcpy(sender->authorization, http->authorization, sizeof sender->authorization);
     http->requests++;
+    http->sent += body.n;
     (void)pthread_mutex_lock(&http->lock);
     http->ahead += body.n;
     sender->state = SENDER_BUSY;
