@@ -6,6 +6,7 @@
 #include "device/checkin_token.h"
 
 #include "audit/note.h"
+#include "device/mail_app_internal.h"
 #include "device/mail_delivery.h"
 #include "device/secret.h"
 
@@ -75,6 +76,7 @@ static err_t *update(db_conn_t *conn, void *arg) {
     if (first)
         TRY(device_enqueue_first(devices, conn, t->r->arena, device->id,
                                  m->awaiting_configuration));
+    if (first) TRY(mail_app_begin(devices, conn, device->id));
     if (first) TRY(mail_delivery_begin(devices, conn, t->r->arena, device->id));
     TRY(db_commands_count_open(conn, device->id, &open));
     if (open) TRY(device_push_job(devices, conn, device->id, 0));

@@ -40,6 +40,7 @@ enum {
     RIGHT_QUERY_APPLICATIONS = 256,
     RIGHT_QUERY_SECURITY = 1024,
     RIGHT_SETTINGS = 2048,
+    RIGHT_MANAGE_APPS = 4096,
 };
 
 typedef struct {

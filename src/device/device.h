@@ -12,6 +12,7 @@
 #include "base/rnd.h"
 #include "crypto/cert.h"
 #include "device/mail_account.h"
+#include "device/mail_app.h"
 #include "keeper/client.h"
 #include "keeper/client_escrow.h"
 #include "notify/notify.h"
@@ -21,8 +22,6 @@
 #include "store/db.h"
 #include "store/devices.h"
 #include "store/people.h"
-
-typedef struct devices devices_t;
 
 /* Keeps what the keeper archived, inside a db_write: objects_keep of the room above. */
 typedef err_t *(*device_keep_fn)(db_conn_t *conn, const keeper_archived_t *archived,
@@ -50,6 +49,7 @@ typedef struct {
     bool mail_key_approved;       /* an officer agrees before they go to a person's first device */
     bool mail_key_old_p12;        /* files for old systems: 3DES, SHA-1 */
     mail_account_t mail_account;  /* that comes with the keys, if there is one */
+    mail_app_t mail_app;          /* what each new device is told, if it names a program */
     const char *topic;            /* com.apple.mgmt.*; from the push certificate */
     int64_t access_rights;        /* 1..8191 */
     bool sign_message;            /* Mdm-Signature; false: mutual TLS by mtls_url */

@@ -8,6 +8,7 @@
 #include "audit/note.h"
 #include "base/mem.h"
 #include "device/command_schema.h"
+#include "device/mail_app_internal.h"
 #include "device/result.h"
 #include "device/session_internal.h"
 #include "store/lease_ends.h"
@@ -149,6 +150,7 @@ err_t *device_session_pick(db_conn_t *conn, device_session_t *x) {
     if (x->queue.found) {
         TRY(db_commands_mark_sent(conn, next->seq, devices_now(x->devices)));
         if (!next->secret_kind[0]) return NULL;
+        if (mail_app_is(next)) return NULL;
         if (mail_delivery_is(next))
             return mail_delivery_pick(x->devices, conn, x->arena, device, &x->mail);
         return device_secret_find(conn, x->arena, device, next->secret_kind, next->secret_version,

@@ -5,6 +5,7 @@
 #include "audit/note.h"
 #include "base/mem.h"
 #include "device/command_schema.h"
+#include "device/mail_app_internal.h"
 #include "device/session_internal.h"
 #include "format/json.h"
 
@@ -121,6 +122,16 @@ static err_t *send_with_secret(device_session_t *x, device_answer_t *answer) {
     return fill_in(x, schema, buf_bytes(&secret), buf_bytes(&xml), &answer->body);
 }
 
+static err_t *send_app(device_session_t *x, device_answer_t *answer) {
+    CLEANUP(buf_done) buf_t xml;
+    buf_init(&xml, LIMIT_HTTP_RESPONSE);
+    TRY(build_command(x, NULL, &xml));
+    buf_done(&answer->body);
+    buf_init_secret(&answer->body, LIMIT_HTTP_RESPONSE);
+    return mail_app_fill(x->devices, &x->queue.next, &x->sender.device, buf_bytes(&xml),
+                         &answer->body);
+}
+
 /* Whether the keeper refused for good, or is only away (then the device asks again). */
 static bool is_refusal(const err_t *e) {
     switch (err_code(e)) {
@@ -149,6 +160,7 @@ err_t *device_session_reply(device_session_t *x, device_answer_t *answer) {
         device_answer_empty(answer, 200);
         answer->content_type = TYPE_PLIST;
         if (!x->queue.next.secret_kind[0]) return build_command(x, NULL, &answer->body);
+        if (mail_app_is(&x->queue.next)) return send_app(x, answer);
         bool mail = mail_delivery_is(&x->queue.next);
         err_t *e =
             mail ? mail_delivery_make(x->devices, x->arena, &x->mail, x->sender.row.fingerprint,

@@ -42,6 +42,7 @@ static const command_t *const commands[] = {
     &CMD_DEVICE_FILEVAULT,
     &CMD_DEVICE_LEASES,
     &CMD_DEVICE_TOKEN,
+    &CMD_DEVICE_MAIL_APP,
     &CMD_PROFILE_ADD,
     &CMD_PROFILE_LIST,
     &CMD_PROFILE_SHOW,

@@ -94,19 +94,11 @@ static err_t *wait_result(cli_t *cli, const char *device, const char *uuid, long
     return judge(command, uuid, seconds);
 }
 
-err_t *wait_queue(cli_t *cli, const wait_command_t *command) {
-    CLEANUP(mem_free) char *path = NULL;
-    CLEANUP(jso_free) json_t *body = NULL;
+err_t *wait_post(cli_t *cli, const wait_command_t *command, const char *path, const json_t *body) {
     CLEANUP(jso_free) json_t *json = NULL;
     long seconds = 0;
     bytes_t uuid = BYTES_NONE;
     TRY(args_number(cli->args, "wait", 0, WAIT_MAX_S, 0, &seconds));
-    TRY(remote_path(&path, "/devices/%/commands", command->device));
-    TRY(jso_object(&body));
-    TRY(jso_set_str(body, "request_type", command->request_type));
-    if (command->parameters && json_object_size(command->parameters))
-        TRY(jso_set(body, "parameters", json_incref(command->parameters)));
-    if (command->dry_run) TRY(jso_set_bool(body, "dry_run", true));
     TRY(remote_call(cli, "POST", path, body, &json));
     TRY(jso_get_string(json, "uuid", TEXT_MAX, false, &uuid));
     if (command->dry_run)
@@ -121,4 +113,16 @@ err_t *wait_queue(cli_t *cli, const wait_command_t *command) {
                        "called: coffer device result %s %s",
                        command->request_type, command->device, (const char *)uuid.p, device,
                        (const char *)uuid.p);
+}
+
+err_t *wait_queue(cli_t *cli, const wait_command_t *command) {
+    CLEANUP(mem_free) char *path = NULL;
+    CLEANUP(jso_free) json_t *body = NULL;
+    TRY(remote_path(&path, "/devices/%/commands", command->device));
+    TRY(jso_object(&body));
+    TRY(jso_set_str(body, "request_type", command->request_type));
+    if (command->parameters && json_object_size(command->parameters))
+        TRY(jso_set(body, "parameters", json_incref(command->parameters)));
+    if (command->dry_run) TRY(jso_set_bool(body, "dry_run", true));
+    return wait_post(cli, command, path, body);
 }

@@ -24,6 +24,9 @@ typedef struct {
  * did not answer in time (the command stays queued), ERR_IO when it answered with an error.
  */
 err_t *wait_queue(cli_t *cli, const wait_command_t *command) WARN_UNUSED;
+/* The same where another path than the device's commands queues it: POST path with body. */
+err_t *wait_post(cli_t *cli, const wait_command_t *command, const char *path,
+                 const json_t *body) WARN_UNUSED;
 /* Shows a command as GET .../commands/UUID answered it. */
 err_t *wait_show(cli_t *cli, const json_t *command) WARN_UNUSED;
 

@@ -1,14 +1,17 @@
 /*
- * [mailbox] of coffer.conf: how mailboxes at IMAP servers are watched.
+ * [mailbox] of coffer.conf: how mailboxes at IMAP servers are watched, and what mail programs are
+ * told by device management.
  */
 #ifndef COFFER_PROGRAM_SETTINGS_MAILBOX_H
 #define COFFER_PROGRAM_SETTINGS_MAILBOX_H
 
+#include "device/mail_app.h"
 #include "format/conf.h"
 
 typedef struct {
     const char *imap_ca; /* PEM file, or "": the system's */
     int64_t reconcile_s; /* each mailbox is looked at so often, whatever its server says */
+    mail_app_t app;      /* what new devices' mail program is told */
 } settings_mailbox_t;
 
 extern const char *const SETTINGS_MAILBOX_KEYS[];

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "box/managed.h"
 #include "ipc/signals.h"
 #include "program/coffer/mail_keys.h"
 #include "program/coffer/prompt.h"
@@ -77,9 +78,30 @@ static err_t *set_address(json_t *out, const args_t *args) {
     return set_text(out, args, "user", "user", address);
 }
 
-static err_t *make_account(const args_t *args, json_t **ret_json) {
+/* --managed. Without it, and without a word in it, there is no lease. */
+static err_t *read_managed(const args_t *args, box_managed_t *managed) {
+    CLEANUP(buf_done) buf_t xml;
+    const char *path = args_value(args, "managed");
+    buf_init_secret(&xml, PEM_MAX);
+    if (!path) return NULL;
+    TRY(file_read(path, &xml));
+    TRY_WRAP(box_managed_parse(buf_bytes(&xml), managed), "%s", path);
+    return NULL;
+}
+
+/* What is said on the command line comes first, but not against "no leases". */
+static err_t *set_server(json_t *out, const args_t *args, const box_managed_t *managed) {
+    const char *server = args_value(args, "server");
+    long hours = 0, usual = args_value(args, "managed") ? (long)managed->hours : 48;
+    bool lease = args_value(args, "managed") ? managed->lease : server != NULL;
+    TRY(args_number(args, "lease-hours", 0, 168, usual, &hours));
+    TRY(jso_set_str(out, "server", server ? server : managed->server));
+    TRY(set_pem(out, args, "server-ca", "server_ca"));
+    return jso_set_int(out, "lease_hours", lease ? hours : 0);
+}
+
+static err_t *make_account(const args_t *args, const box_managed_t *managed, json_t **ret_json) {
     CLEANUP(jso_free) json_t *out = NULL;
-    long hours = 0;
     TRY(jso_object(&out));
     TRY(set_address(out, args));
     TRY(set_imap(out, args));
@@ -87,10 +109,7 @@ static err_t *make_account(const args_t *args, json_t **ret_json) {
     TRY(set_text(out, args, "smtp", "smtp_url", ""));
     TRY(set_text(out, args, "junk", "junk", "Junk"));
     TRY(set_text(out, args, "sent", "sent", "Sent"));
-    TRY(set_text(out, args, "server", "server", ""));
-    TRY(set_pem(out, args, "server-ca", "server_ca"));
-    TRY(args_number(args, "lease-hours", 0, 168, 48, &hours));
-    TRY(jso_set_int(out, "lease_hours", args_value(args, "server") ? hours : 0));
+    TRY(set_server(out, args, managed));
     TRY(set_text(out, args, "tpm", "tcti", ""));
     *ret_json = STEAL(out);
     return NULL;
@@ -101,11 +120,13 @@ static err_t *read_file_option(const args_t *args, const char *option, buf_t *ou
     return path ? prompt_secret_file(path, out) : NULL;
 }
 
-static err_t *read_secrets(cli_t *cli, const args_t *args, secrets_t *secrets) {
+static err_t *read_secrets(cli_t *cli, const args_t *args, const box_managed_t *managed,
+                           secrets_t *secrets) {
     TRY(args_exclude(args, "password-file", "token-file"));
     TRY(read_file_option(args, "password-file", &secrets->password));
     TRY(read_file_option(args, "token-file", &secrets->token));
     TRY(read_file_option(args, "device-token-file", &secrets->device_token));
+    if (!secrets->device_token.n) TRY(buf_add(&secrets->device_token, buf_bytes(&managed->token)));
     if (!secrets->password.n && !secrets->token.n)
         TRY(prompt_password(cli, "Password of", args_value(args, "address"), &secrets->password));
     return secret_random(cli->rnd, 32, &secrets->push_key);
@@ -184,16 +205,19 @@ static err_t *write_account(const account_t *account) {
 err_t *cmd_init(cli_t *cli, const args_t *args) {
     CLEANUP(account_done) account_t account;
     CLEANUP(secrets_done) secrets_t secrets;
+    CLEANUP(box_managed_done) box_managed_t managed;
     CLEANUP(keybag_free) keybag_t *bag = NULL;
     const char *dir = NULL;
     keybag_state_t state;
+    box_managed_init(&managed);
     account_init(&account);
     secrets_init(&secrets);
     TRY(mailbox_dir(cli, &dir));
     account.dir = mem_strdup(dir);
     if (!account.dir) return err_nomem();
-    TRY(make_account(args, &account.json));
-    TRY(read_secrets(cli, args, &secrets));
+    TRY(read_managed(args, &managed));
+    TRY(make_account(args, &managed, &account.json));
+    TRY(read_secrets(cli, args, &managed, &secrets));
     TRY(file_mkdir(dir, 0700));
     TRY(make_bag(cli, args, &account, &bag));
     TRY(make_database(cli, args, &account, bag));

@@ -36,6 +36,7 @@ static const option_t init_options[] = {
     {"server", "URL", "Coffer's server, for leases"},
     {"server-ca", "FILE", "its root certificate (PEM), trusted for signed mail too"},
     {"device-token-file", "FILE", "what coffer device token printed"},
+    {"managed", "FILE", "server, token and lease as device management configured them (plist)"},
     {"lease-hours", "N", "how long a lease holds (48); 0: none"},
     {NULL, NULL, NULL},
 };

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -368,6 +369,20 @@ static err_t *restart_device(job_t *j) {
 
 /* ---- settings ---- */
 
+/* What device management tells an app: a file of the device, for programs that take it. */
+static err_t *configure_app(const job_t *j, const plist_t *item) {
+    CLEANUP(buf_done) buf_t xml;
+    CLEANUP(mem_free) char *name = NULL, *path = NULL;
+    const plist_t *configuration = plist_get(item, "Configuration");
+    const char *app = text_of(item, "Identifier");
+    buf_init_secret(&xml, LIMIT_COMMAND_BYTES);
+    if (!configuration || !app[0] || strchr(app, '/')) return NULL;
+    if (!(name = mem_printf("app-%s.plist", app))) return err_nomem();
+    TRY(file_path(j->device->dir, name, &path));
+    TRY(plist_write(configuration, &xml));
+    return file_write(path, buf_bytes(&xml), 0600);
+}
+
 static err_t *one_setting(job_t *j, const plist_t *item, plist_t *list) {
     plist_t *entry = NULL;
     const char *name = text_of(item, "Item");
@@ -376,6 +391,7 @@ static err_t *one_setting(job_t *j, const plist_t *item, plist_t *list) {
     TRY(plist_set_string(entry, "Status", name[0] ? "Acknowledged" : "CommandFormatError"));
     if (strcmp(name, "DeviceName") == 0 && text_of(item, "DeviceName")[0])
         TRY(plist_set_string(j->device->state, "Name", text_of(item, "DeviceName")));
+    if (strcmp(name, "ApplicationConfiguration") == 0) return configure_app(j, item);
     return NULL;
 }
 

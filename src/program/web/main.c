@@ -167,6 +167,15 @@ static err_t *start_channels(program_t *p) {
     return peers_start(&p->peers, p->control);
 }
 
+static err_t *start_limits(web_t *web) {
+    const settings_t *s = &web->settings;
+    const clk_t *clk = clk_real();
+    const rnd_t *rnd = rnd_real();
+    TRY(http_rate_new(clk, rnd, (unsigned)s->rate, (unsigned)s->burst, &web->rate));
+    TRY(http_rate_new(clk, rnd, 1, LIMIT_LEASE_ASKED, &web->lease_rate));
+    return sessions_new(clk, rnd, SESSION_IDLE_S, SESSION_LIFE_S, SESSIONS_MAX, &web->sessions);
+}
+
 static err_t *start_services(program_t *p) {
     web_t *web = &p->web;
     const settings_t *s = &web->settings;
@@ -230,6 +239,7 @@ static err_t *start_services(program_t *p) {
                                  .mail_key_approved = s->mail_key_approved,
                                  .mail_key_old_p12 = s->mail_key_old_p12,
                                  .mail_account = s->mail_account,
+                                 .mail_app = s->mailbox.app,
                                  .topic = p->topic,
                                  .access_rights = s->access_rights,
                                  .sign_message = s->sign_message,
@@ -239,9 +249,7 @@ static err_t *start_services(program_t *p) {
                                  .job_added = on_job,
                                  .job_ctx = web};
     TRY(devices_new(&devices, &web->devices));
-    TRY(http_rate_new(clk, rnd, (unsigned)s->rate, (unsigned)s->burst, &web->rate));
-    TRY(http_rate_new(clk, rnd, 1, LIMIT_LEASE_ASKED, &web->lease_rate));
-    return sessions_new(clk, rnd, SESSION_IDLE_S, SESSION_LIFE_S, SESSIONS_MAX, &web->sessions);
+    return start_limits(web);
 }
 
 static err_t *start_mailbook(web_t *web) {

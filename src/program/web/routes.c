@@ -6,6 +6,7 @@
 #include "program/web/api_arrival.h"
 #include "program/web/api_escrow.h"
 #include "program/web/api_leases.h"
+#include "program/web/api_mail_app.h"
 #include "program/web/api_mail_policy.h"
 #include "program/web/api_recoverable.h"
 #include "program/web/api_sync.h"
@@ -64,6 +65,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_RECOVERABLE_ROUTES,
     WEB_MAIL_POLICY_ROUTES,
     WEB_LEASE_ROUTES,
+    WEB_MAIL_APP_ROUTES,
     WEB_ARRIVAL_ROUTES,
     WEB_SYNC_ROUTES,
     WEB_SHARE_ROUTES,

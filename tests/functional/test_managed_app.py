@@ -1,0 +1,170 @@
+"""Managed app configuration: what device management tells a mail program about leases, and its token,
+which is nowhere but on its way to the device."""
+
+import hashlib
+import json
+import plistlib
+
+import pytest
+
+from helpers import schema, sim
+from helpers.device import Device
+from helpers.dovecot import Mailbox
+from helpers.instance import Instance
+
+APP = "org.example.mail"
+
+
+@pytest.fixture(scope="module")
+def coffer(tmp_path_factory, factory):
+    """An instance that names a mail program: each new device is told."""
+    files = tmp_path_factory.mktemp("managed")
+    simulated = files / "simulated"
+    sim.run("factory-ca", "--out", simulated)
+    makers = factory.write(files / "factory-ca.pem")
+    makers.write_bytes(makers.read_bytes() + (simulated / "factory-ca.cert.pem").read_bytes())
+    instance = Instance(files)
+    instance.simulated = simulated
+    instance.init({"enrol": {"factory_ca": str(makers)},
+                   "mailbox": {"app": APP, "lease_hours": "24"}})
+    try:
+        instance.start()
+        yield instance
+        instance.stop()
+    finally:
+        instance.abandon()
+
+
+def configurations(commands):
+    found = []
+    for command in commands:
+        for item in command["Command"].get("Settings", []):
+            if item["Item"] == "ApplicationConfiguration":
+                assert schema.check_command(command) == [], command
+                assert item["Identifier"] == APP
+                found.append(item["Configuration"])
+    return found
+
+
+def opens(instance, token):
+    answer = instance.http("GET", "/push/v1/leases", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status in (200, 401), answer
+    return answer.status == 200
+
+
+def new_device(coffer, factory, address):
+    """Enrolled, with the token that it was told."""
+    device = Device(coffer, factory).enrol(*coffer.person(address))
+    told = configurations(device.session())
+    assert len(told) == 1
+    return device, told[0]
+
+
+def test_a_new_device_is_told_of_leases_and_gets_a_token(coffer, factory):
+    device, told = new_device(coffer, factory, "new@example.org")
+    token = told["CofferToken"]
+    assert told == {"CofferLease": True, "CofferLeaseHours": 24, "CofferServer": coffer.url,
+                    "CofferToken": token, "ENSEnableKeyEscrow": 1, "ENSKeyEscrowExpiry": 24,
+                    "ENSLinkAddress": coffer.url, "ENSAPIToken": token}
+    assert opens(coffer, token)
+    assert opens(coffer, told["ENSAPIToken"])
+
+
+def test_the_token_is_nowhere_at_rest(coffer, factory):
+    device, told = new_device(coffer, factory, "rest@example.org")
+    token = told["CofferToken"].encode()
+    stored = b"".join(p.read_bytes() for p in coffer.directory.rglob("*") if p.is_file())
+    assert hashlib.sha256(token).digest() in stored
+    assert token not in stored and b"CofferToken" in stored
+    shown = json.dumps(coffer.api("GET", f"/devices/{device.udid}/commands").json())
+    assert token.decode() not in shown
+
+
+def test_each_device_has_its_own_token_and_another_takes_its_place(coffer, factory):
+    one, first = new_device(coffer, factory, "one@example.org")
+    _, other = new_device(coffer, factory, "other@example.org")
+    assert first["CofferToken"] != other["CofferToken"]
+    said = coffer.coffer_json("device", "mail-app", one.udid, "--hours", "12")
+    assert opens(coffer, first["CofferToken"])  # until the device has the next one
+    commands = one.session()
+    assert [c["CommandUUID"] for c in commands] == [said["uuid"]]
+    second = configurations(commands)[0]
+    assert second["CofferLeaseHours"] == second["ENSKeyEscrowExpiry"] == 12
+    assert opens(coffer, second["CofferToken"]) and not opens(coffer, first["CofferToken"])
+    assert opens(coffer, other["CofferToken"])
+
+
+def test_an_answer_that_is_lost_costs_no_token(coffer, factory):
+    """The device fetches the command again: the token that came last is the one."""
+    device, told = new_device(coffer, factory, "lost-answer@example.org")
+    coffer.coffer("device", "mail-app", device.udid)
+    lost = configurations([device.next_command(device.report())])[0]
+    came = configurations(device.session())[0]
+    assert opens(coffer, came["CofferToken"])
+    assert not opens(coffer, lost["CofferToken"]) and not opens(coffer, told["CofferToken"])
+
+
+def test_no_lease_ends_the_token(coffer, factory):
+    device, told = new_device(coffer, factory, "off@example.org")
+    coffer.coffer("device", "mail-app", device.udid)  # waits in the queue, and comes first
+    coffer.coffer("device", "mail-app", device.udid, "--no-lease")
+    assert not opens(coffer, told["CofferToken"])
+    on, off = configurations(device.session())
+    assert off == {"CofferLease": False, "CofferLeaseHours": 24, "CofferServer": coffer.url,
+                   "ENSEnableKeyEscrow": 0, "ENSKeyEscrowExpiry": 24, "ENSLinkAddress": coffer.url}
+    assert not opens(coffer, on["CofferToken"])
+
+
+@pytest.mark.parametrize("end", ["lost", "release", "erase", "checkout"])
+def test_the_token_ends_with_the_device(coffer, factory, end):
+    device, told = new_device(coffer, factory, f"{end}@example.org")
+    assert opens(coffer, told["CofferToken"])
+    if end == "lost":
+        coffer.coffer("device", "lost", device.udid, "--yes")
+    elif end == "release":
+        coffer.coffer("device", "release", device.udid)
+    elif end == "erase":
+        coffer.queue(device.udid, "EraseDevice")
+        device.session()
+    else:
+        device.check_out()
+    assert not opens(coffer, told["CofferToken"])
+
+
+@pytest.mark.parametrize("body, status", [
+    ({}, 400),  # this instance names no program
+    ({"app": "a b"}, 400), ({"app": "x" * 200}, 400), ({"app": APP, "hours": 0}, 400),
+    ({"app": APP, "hours": 169}, 400), ({"app": APP, "lease": "yes"}, 400),
+    ({"app": APP, "token": "mine"}, 400),
+], ids=["no-app", "spaces", "long", "no-hours", "a-week-and-more", "a-word", "own-token"])
+def test_what_does_not_fit_is_refused(instance, device, body, status):
+    answer = instance.api("POST", f"/devices/{device.udid}/mail-app", body)
+    assert answer.status == status and answer.json()["error"]["message"], answer
+    assert device.session() == []
+
+
+def test_without_a_setting_no_device_is_told(instance, factory, person):
+    device = Device(instance, factory).enrol(*person)
+    assert configurations(device.session()) == []
+
+
+def test_a_simulated_phone_hands_it_to_the_mail_program(coffer, tmp_path):
+    """coffer-sim keeps what it is told; coffer-mailbox takes it as it is."""
+    phone = sim.Phone(coffer, tmp_path / "phone", coffer.simulated)
+    phone.enrol(coffer.person("sim@example.org"))
+    phone.session()
+    file = tmp_path / "phone" / f"app-{APP}.plist"
+    assert file.stat().st_mode & 0o077 == 0
+    told = plistlib.loads(file.read_bytes())
+    assert opens(coffer, told["CofferToken"])
+    box = Mailbox(tmp_path, None, "sim@example.org")
+    box.init("--managed", file, where=("--imap", "localhost:1", "--tls", "none"))
+    account = json.loads((box.dir / "account.json").read_text())
+    assert account["server"] == coffer.url and account["lease_hours"] == 24
+    everything = b"".join(p.read_bytes() for p in box.dir.rglob("*") if p.is_file())
+    assert told["CofferToken"].encode() not in everything  # sealed in class C
+    file.write_bytes(plistlib.dumps({"ENSEnableKeyEscrow": 1}))
+    other = Mailbox(tmp_path / "phone", None, "sim@example.org")
+    said = other.run("init", "--address", "sim@example.org", "--imap", "localhost:1", "--managed",
+                     file, "--without-tpm", status=2)
+    assert b"no server" in said and not other.dir.exists()
