@@ -31,6 +31,9 @@ static const expect_t twists[SIM_TWISTS] = {
                              false, false},
     [SIM_TWIST_FLIP_PACKAGE] = {NEWS_ROOT, "package-invalid", false, false},
     [SIM_TWIST_FLIP_DATA] = {NEWS_ROOT, "data-invalid", false, false},
+    [SIM_TWIST_CUT_CHAIN] = {NEWS_CHAIN, "chain-invalid chain-short", false, false},
+    [SIM_TWIST_CUT_ROOT] = {NEWS_ROOT, "root-invalid", false, false},
+    [SIM_TWIST_CUT_PACKAGE] = {NEWS_ROOT, "package-invalid", false, false},
     [SIM_TWIST_CUT_DATA] = {NEWS_ROOT, "data-invalid", false, false},
     [SIM_TWIST_MIX_DATA] = {NEWS_ROOT, "data-invalid", false, false},
     [SIM_TWIST_SWAP_DATA] = {NEWS_ROOT, "data-invalid", false, false},
@@ -39,9 +42,11 @@ static const expect_t twists[SIM_TWISTS] = {
     [SIM_TWIST_ORDER_CHAIN] = {NEWS_CHAIN, "chain-invalid chain-forked", false, false},
     [SIM_TWIST_ORDER_ROOTS] = {NEWS_ROOTS, "forked rolled-back root-invalid withheld", false,
                                false},
-    [SIM_TWIST_REPLAY_ROOTS] = {NEWS_ROOT, "rolled-back forked root-invalid withheld", true, false},
+    [SIM_TWIST_REPLAY_ROOTS] = {NEWS_ROOTS, "rolled-back withheld", false, false},
     [SIM_TWIST_INSERT_DEVICE] = {NEWS_CHAIN, "chain-invalid", false, false},
-    [SIM_TWIST_INSERT_KEY] = {NEWS_CHAIN, "key-invalid", true, false},
+    [SIM_TWIST_INSERT_KEY] = {NEWS_CHAIN, "key-invalid", false, false},
+    [SIM_TWIST_SWAP_KEY] = {NEWS_CHAIN, "key-invalid", false, false},
+    [SIM_TWIST_OLD_KEY] = {NEWS_CHAIN, "", true, false},
     [SIM_TWIST_HIDE_PACKAGE] = {NEWS_ROOT, "withheld", false, false},
     [SIM_TWIST_HIDE_DATA] = {NEWS_ROOT, "withheld", false, false},
     [SIM_TWIST_HIDE_CHAIN] = {NEWS_CHAIN, "chain-short", false, false},
@@ -123,6 +128,7 @@ static err_t *expect_alarm(sim_world_t *world, sim_client_t *victim, const char 
 static err_t *peace(sim_world_t *world, sim_client_t *victim) {
     victim->net.twist = SIM_TWIST_NONE;
     victim->net.service = world->service;
+    victim->net.twisted = 0;
     if (*victim->report.alarm) TRY(sync_engine_pardon(victim->engine));
     victim->report.alarm[0] = 0;
     return NULL;
@@ -194,7 +200,11 @@ static err_t *make_news(sim_world_t *world, sim_client_t *victim, news_t news,
     sim_client_t *author = &world->client[0];
     switch (news) {
     case NEWS_ROOT: return write_and_bring(world, author, 1, ret_content);
-    case NEWS_ROOTS: return write_and_bring(world, author, 3, ret_content);
+    case NEWS_ROOTS:
+        /* After one that the victim has seen. */
+        TRY(write_and_bring(world, author, 1, ret_content));
+        TRY(bring(world, victim));
+        return write_and_bring(world, author, 3, ret_content);
     case NEWS_CHAIN:
         TRY(sim_world_rotate(world, NULL));
         TRY(sim_world_rotate(world, NULL));
@@ -204,16 +214,25 @@ static err_t *make_news(sim_world_t *world, sim_client_t *victim, news_t news,
     return err_new(ERR_INTERNAL, "no such news");
 }
 
+err_t *sim_attack_begin(sim_world_t *world, sim_client_t *victim, sim_twist_t twist) {
+    buf_clear(&victim->net.inserted);
+    victim->net.twisted = 0;
+    victim->net.twist = twist;
+    if (twist == SIM_TWIST_INSERT_DEVICE) return strange_entry(world, &victim->net.inserted);
+    if (twist == SIM_TWIST_INSERT_KEY) return strange_key(world, victim, &victim->net.inserted);
+    return NULL;
+}
+
+bool sim_attack_fits(sim_twist_t twist, const char *word) {
+    return fits(twists[twist].words, word);
+}
+
 static err_t *attack_twist(sim_world_t *world) {
     sim_client_t *victim = victim_of(world);
     const expect_t *expect = &twists[world->plan.twist];
     uint32_t content = 0;
     TRY(make_news(world, victim, expect->news, &content));
-    if (world->plan.twist == SIM_TWIST_INSERT_DEVICE)
-        TRY(strange_entry(world, &victim->net.inserted));
-    if (world->plan.twist == SIM_TWIST_INSERT_KEY)
-        TRY(strange_key(world, victim, &victim->net.inserted));
-    victim->net.twist = world->plan.twist;
+    TRY(sim_attack_begin(world, victim, world->plan.twist));
     if (expect->harmless) {
         TRY(wait_alarm(world, victim));
         if (*world->alarm && !fits(expect->words, world->alarm))

@@ -8,7 +8,9 @@
 #include <stdio.h>
 
 #include "base/fault.h"
+#include "base/limits.h"
 #include "base/mem.h"
+#include "sync/name.h"
 
 enum { ROOT = 1, NAME = 256 };
 
@@ -17,18 +19,21 @@ typedef struct {
     uint64_t inode;
     uint16_t n;
     char name[NAME];
+    uint64_t fold; /* hash of the folded name */
 } dirent_t;
 
 typedef struct {
     sim_kind_t kind; /* 0: free */
     uint32_t mode, safe_mode;
     int64_t mtime, safe_mtime;
+    uint64_t stamp, safe_stamp, person_stamp;
+    bool hollow, safe_hollow, patched;
     buf_t data, safe; /* content, or a link's target */
 } inode_t;
 
-/* A change of names: `from` goes away, `to` comes (each with parent 0: not). */
+/* A change of names: `from` and `under` go away, `to` and `also` come (each with parent 0: not). */
 typedef struct {
-    dirent_t from, to;
+    dirent_t from, under, to, also;
 } op_t;
 
 typedef struct {
@@ -44,10 +49,12 @@ struct sim_disk {
     op_t *ops;
     size_t ops_n;
     uint64_t crash_in, hook_in, changes, room;
-    int64_t tick; /* last time given; no two changes have the same */
+    uint64_t full_in, full_for, stamp;
+    uint64_t listed; /* stamp when the engine last looked at the folder */
+    int64_t tick;    /* last time given; no two changes have the same */
     void (*hook)(void *ctx);
     void *hook_ctx;
-    bool crashed, person;
+    bool crashed, person, folds, stamps;
 };
 
 /* ---- life ---- */
@@ -84,6 +91,15 @@ void sim_disk_crash_after(sim_disk_t *disk, uint64_t countdown) { disk->crash_in
 bool sim_disk_crashed(const sim_disk_t *disk) { return disk->crashed; }
 void sim_disk_room(sim_disk_t *disk, uint64_t bytes) { disk->room = bytes; }
 void sim_disk_person_begin(sim_disk_t *disk) { disk->person = true; }
+void sim_disk_fold(sim_disk_t *disk) { disk->folds = true; }
+void sim_disk_stamps(sim_disk_t *disk) { disk->stamps = true; }
+bool sim_disk_folds(const sim_disk_t *disk) { return disk->folds; }
+bool sim_disk_has_stamps(const sim_disk_t *disk) { return disk->stamps; }
+
+void sim_disk_full_after(sim_disk_t *disk, uint64_t countdown, uint64_t times) {
+    disk->full_in = countdown;
+    disk->full_for = times;
+}
 
 void sim_disk_hook_after(sim_disk_t *disk, uint64_t countdown, void (*hook)(void *ctx), void *ctx) {
     disk->hook_in = countdown;
@@ -116,7 +132,29 @@ static int64_t tick(sim_disk_t *disk) {
     return disk->tick;
 }
 
+/* A call that needs room on the disk. */
+static err_t *need_room(sim_disk_t *disk) {
+    if (disk->person || disk->full_in == 0) return NULL;
+    if (disk->full_in > 1) {
+        disk->full_in--;
+        return NULL;
+    }
+    if (disk->full_for == 0 || --disk->full_for == 0) disk->full_in = 0;
+    return err_new(ERR_FULL, "the simulated disk is full");
+}
+
 /* ---- names and inodes ---- */
+
+/* Names of one key count as one on a disk that folds them. */
+static uint64_t fold_of(bytes_t name) {
+    CLEANUP(buf_done) buf_t fold;
+    uint64_t hash = 0xcbf29ce484222325u;
+    buf_init(&fold, LIMIT_SYNC_FOLD);
+    err_ignore(sync_name_fold(name, &fold));
+    bytes_t key = fold.n ? buf_bytes(&fold) : name;
+    for (size_t i = 0; i < key.n; i++) hash = (hash ^ key.p[i]) * 0x100000001b3u;
+    return hash;
+}
 
 static err_t *inode_new(sim_disk_t *disk, sim_kind_t kind, uint32_t mode, uint64_t *ret_inode) {
     if (disk->inodes_n >= disk->inodes_room) {
@@ -129,6 +167,7 @@ static err_t *inode_new(sim_disk_t *disk, sim_kind_t kind, uint32_t mode, uint64
     inode_t *inode = &disk->inodes[disk->inodes_n];
     *inode = (inode_t){.kind = kind, .mode = mode, .safe_mode = mode, .mtime = tick(disk)};
     inode->safe_mtime = inode->mtime;
+    inode->stamp = inode->safe_stamp = ++disk->stamp;
     buf_init(&inode->data, SIM_DISK_FILE_MAX);
     buf_init(&inode->safe, SIM_DISK_FILE_MAX);
     *ret_inode = disk->inodes_n++;
@@ -140,6 +179,18 @@ static dirent_t *find(names_t *names, uint64_t parent, bytes_t name) {
         dirent_t *entry = &names->entry[i];
         if (entry->parent == parent && bytes_eq(bytes_make(entry->name, entry->n), name))
             return entry;
+    }
+    return NULL;
+}
+
+/* As the disk looks names up. */
+static dirent_t *look_up(sim_disk_t *disk, uint64_t parent, bytes_t name) {
+    dirent_t *exact = find(&disk->now, parent, name);
+    if (exact || !disk->folds) return exact;
+    uint64_t fold = fold_of(name);
+    for (size_t i = 0; i < SIM_DISK_NODES; i++) {
+        dirent_t *entry = &disk->now.entry[i];
+        if (entry->parent == parent && entry->fold == fold) return entry;
     }
     return NULL;
 }
@@ -164,7 +215,9 @@ static void drop(names_t *names, const dirent_t *entry) {
 
 static void apply(names_t *names, const op_t *op) {
     if (op->from.parent) drop(names, &op->from);
+    if (op->under.parent) drop(names, &op->under);
     if (op->to.parent) put(names, &op->to);
+    if (op->also.parent) put(names, &op->also);
 }
 
 /* All changes of names up to now become safe. */
@@ -174,19 +227,23 @@ static void settle(sim_disk_t *disk, size_t n) {
     disk->ops_n -= n;
 }
 
-static err_t *change(sim_disk_t *disk, const dirent_t *from, const dirent_t *to) {
-    op_t op = {0};
+static err_t *change_three(sim_disk_t *disk, const op_t *op) {
     size_t used = 0;
     for (size_t i = 0; i < SIM_DISK_NODES; i++) used += disk->now.entry[i].parent != 0;
     if (used + 1 >= SIM_DISK_NODES)
         return err_new(ERR_FULL, "the simulated disk has no inodes left");
-    if (from) op.from = *from;
-    if (to) op.to = *to;
     if (disk->ops_n == SIM_DISK_OPS) settle(disk, SIM_DISK_OPS / 2);
-    disk->ops[disk->ops_n++] = op;
-    apply(&disk->now, &op);
+    disk->ops[disk->ops_n++] = *op;
+    apply(&disk->now, op);
     if (disk->person) settle(disk, disk->ops_n);
     return NULL;
+}
+
+static err_t *change(sim_disk_t *disk, const dirent_t *from, const dirent_t *to) {
+    op_t op = {0};
+    if (from) op.from = *from;
+    if (to) op.to = *to;
+    return change_three(disk, &op);
 }
 
 static void keep_inode(inode_t *inode) {
@@ -194,6 +251,8 @@ static void keep_inode(inode_t *inode) {
     err_ignore(buf_add(&inode->safe, buf_bytes(&inode->data)));
     inode->safe_mode = inode->mode;
     inode->safe_mtime = inode->mtime;
+    inode->safe_stamp = inode->stamp;
+    inode->safe_hollow = inode->hollow;
 }
 
 void sim_disk_person_end(sim_disk_t *disk) { disk->person = false; }
@@ -208,10 +267,12 @@ void sim_disk_power(sim_disk_t *disk) {
         err_ignore(buf_add(&inode->data, buf_bytes(&inode->safe)));
         inode->mode = inode->safe_mode;
         inode->mtime = inode->safe_mtime;
+        inode->stamp = inode->safe_stamp;
+        inode->hollow = inode->safe_hollow;
     }
     fault_arm_io(0);
     disk->crashed = false;
-    disk->crash_in = disk->hook_in = 0;
+    disk->crash_in = disk->hook_in = disk->full_in = 0;
 }
 
 /* ---- paths ---- */
@@ -234,7 +295,7 @@ static err_t *walk(sim_disk_t *disk, const char *path, place_t *ret_place) {
         place.name = bytes_make(rest.p, n);
         if (n == 0 || n >= NAME || bytes_eq_str(place.name, ".") || bytes_eq_str(place.name, ".."))
             return err_new(ERR_INVALID, "%s: no path", path);
-        place.entry = find(&disk->now, place.parent, place.name);
+        place.entry = look_up(disk, place.parent, place.name);
         place.inode = place.entry ? place.entry->inode : 0;
         rest = bytes_from(rest, n + 1);
     }
@@ -253,8 +314,12 @@ static err_t *walk_existing(sim_disk_t *disk, const char *path, place_t *ret_pla
 static dirent_t dirent_of(const place_t *place, uint64_t inode) {
     dirent_t entry = {.parent = place->parent, .inode = inode, .n = (uint16_t)place->name.n};
     bytes_put(entry.name, place->name);
+    entry.fold = fold_of(place->name);
     return entry;
 }
+
+/* The entry that is there, under the name that it was made by. */
+static dirent_t dirent_there(const place_t *place) { return *place->entry; }
 
 static sim_stat_t stat_of(const sim_disk_t *disk, uint64_t number) {
     const inode_t *inode = &disk->inodes[number];
@@ -262,7 +327,9 @@ static sim_stat_t stat_of(const sim_disk_t *disk, uint64_t number) {
                         .inode = number,
                         .size = inode->data.n,
                         .mode = inode->mode,
-                        .mtime_ns = inode->mtime};
+                        .mtime_ns = inode->mtime,
+                        .stamp = disk->stamps ? inode->stamp : 0,
+                        .hollow = inode->hollow};
 }
 
 static err_t *inode_at(sim_disk_t *disk, uint64_t number, inode_t **ret_inode) {
@@ -296,6 +363,7 @@ err_t *sim_disk_list(sim_disk_t *disk, const char *path, sim_disk_each_fn each, 
     TRY(walk_existing(disk, path, &place));
     if (disk->inodes[place.inode].kind != SIM_FOLDER)
         return err_new(ERR_NOT_FOUND, "%s: no folder", path);
+    if (!disk->person && place.inode == ROOT) disk->listed = disk->stamp;
     CLEANUP(mem_free) names_t *copy = mem_alloc(sizeof *copy);
     if (!copy) return err_nomem();
     *copy = disk->now;
@@ -348,6 +416,7 @@ static err_t *make(sim_disk_t *disk, const char *path, sim_kind_t kind, uint32_t
     TRY(call(disk, true));
     TRY(walk(disk, path, &place));
     if (place.inode) return err_new(ERR_EXISTS, "%s: exists", path);
+    TRY(need_room(disk));
     TRY(inode_new(disk, kind, mode, &number));
     dirent_t entry = dirent_of(&place, number);
     TRY(change(disk, NULL, &entry));
@@ -384,6 +453,7 @@ static uint64_t used(const sim_disk_t *disk) {
 static err_t *resize(sim_disk_t *disk, inode_t *inode, size_t size) {
     if (size > inode->data.n) {
         uint64_t more = size - inode->data.n;
+        TRY(need_room(disk));
         if (!disk->person && disk->room != UINT64_MAX && used(disk) + more > disk->room)
             return err_new(ERR_FULL, "the simulated disk is full");
         TRY(buf_reserve(&inode->data, (size_t)more));
@@ -395,6 +465,7 @@ static err_t *resize(sim_disk_t *disk, inode_t *inode, size_t size) {
 
 static void touched(sim_disk_t *disk, inode_t *inode) {
     inode->mtime = tick(disk);
+    inode->stamp = ++disk->stamp;
     if (disk->person) keep_inode(inode);
 }
 
@@ -443,9 +514,27 @@ err_t *sim_disk_set_inode(sim_disk_t *disk, uint64_t number, uint32_t mode, int6
     TRY(call(disk, true));
     TRY(inode_at(disk, number, &inode));
     inode->mode = mode;
-    inode->mtime = mtime_ns;
+    inode->mtime = disk->person && inode->patched ? tick(disk) : mtime_ns;
+    inode->stamp = ++disk->stamp;
+    if (disk->person) inode->person_stamp = inode->stamp;
     if (disk->person) keep_inode(inode);
     return NULL;
+}
+
+err_t *sim_disk_set_hollow(sim_disk_t *disk, uint64_t number, bool hollow) {
+    inode_t *inode = NULL;
+    TRY(call(disk, true));
+    TRY(inode_at(disk, number, &inode));
+    inode->hollow = hollow;
+    inode->stamp = ++disk->stamp;
+    if (disk->person) keep_inode(inode);
+    return NULL;
+}
+
+bool sim_disk_patch(sim_disk_t *disk, uint64_t number) {
+    if (number >= disk->inodes_n || disk->inodes[number].person_stamp > disk->listed) return false;
+    disk->inodes[number].patched = true;
+    return true;
 }
 
 err_t *sim_disk_set(sim_disk_t *disk, const char *path, uint32_t mode, int64_t mtime_ns) {
@@ -484,12 +573,40 @@ err_t *sim_disk_rename(sim_disk_t *disk, const char *from, const char *to, bool 
     TRY(walk_existing(disk, from, &old));
     TRY(walk(disk, to, &new));
     if (!old.parent || !new.parent) return err_new(ERR_INVALID, "the root stays");
-    if (old.inode == new.inode) return NULL;
-    TRY(may_replace(disk, &old, &new, keep));
-    dirent_t gone = dirent_of(&old, old.inode), come = dirent_of(&new, old.inode);
-    TRY(change(disk, &gone, &come));
+    bool same_name = old.parent == new.parent &&bytes_eq(old.name, new.name);
+    if (old.inode == new.inode && same_name) return NULL;
+    /* As Linux has it: the new name, folded, is there. */
+    if (old.inode == new.inode && keep) return err_new(ERR_EXISTS, "%s: exists", to);
+    if (old.inode != new.inode) TRY(may_replace(disk, &old, &new, keep));
+    op_t op = {.from = dirent_there(&old), .to = dirent_of(&new, old.inode)};
+    /* What lay there goes, whatever case its name had. */
+    if (new.entry &&new.inode != old.inode) op.under = dirent_there(&new);
+    TRY(change_three(disk, &op));
+    inode_t *moved = &disk->inodes[old.inode];
+    moved->stamp = ++disk->stamp;
+    if (disk->person) moved->safe_stamp = moved->person_stamp = moved->stamp;
+    if (disk->person && moved->patched) moved->mtime = moved->safe_mtime = tick(disk);
     disk->inodes[old.parent].mtime = tick(disk);
     disk->inodes[new.parent].mtime = tick(disk);
+    return NULL;
+}
+
+err_t *sim_disk_exchange(sim_disk_t *disk, const char *a, const char *b) {
+    place_t one = {0}, two = {0};
+    TRY(call(disk, true));
+    TRY(walk_existing(disk, a, &one));
+    TRY(walk_existing(disk, b, &two));
+    if (!one.parent || !two.parent || disk->inodes[one.inode].kind == SIM_FOLDER ||
+        disk->inodes[two.inode].kind == SIM_FOLDER)
+        return err_new(ERR_INVALID, "only files change places");
+    op_t op = {.from = dirent_there(&one), .under = dirent_there(&two)};
+    op.to = op.under;
+    op.to.inode = one.inode;
+    op.also = op.from;
+    op.also.inode = two.inode;
+    TRY(change_three(disk, &op));
+    disk->inodes[one.inode].stamp = ++disk->stamp;
+    disk->inodes[two.inode].stamp = ++disk->stamp;
     return NULL;
 }
 
@@ -501,7 +618,7 @@ static err_t *take_away(sim_disk_t *disk, const char *path, bool folder) {
         return err_new(ERR_INVALID, "%s: not what is removed this way", path);
     if (folder && has_children(&disk->now, place.inode))
         return err_new(ERR_EXISTS, "%s: not empty", path);
-    dirent_t gone = dirent_of(&place, place.inode);
+    dirent_t gone = dirent_there(&place);
     disk->inodes[place.parent].mtime = tick(disk);
     return change(disk, &gone, NULL);
 }

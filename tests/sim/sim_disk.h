@@ -7,6 +7,10 @@
  * The engine's calls count: at the chosen one the power fails, and each call from there on is
  * ERR_IO until sim_disk_power(). A person's own changes (sim_disk_person_*) are safe at once: they
  * are what the oracle holds the engine to. Paths are relative, "" is the root. One thread.
+ *
+ * A disk may take names that differ by case or composition alone for one, may have stamps (another
+ * one after each change, of whatever kind, as st_ctime is), and may have hollow files: with a size
+ * and no content yet.
  */
 #ifndef COFFER_TESTS_SIM_DISK_H
 #define COFFER_TESTS_SIM_DISK_H
@@ -29,12 +33,18 @@ typedef struct {
     uint64_t size; /* bytes */
     uint32_t mode; /* 07777 */
     int64_t mtime_ns;
+    uint64_t stamp; /* 0: this disk has none */
+    bool hollow;
 } sim_stat_t;
 
 typedef struct sim_disk sim_disk_t;
 
 err_t *sim_disk_new(sim_rnd_t *rnd, const clk_fake_t *clk, sim_disk_t **ret_disk) WARN_UNUSED;
-void sim_disk_free(sim_disk_t *disk); /* takes NULL */
+void sim_disk_free(sim_disk_t *disk);   /* takes NULL */
+void sim_disk_fold(sim_disk_t *disk);   /* from here on it folds names */
+void sim_disk_stamps(sim_disk_t *disk); /* from here on it has stamps */
+bool sim_disk_folds(const sim_disk_t *disk);
+bool sim_disk_has_stamps(const sim_disk_t *disk);
 
 /* ---- faults ---- */
 
@@ -47,6 +57,8 @@ void sim_disk_power(sim_disk_t *disk);
 void sim_disk_hook_after(sim_disk_t *disk, uint64_t countdown, void (*hook)(void *ctx), void *ctx);
 /* Bytes of files that fit; ERR_FULL beyond. */
 void sim_disk_room(sim_disk_t *disk, uint64_t bytes);
+/* From the countdown-th call on that needs room so many of them get ERR_FULL; 0: none do. */
+void sim_disk_full_after(sim_disk_t *disk, uint64_t countdown, uint64_t times);
 /* Changes made by the engine since the last call of this. */
 uint64_t sim_disk_changes(sim_disk_t *disk);
 
@@ -77,8 +89,18 @@ err_t *sim_disk_set(sim_disk_t *disk, const char *path, uint32_t mode,
                     int64_t mtime_ns) WARN_UNUSED;
 err_t *sim_disk_set_inode(sim_disk_t *disk, uint64_t number, uint32_t mode,
                           int64_t mtime_ns) WARN_UNUSED;
+/* Its content is there, or is yet to come. */
+err_t *sim_disk_set_hollow(sim_disk_t *disk, uint64_t number, bool hollow) WARN_UNUSED;
+/*
+ * Writes that keep a file's size and time are found by the stamp alone, and so only if it was not
+ * renamed, or got another mode, between two looks of the engine. False if a person has done that
+ * since the last look. After such a write any rename and change of mode shows in the time.
+ */
+bool sim_disk_patch(sim_disk_t *disk, uint64_t number);
 /* Replaces a file or an empty folder by its kind, unless `keep`: then ERR_EXISTS. */
 err_t *sim_disk_rename(sim_disk_t *disk, const char *from, const char *to, bool keep) WARN_UNUSED;
+/* Two files change places, whole or not at all. */
+err_t *sim_disk_exchange(sim_disk_t *disk, const char *a, const char *b) WARN_UNUSED;
 err_t *sim_disk_unlink(sim_disk_t *disk, const char *path) WARN_UNUSED;
 err_t *sim_disk_mkdir(sim_disk_t *disk, const char *path, uint32_t mode) WARN_UNUSED;
 err_t *sim_disk_rmdir(sim_disk_t *disk, const char *path) WARN_UNUSED; /* ERR_EXISTS: not empty */

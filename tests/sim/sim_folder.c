@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "sync/engine/aside.h"
 
 struct sync_disk_file {
     uint64_t inode;
@@ -29,16 +30,18 @@ static sync_stat_t convert(const sim_stat_t *from) {
     to.mtime_ns = (uint32_t)(from->mtime_ns % SECOND);
     to.mode = from->mode;
     to.inode = from->inode;
+    to.stamp = from->stamp;
     return to;
 }
 
 static bool same(const sync_stat_t *a, const sync_stat_t *b) {
     return a->kind == b->kind && a->inode == b->inode && a->size == b->size &&
-           a->mtime == b->mtime && a->mtime_ns == b->mtime_ns;
+           a->mtime == b->mtime && a->mtime_ns == b->mtime_ns &&
+           (!a->stamp || !b->stamp || a->stamp == b->stamp);
 }
 
 static void temp_path(const char *temp, char ret_path[SIM_DISK_PATH]) {
-    (void)snprintf(ret_path, SIM_DISK_PATH, "%s/%s", own, temp);
+    (void)snprintf(ret_path, SIM_DISK_PATH, "%s/%.900s", own, temp);
 }
 
 static err_t *look(sim_disk_t *disk, const char *path, bool *ret_found, sync_stat_t *ret_stat) {
@@ -107,6 +110,7 @@ static err_t *open_file(void *ctx, const char *path, sync_disk_file_t **ret_file
     sim_stat_t stat;
     TRY(sim_disk_stat(ctx, path, &stat));
     if (stat.kind != SIM_FILE) return err_new(ERR_INVALID, "%s: no file", path);
+    if (stat.hollow) return err_new(ERR_BUSY, "%s has not been fetched yet", path);
     return file_new(stat.inode, ret_file);
 }
 
@@ -159,6 +163,17 @@ static err_t *write_file(void *ctx, sync_disk_file_t *file, uint64_t offset, byt
     return sim_disk_write_inode(ctx, file->inode, offset, data);
 }
 
+/* Some of them: whoever mounts a drive may have had the folder before. */
+static err_t *make_hollow(void *ctx, sync_disk_file_t *file, bool *ret_done) {
+    sim_stat_t stat;
+    TRY(sim_disk_stat_inode(ctx, file->inode, &stat));
+    if (stat.inode % 4 == 0) return NULL;
+    TRY(sim_disk_resize_inode(ctx, file->inode, 0));
+    TRY(sim_disk_set_hollow(ctx, file->inode, true));
+    *ret_done = true;
+    return NULL;
+}
+
 static err_t *flush(void *ctx, sync_disk_file_t *file) {
     return sim_disk_sync_inode(ctx, file->inode);
 }
@@ -185,12 +200,47 @@ static err_t *expected(void *ctx, const char *path, const sync_stat_t *expect) {
     return NULL;
 }
 
-static err_t *place(void *ctx, const char *name, const char *path, const sync_stat_t *expect) {
+/* What is taken out of the way tells by its name what it should be: sync/engine/aside.h. */
+static void aside_path(const sync_stat_t *expect, uint64_t own_inode, char out[SIM_DISK_PATH]) {
+    char name[SYNC_ASIDE_NAME];
+    sync_aside_name(expect, own_inode, name);
+    temp_path(name, out);
+}
+
+static err_t *replace(void *ctx, const char *from, uint64_t own_inode, const char *path,
+                      const sync_stat_t *expect) {
+    char aside[SIM_DISK_PATH];
+    sync_stat_t stat;
+    bool found = false;
+    TRY(expected(ctx, path, expect));
+    aside_path(expect, own_inode, aside);
+    TRY(sim_disk_rename(ctx, from, aside, true));
+    err_t *e = sim_disk_exchange(ctx, aside, path);
+    if (e) {
+        err_ignore(sim_disk_rename(ctx, aside, from, true));
+        return err_code(e) == ERR_IO ? e : err_recode(e, ERR_BUSY);
+    }
+    TRY(look(ctx, aside, &found, &stat));
+    if (found && sync_aside_expected(&stat, expect)) return sim_disk_unlink(ctx, aside);
+    err_ignore(sim_disk_exchange(ctx, aside, path));
+    TRY(look(ctx, aside, &found, &stat));
+    if (found && stat.inode == own_inode) TRY(sim_disk_rename(ctx, aside, from, true));
+    return err_new(ERR_BUSY, "%s: has changed meanwhile", path);
+}
+
+static err_t *place(void *ctx, const char *name, const char *path, const sync_stat_t *expect,
+                    sync_stat_t *ret_placed) {
     char from[SIM_DISK_PATH];
+    sync_stat_t stat;
+    bool found = false;
     temp_path(name, from);
-    if (expect) TRY(expected(ctx, path, expect));
-    TRY(sim_disk_rename(ctx, from, path, expect == NULL));
-    return sync_parent(ctx, path);
+    TRY(look(ctx, from, &found, &stat));
+    if (!found) return err_new(ERR_NOT_FOUND, "%s: is not there", from);
+    if (expect) TRY(replace(ctx, from, stat.inode, path, expect));
+    else TRY(sim_disk_rename(ctx, from, path, true));
+    TRY(sync_parent(ctx, path));
+    *ret_placed = stat;
+    return NULL;
 }
 
 static err_t *forgive_missing(err_t *e) {
@@ -213,11 +263,13 @@ typedef struct {
 
 static err_t *sweep_one(void *ctx, bytes_t name, const sim_stat_t *stat) {
     const sweep_t *sweep_ctx = ctx;
-    char text[SIM_DISK_PATH];
-    (void)stat;
+    char text[SIM_DISK_PATH], path[SIM_DISK_PATH], back[SYNC_ASIDE_NAME];
+    sync_stat_t found = convert(stat);
     (void)snprintf(text, sizeof text, "%.*s", (int)name.n, (const char *)name.p);
     if (strcmp(text, "marker") == 0 || sweep_ctx->keep(sweep_ctx->arg, text)) return NULL;
-    return discard(sweep_ctx->disk, text);
+    if (!sync_aside_lost(text, &found, back)) return discard(sweep_ctx->disk, text);
+    temp_path(text, path);
+    return sim_disk_rename(sweep_ctx->disk, path, back, true);
 }
 
 static err_t *sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg) {
@@ -249,12 +301,25 @@ static err_t *set_mode(void *ctx, const char *path, uint32_t mode) {
     return stat.kind == SIM_FOLDER ? sim_disk_sync_folder(ctx, path) : NULL;
 }
 
+/* Taken aside and looked at there, so that no change of the last moment is lost. */
+static err_t *remove_file(void *ctx, const char *path, const sync_stat_t *expect) {
+    char aside[SIM_DISK_PATH];
+    sync_stat_t stat;
+    bool found = false;
+    TRY(expected(ctx, path, expect));
+    aside_path(expect, 0, aside);
+    TRY(sim_disk_rename(ctx, path, aside, true));
+    TRY(look(ctx, aside, &found, &stat));
+    if (found && sync_aside_expected(&stat, expect)) return sim_disk_unlink(ctx, aside);
+    err_ignore(sim_disk_rename(ctx, aside, path, true));
+    return err_new(ERR_BUSY, "%s: has changed meanwhile", path);
+}
+
 static err_t *remove_path(void *ctx, const char *path, const sync_stat_t *expect) {
     sim_stat_t stat;
     TRY(sim_disk_stat(ctx, path, &stat));
-    if (stat.kind != SIM_FOLDER && expect) TRY(expected(ctx, path, expect));
     if (stat.kind != SIM_FOLDER) {
-        TRY(sim_disk_unlink(ctx, path));
+        TRY(remove_file(ctx, path, expect));
         return sync_parent(ctx, path);
     }
     err_t *e = sim_disk_rmdir(ctx, path);
@@ -288,4 +353,10 @@ sync_disk_t sim_folder(sim_disk_t *disk) {
         .set_mode = set_mode,
         .remove = remove_path,
     };
+}
+
+sync_disk_t sim_folder_hollow(sim_disk_t *disk) {
+    sync_disk_t folder = sim_folder(disk);
+    folder.hollow = make_hollow;
+    return folder;
 }

@@ -10,6 +10,8 @@
 
 /* `disk` is borrowed and is the context. */
 sync_disk_t sim_folder(sim_disk_t *disk);
+/* The same as under a mapped drive: most files that come are hollow. */
+sync_disk_t sim_folder_hollow(sim_disk_t *disk);
 /* Whether a path is the engine's own business. */
 bool sim_folder_ours(const char *path);
 

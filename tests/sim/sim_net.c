@@ -12,10 +12,11 @@ enum { ANSWER = SYNC_REMOTE_ANSWER };
 
 const char *sim_twist_name(sim_twist_t twist) {
     static const char *const names[SIM_TWISTS] = {
-        "none",         "flip-chain",  "flip-root",    "flip-package",  "flip-data",
-        "cut-data",     "mix-data",    "swap-data",    "swap-package",  "swap-change",
-        "order-chain",  "order-roots", "replay-roots", "insert-device", "insert-key",
-        "hide-package", "hide-data",   "hide-chain",   "fake-commit",   "garbage",
+        "none",         "flip-chain",    "flip-root",   "flip-package", "flip-data",
+        "cut-chain",    "cut-root",      "cut-package", "cut-data",     "mix-data",
+        "swap-data",    "swap-package",  "swap-change", "order-chain",  "order-roots",
+        "replay-roots", "insert-device", "insert-key",  "swap-key",     "old-key",
+        "hide-package", "hide-data",     "hide-chain",  "fake-commit",  "garbage",
     };
     return names[twist];
 }
@@ -81,6 +82,12 @@ static void flip(sim_net_t *net, buf_t *bytes, size_t from) {
     bytes->p[at] ^= (uint8_t)(1u << sim_rnd_below(net->rnd, 8));
 }
 
+/* Some of the end goes, and something stays. */
+static void cut_off(sim_net_t *net, buf_t *bytes, size_t from) {
+    if (bytes->n > from + 1)
+        bytes->n = from + 1 + sim_rnd_below(net->rnd, (uint32_t)(bytes->n - from - 1));
+}
+
 static void noise(sim_net_t *net, buf_t *bytes, size_t from) {
     for (size_t i = from; i < bytes->n; i++) bytes->p[i] = (uint8_t)(sim_rnd_next(net->rnd) >> 20);
 }
@@ -130,6 +137,7 @@ static err_t *twist_chain(sim_net_t *net, buf_t *runs, size_t from) {
     TRY(buf_add(&before, buf_bytes(runs)));
     /* Beyond the length of the first run, so that what is changed was signed. */
     if (twists(net, SIM_TWIST_FLIP_CHAIN)) flip(net, runs, from + 4);
+    if (twists(net, SIM_TWIST_CUT_CHAIN)) cut_off(net, runs, from);
     if (twists(net, SIM_TWIST_ORDER_CHAIN)) TRY(turn(runs, from));
     if (twists(net, SIM_TWIST_HIDE_CHAIN)) runs->n = from;
     if (twists(net, SIM_TWIST_INSERT_DEVICE)) TRY(wire_put_bytes(runs, buf_bytes(&net->inserted)));
@@ -159,6 +167,19 @@ static err_t *chain_post(void *ctx, bytes_t entry, bool *ret_lost) {
     return NULL;
 }
 
+/* All but the newest. */
+static err_t *drop_last(buf_t *runs) {
+    wire_reader_t r = wire_reader(buf_bytes(runs));
+    size_t last = 0;
+    while (r.rest.n) {
+        bytes_t run;
+        last = runs->n - r.rest.n;
+        TRY(wire_get_bytes(&r, ANSWER, &run));
+    }
+    runs->n = last;
+    return NULL;
+}
+
 static err_t *deliveries(void *ctx, buf_t *ret_runs) {
     sim_net_t *net = ctx;
     TRY(ask(net, BYTES_NONE));
@@ -166,7 +187,16 @@ static err_t *deliveries(void *ctx, buf_t *ret_runs) {
         net->twisted++;
         TRY(wire_put_bytes(ret_runs, buf_bytes(&net->inserted)));
     }
+    const sim_table_t *all = &net->service->deliveries;
+    if (net->twist == SIM_TWIST_SWAP_KEY && all->n) {
+        net->twisted++;
+        for (size_t i = 0; i < all->n; i++)
+            if (memcmp(all->p[i].id, net->device, SYNC_HASH) != 0)
+                TRY(wire_put_bytes(ret_runs, buf_bytes(&all->p[i].bytes)));
+        return answer_with(net, ret_runs, 0);
+    }
     TRY(sim_service_deliveries(net->service, net->device, ret_runs));
+    if (twists(net, SIM_TWIST_OLD_KEY)) TRY(drop_last(ret_runs));
     return answer_with(net, ret_runs, 0);
 }
 
@@ -309,6 +339,7 @@ static err_t *twist_package(sim_net_t *net, const uint8_t id[SYNC_HASH], buf_t *
     const sim_table_t *all = &net->service->packages;
     if (twists(net, SIM_TWIST_HIDE_PACKAGE)) package->n = 0;
     if (twists(net, SIM_TWIST_FLIP_PACKAGE)) flip(net, package, 0);
+    if (twists(net, SIM_TWIST_CUT_PACKAGE)) cut_off(net, package, 0);
     if (twists(net, SIM_TWIST_GARBAGE)) noise(net, package, 0);
     if (all->n > 1 && twists(net, SIM_TWIST_SWAP_PACKAGE)) {
         size_t at = sim_rnd_below(net->rnd, (uint32_t)all->n);
@@ -349,6 +380,7 @@ static err_t *put_root(sim_net_t *net, uint64_t counter, buf_t *runs) {
         TRY(sim_service_root_at(net->service, counter - 1, &other, &change));
     }
     if (twists(net, SIM_TWIST_FLIP_ROOT)) flip(net, &record, 0);
+    if (twists(net, SIM_TWIST_CUT_ROOT)) cut_off(net, &record, 0);
     if (twists(net, SIM_TWIST_GARBAGE)) noise(net, &record, 0);
     TRY(wire_put_bytes(runs, buf_bytes(&record)));
     return wire_put_bytes(runs, buf_bytes(&change));
@@ -370,7 +402,10 @@ static err_t *roots(void *ctx, uint64_t after, buf_t *ret_runs) {
     size_t start = ret_runs->n;
     TRY(ask(net, BYTES_NONE));
     uint64_t from = after;
-    if (after && newest > after && twists(net, SIM_TWIST_REPLAY_ROOTS)) from = after - 1;
+    if (after && newest > after && twists(net, SIM_TWIST_REPLAY_ROOTS)) {
+        from = after - 1;
+        newest = after;
+    }
     bool turned = newest > after + 1 && net->twist == SIM_TWIST_ORDER_ROOTS;
     for (uint64_t i = from + 1; i <= newest && (turned || i <= from + most); i++)
         TRY(put_root(net, i, ret_runs));

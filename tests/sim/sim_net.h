@@ -18,7 +18,10 @@ typedef enum {
     SIM_TWIST_FLIP_ROOT,
     SIM_TWIST_FLIP_PACKAGE,
     SIM_TWIST_FLIP_DATA,
-    SIM_TWIST_CUT_DATA,      /* its end is missing */
+    SIM_TWIST_CUT_CHAIN, /* its end is missing */
+    SIM_TWIST_CUT_ROOT,
+    SIM_TWIST_CUT_PACKAGE,
+    SIM_TWIST_CUT_DATA,
     SIM_TWIST_MIX_DATA,      /* two chunks, or two halves, in each other's place */
     SIM_TWIST_SWAP_DATA,     /* another package's */
     SIM_TWIST_SWAP_PACKAGE,  /* another one, good in itself */
@@ -28,6 +31,8 @@ typedef enum {
     SIM_TWIST_REPLAY_ROOTS,  /* old ones in the place of new */
     SIM_TWIST_INSERT_DEVICE, /* an entry that a stranger signed */
     SIM_TWIST_INSERT_KEY,    /* a stranger's key for the region */
+    SIM_TWIST_SWAP_KEY,      /* another device's delivery */
+    SIM_TWIST_OLD_KEY,       /* old deliveries, and no new one */
     SIM_TWIST_HIDE_PACKAGE,  /* says there is none */
     SIM_TWIST_HIDE_DATA,
     SIM_TWIST_HIDE_CHAIN,  /* roots name a place that it does not show */

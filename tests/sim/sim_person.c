@@ -27,14 +27,19 @@ static void content_fill(uint32_t number, buf_t *out, uint32_t size) {
     }
 }
 
+static uint32_t content_sized(sim_people_t *people, buf_t *out, uint32_t size) {
+    uint32_t number = people->contents_n++;
+    people->contents[number] = (sim_content_t){.size = size};
+    if (people->told) (void)fprintf(stderr, "    content %" PRIu32 "\n", number);
+    content_fill(number, out, size);
+    return number;
+}
+
 static uint32_t content_new(sim_people_t *people, buf_t *out) {
     uint32_t size = HEAD + sim_rnd_below(people->rnd, 3000);
     if (people->big && sim_rnd_percent(people->rnd, 12))
         size = 1000000 + sim_rnd_below(people->rnd, 1600000);
-    uint32_t number = people->contents_n++;
-    people->contents[number] = (sim_content_t){.size = size};
-    content_fill(number, out, size);
-    return number;
+    return content_sized(people, out, size);
 }
 
 /* Which content these bytes are; false: nobody's. Empty files are nobody's in particular. */
@@ -52,16 +57,6 @@ static bool content_find(const sim_people_t *people, bytes_t bytes, uint32_t *re
     if (!bytes_eq(bytes, buf_bytes(&whole))) return false;
     *ret_number = number;
     return true;
-}
-
-static void let_go(sim_people_t *people, sim_disk_t *disk, const char *path) {
-    CLEANUP(buf_done) buf_t bytes;
-    uint32_t number = 0;
-    buf_init(&bytes, SIM_DISK_FILE_MAX);
-    err_t *e = sim_disk_read(disk, path, 0, SIM_DISK_FILE_MAX, &bytes);
-    if (!e && content_find(people, buf_bytes(&bytes), &number))
-        people->contents[number].let_go = true;
-    err_free(e);
 }
 
 /* ---- where ---- */
@@ -129,6 +124,28 @@ static void tell(const scene_t *s, const char *deed, const char *path, const cha
                       other ? other : "");
 }
 
+/* Whoever writes over a file or removes it has seen what was in it. False if he can't. */
+static bool let_go(const scene_t *s, const char *path) {
+    CLEANUP(buf_done) buf_t bytes;
+    uint32_t number = 0;
+    sim_stat_t stat = {0};
+    buf_init(&bytes, SIM_DISK_FILE_MAX);
+    err_t *e = sim_disk_stat(s->disk, path, &stat);
+    if (!e && stat.hollow) {
+        sim_disk_person_end(s->disk);
+        bool filled = s->people->fill(s->people->fill_ctx, s->who, stat.inode);
+        sim_disk_person_begin(s->disk);
+        if (!filled) return false;
+    }
+    if (!e) e = sim_disk_read(s->disk, path, 0, SIM_DISK_FILE_MAX, &bytes);
+    if (!e && content_find(s->people, buf_bytes(&bytes), &number)) {
+        s->people->contents[number].let_go = true;
+        if (s->people->told) (void)fprintf(stderr, "    lets go of %" PRIu32 "\n", number);
+    }
+    err_free(e);
+    return true;
+}
+
 static void write_new(const scene_t *s, const char *path) {
     CLEANUP(buf_done) buf_t bytes;
     uint64_t inode = 0;
@@ -154,10 +171,13 @@ static void edit(const scene_t *s, const char *path) {
     CLEANUP(buf_done) buf_t bytes;
     sim_stat_t stat;
     buf_init(&bytes, SIM_DISK_FILE_MAX);
+    if (!let_go(s, path)) return;
     tell(s, "edits", path, NULL);
-    let_go(s->people, s->disk, path);
-    (void)content_new(s->people, &bytes);
     err_t *e = sim_disk_stat(s->disk, path, &stat);
+    /* By as many bytes, at times. */
+    if (!e && stat.size >= HEAD && sim_rnd_percent(s->people->rnd, 30))
+        (void)content_sized(s->people, &bytes, (uint32_t)stat.size);
+    else (void)content_new(s->people, &bytes);
     if (!e) e = sim_disk_resize_inode(s->disk, stat.inode, 0);
     if (!e) e = sim_disk_write_inode(s->disk, stat.inode, 0, buf_bytes(&bytes));
     err_free(e);
@@ -176,16 +196,16 @@ static void deed_save(const scene_t *s) {
     tell(s, "saves", path, NULL);
     (void)snprintf(beside, sizeof beside, "%s~", path);
     if (exists(s->disk, beside)) return;
+    if (!let_go(s, path)) return;
     write_new(s, beside);
-    let_go(s->people, s->disk, path);
     err_ignore(sim_disk_rename(s->disk, beside, path, false));
 }
 
 static void deed_remove(const scene_t *s) {
     const char *path = pick(s->people, s->all, SIM_FILE);
     if (!path) return;
+    if (!let_go(s, path)) return;
     tell(s, "removes", path, NULL);
-    let_go(s->people, s->disk, path);
     err_ignore(sim_disk_unlink(s->disk, path));
 }
 
@@ -205,8 +225,8 @@ static void deed_move_folder(const scene_t *s) { rename_to(s, SIM_FOLDER); }
 static void deed_replace(const scene_t *s) {
     const char *from = pick(s->people, s->all, SIM_FILE), *to = pick(s->people, s->all, SIM_FILE);
     if (!from || !to || strcmp(from, to) == 0) return;
+    if (!let_go(s, to)) return;
     tell(s, "moves", from, to);
-    let_go(s->people, s->disk, to);
     err_ignore(sim_disk_rename(s->disk, from, to, false));
 }
 
@@ -240,10 +260,48 @@ static void deed_remove_folder(const scene_t *s) {
     for (uint32_t i = s->all->n; i-- > 0;) {
         const char *path = s->all->path[i];
         if (strncmp(path, folder, n) != 0 || (path[n] && path[n] != '/')) continue;
-        if (s->all->kind[i] == SIM_FILE) let_go(s->people, s->disk, path);
+        if (s->all->kind[i] == SIM_FILE && !let_go(s, path)) continue;
         err_ignore(s->all->kind[i] == SIM_FOLDER ? sim_disk_rmdir(s->disk, path)
                                                  : sim_disk_unlink(s->disk, path));
     }
+}
+
+/* In place, as many bytes, and the time put back: containers, rsync -t --inplace. */
+static void deed_patch(const scene_t *s) {
+    CLEANUP(buf_done) buf_t bytes;
+    const char *path = pick(s->people, s->all, SIM_FILE);
+    sim_stat_t stat = {0};
+    buf_init(&bytes, SIM_DISK_FILE_MAX);
+    if (!path || s->people->hurried || !sim_disk_has_stamps(s->disk)) return;
+    err_t *e = sim_disk_stat(s->disk, path, &stat);
+    if (!e && (stat.size < HEAD || !sim_disk_patch(s->disk, stat.inode) || !let_go(s, path)))
+        return;
+    if (!e) {
+        tell(s, "patches", path, NULL);
+        (void)content_sized(s->people, &bytes, (uint32_t)stat.size);
+        e = sim_disk_write_inode(s->disk, stat.inode, 0, buf_bytes(&bytes));
+    }
+    if (!e) e = sim_disk_set_inode(s->disk, stat.inode, stat.mode, stat.mtime_ns);
+    err_free(e);
+}
+
+/* A name changes its case alone. */
+static void deed_change_case(const scene_t *s) {
+    const char *path =
+        pick(s->people, s->all, sim_rnd_percent(s->people->rnd, 60) ? SIM_FILE : SIM_FOLDER);
+    char to[SIM_DISK_PATH], beside[SIM_DISK_PATH + 8];
+    if (!path) return;
+    (void)snprintf(to, sizeof to, "%s", path);
+    char *letter = strrchr(to, '/');
+    letter = (letter ? letter + 1 : to) + sizeof SIM_CANARY_NAME - 1;
+    if (*letter != 'a' && *letter != 'A') return;
+    *letter ^= 'a' ^ 'A';
+    (void)snprintf(beside, sizeof beside, "%s-", path);
+    if (exists(s->disk, beside) || (!sim_disk_folds(s->disk) && exists(s->disk, to))) return;
+    tell(s, "changes the case of", path, to);
+    err_t *e = sim_disk_rename(s->disk, path, beside, true);
+    if (!e) e = sim_disk_rename(s->disk, beside, to, true);
+    err_free(e);
 }
 
 static void deed_symlink(const scene_t *s) {
@@ -269,8 +327,8 @@ static void deed_chmod(const scene_t *s) {
 static void deed_change_kind(const scene_t *s) {
     const char *path = pick(s->people, s->all, SIM_FILE);
     if (!path) return;
+    if (!let_go(s, path)) return;
     tell(s, "makes a folder of", path, NULL);
-    let_go(s->people, s->disk, path);
     err_ignore(sim_disk_unlink(s->disk, path));
     err_ignore(sim_disk_mkdir(s->disk, path, 0755));
 }
@@ -284,7 +342,7 @@ void sim_people_act(sim_people_t *people, unsigned who, sim_disk_t *disk) {
         deed_edit,        deed_edit,        deed_save,          deed_save,   deed_remove,
         deed_rename,      deed_rename,      deed_rename,        deed_mkdir,  deed_mkdir,
         deed_swap,        deed_replace,     deed_move_folder,   deed_chmod,  deed_symlink,
-        deed_move_folder, deed_change_kind, deed_remove_folder,
+        deed_move_folder, deed_change_kind, deed_remove_folder, deed_patch,  deed_change_case,
     };
     CLEANUP(mem_free) listing_t *all = mem_zalloc(sizeof *all);
     if (!all || people->contents_n + 4 > SIM_CONTENTS) return;
@@ -292,6 +350,15 @@ void sim_people_act(sim_people_t *people, unsigned who, sim_disk_t *disk) {
     sim_disk_person_begin(disk);
     err_ignore(sim_disk_walk(disk, list_one, all));
     deeds[sim_rnd_below(people->rnd, sizeof deeds / sizeof *deeds)](&scene);
+    sim_disk_person_end(disk);
+}
+
+void sim_people_edit(sim_people_t *people, unsigned who, sim_disk_t *disk, const char *path) {
+    scene_t scene = {.people = people, .who = who, .disk = disk};
+    if (people->contents_n + 4 > SIM_CONTENTS) return;
+    sim_disk_person_begin(disk);
+    if (exists(disk, path)) edit(&scene, path);
+    else write_new(&scene, path);
     sim_disk_person_end(disk);
 }
 
@@ -340,7 +407,9 @@ typedef struct {
 static err_t *check_one(void *ctx, const char *path, const sim_stat_t *stat, bytes_t content) {
     check_t *check = ctx;
     uint32_t number = 0;
-    if (stat->kind != SIM_FILE || content.n == 0 || (check->ours && check->ours(path))) return NULL;
+    if (stat->kind != SIM_FILE || content.n == 0 || stat->hollow ||
+        (check->ours && check->ours(path)))
+        return NULL;
     if (!content_find(check->people, content, &number))
         return err_new(ERR_VERIFY, "%s: torn, or nobody's: %zu bytes", path, content.n);
     check->people->contents[number].found = true;
@@ -355,16 +424,17 @@ err_t *sim_people_check_exact(sim_people_t *people, sim_disk_t *disk,
 }
 
 static err_t *excuse_one(void *ctx, const char *path, const sim_stat_t *stat, bytes_t content) {
-    sim_people_t *people = ctx;
+    check_t *check = ctx;
     uint32_t number = 0;
-    (void)path;
-    if (stat->kind == SIM_FILE && content_find(people, content, &number))
-        people->contents[number].let_go = true;
+    if (check->ours && check->ours(path)) return NULL;
+    if (stat->kind == SIM_FILE && content_find(check->people, content, &number))
+        check->people->contents[number].let_go = true;
     return NULL;
 }
 
-err_t *sim_people_excuse(sim_people_t *people, sim_disk_t *disk) {
-    return sim_disk_walk(disk, excuse_one, people);
+err_t *sim_people_excuse(sim_people_t *people, sim_disk_t *disk, bool (*not )(const char *path)) {
+    check_t check = {.people = people, .ours = not };
+    return sim_disk_walk(disk, excuse_one, &check);
 }
 
 err_t *sim_people_check(sim_people_t *people, sim_disk_t *disk, bool (*ours)(const char *path)) {
@@ -398,7 +468,7 @@ static err_t *compare_one(void *ctx, const char *path, const sim_stat_t *stat, b
              path);
     if (other.kind != stat->kind || (stat->kind == SIM_FILE && other.mode != stat->mode))
         return err_new(ERR_VERIFY, "%s: another kind or mode", path);
-    if (stat->kind != SIM_FILE) return NULL;
+    if (stat->kind != SIM_FILE || stat->hollow || other.hollow) return NULL;
     TRY(sim_disk_read(compare->other, path, 0, SIM_DISK_FILE_MAX, &bytes));
     if (!bytes_eq(content, buf_bytes(&bytes)))
         return err_new(ERR_VERIFY, "%s: other content", path);

@@ -26,13 +26,19 @@ typedef struct {
     uint32_t contents_n;
     bool big;        /* files of several chunks too */
     bool told;       /* print what people do */
+    bool hurried;    /* in the middle of a step: an edit always shows in the time then */
     unsigned stress; /* 0..100: how often they pick the same few names */
+    /* Brings the content of a hollow file; false if it can't be had now. NULL: there are none. */
+    bool (*fill)(void *ctx, unsigned who, uint64_t inode);
+    void *fill_ctx;
 } sim_people_t;
 
 void sim_people_init(sim_people_t *people, sim_rnd_t *rnd);
 /* Some person does something to the files of a disk. `who` is for the story alone. */
 void sim_people_act(sim_people_t *people, unsigned who, sim_disk_t *disk);
 
+/* Somebody writes to one file again and again. */
+void sim_people_edit(sim_people_t *people, unsigned who, sim_disk_t *disk, const char *path);
 /* Somebody writes over the largest file, as a database does. */
 void sim_people_overwrite(sim_people_t *people, unsigned who, sim_disk_t *disk);
 /* Somebody writes a new file, for sure; *ret_content: its number. */
@@ -50,9 +56,12 @@ err_t *sim_people_check(sim_people_t *people, sim_disk_t *disk,
 /* The first alone, at any time: no file is torn, or nobody's. */
 err_t *sim_people_check_exact(sim_people_t *people, sim_disk_t *disk,
                               bool (*ours)(const char *path)) WARN_UNUSED;
-/* The contents of this disk need be nowhere else: its device was shut out. */
-err_t *sim_people_excuse(sim_people_t *people, sim_disk_t *disk) WARN_UNUSED;
-/* Both disks have the same names, kinds, contents and permissions; ERR_VERIFY. */
+/* The contents of this disk, but for the paths that are `not`, need be nowhere else: its device was
+ * shut out, may only read, or has them outside of what it syncs. */
+err_t *sim_people_excuse(sim_people_t *people, sim_disk_t *disk,
+                         bool (*not )(const char *path)) WARN_UNUSED;
+/* Both disks have the same names, kinds, contents and permissions; ERR_VERIFY. Of hollow files
+ * there is no content to compare. */
 err_t *sim_people_compare(sim_disk_t *a, sim_disk_t *b, bool (*ours)(const char *path)) WARN_UNUSED;
 
 #endif

@@ -9,42 +9,9 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "sim_folder.h"
+#include "sync/engine/scan.h"
 
-enum { NOW_MS = 1700000000, SETTLE_ROUNDS = 60, STEPS_AT_ONCE = 12 };
-
-/* ---- plans ---- */
-
-sim_plan_t sim_plan(uint64_t seed) {
-    enum { KINDS = SIM_TWISTS - 1 + SIM_ATTACKS - 2 };
-    sim_rnd_t rnd;
-    sim_plan_t plan = {.seed = seed, .attack = SIM_ATTACK_NONE};
-    sim_rnd_init(&rnd, seed * 2654435761u + 17);
-    plan.clients = 2 + sim_rnd_below(&rnd, SIM_CLIENTS - 1);
-    plan.rounds = 20 + sim_rnd_below(&rnd, 50);
-    plan.loss = sim_rnd_percent(&rnd, 60) ? sim_rnd_below(&rnd, 15) : 0;
-    plan.twice = sim_rnd_percent(&rnd, 50) ? 20 : 0;
-    plan.crashes = sim_rnd_percent(&rnd, 60) ? 10 + sim_rnd_below(&rnd, 40) : 0;
-    plan.meddling = sim_rnd_percent(&rnd, 50) ? 40 : 0;
-    plan.big = sim_rnd_percent(&rnd, 8);
-    plan.full = sim_rnd_percent(&rnd, 15);
-    plan.clocks = sim_rnd_percent(&rnd, 25);
-    plan.rotations = sim_rnd_percent(&rnd, 35);
-    if (seed % 3) return plan;
-    unsigned kind = (unsigned)(seed / 3 % KINDS);
-    plan.attack = kind < SIM_TWISTS - 1
-                      ? SIM_ATTACK_TWIST
-                      : (sim_attack_t)(SIM_ATTACK_ROLLBACK + kind - (SIM_TWISTS - 1));
-    plan.twist = kind < SIM_TWISTS - 1 ? (sim_twist_t)(kind + 1) : SIM_TWIST_NONE;
-    plan.rounds = 12;
-    plan.full = false;
-    return plan;
-}
-
-const char *sim_plan_name(const sim_plan_t *plan) {
-    static const char *const names[SIM_ATTACKS] = {"honest", "twist",    "roll-back",
-                                                   "fork",   "withhold", "revoked-writer"};
-    return plan->attack == SIM_ATTACK_TWIST ? sim_twist_name(plan->twist) : names[plan->attack];
-}
+enum { NOW_MS = 1700000000, SETTLE_ROUNDS = 60, YEARS_H = 2 * 365 * 24, HOUR_MS = 3600000 };
 
 static void tell(const sim_world_t *world, const sim_client_t *client, const char *what) {
     if (world->plan.told) (void)fprintf(stderr, "client %u: %s\n", client->number, what);
@@ -59,16 +26,27 @@ static void client_stop(sim_client_t *client) {
     client->state = NULL;
 }
 
+static bool has_part(const sim_world_t *world, const sim_client_t *client, sim_part_t part) {
+    return world->plan.part == part && client->number == world->plan.clients - 1;
+}
+
+void sim_world_pass(sim_world_t *world, int64_t ms) {
+    clk_fake_advance(&world->clk, ms);
+    for (unsigned i = 0; i < SIM_CLIENTS; i++) clk_fake_advance(&world->client[i].clk, ms);
+}
+
 static err_t *client_start(sim_world_t *world, sim_client_t *client) {
-    TRY_WRAP(db_local_open(client->state_path, &world->clk.clk, &client->state),
+    TRY_WRAP(db_local_open(client->state_path, &client->clk.clk, &client->state),
              "opening the state");
     sync_engine_config_t config = {.disk = &client->folder,
                                    .remote = &client->remote,
                                    .state = client->state,
-                                   .clk = &world->clk.clk,
+                                   .clk = &client->clk.clk,
                                    .rnd = &world->rnd.rnd,
                                    .device = &client->key,
-                                   .brake_percent = 100};
+                                   .brake_percent = 100,
+                                   .fold_names = sim_disk_folds(client->disk)};
+    if (has_part(world, client, SIM_PART_CHOOSER)) config.folders = sim_chosen;
     memcpy(config.region, world->region, SYNC_HASH);
     return sync_engine_new(&config, &client->engine);
 }
@@ -82,8 +60,17 @@ static err_t *client_make(sim_world_t *world, unsigned number) {
     (void)snprintf(client->state_path, sizeof client->state_path, "%s/state%u", world->plan.folder,
                    number);
     TRY(sync_device_key_make(&world->rnd.rnd, name, person, NOW_MS / 1000, &client->key));
-    TRY(sim_disk_new(&world->rnd, &world->clk, &client->disk));
-    client->folder = sim_folder(client->disk);
+    int64_t wrong_h = 0;
+    if (world->plan.wrong_clocks)
+        wrong_h = (int64_t)sim_rnd_below(&world->rnd, 2 * YEARS_H) - YEARS_H;
+    clk_fake_init(&client->clk, (int64_t)NOW_MS * 1000 + wrong_h * HOUR_MS);
+    TRY(sim_disk_new(&world->rnd, &client->clk, &client->disk));
+    if (world->plan.folding >> number & 1) sim_disk_fold(client->disk);
+    if (world->plan.stamps >> number & 1 && !has_part(world, client, SIM_PART_HOLLOW))
+        sim_disk_stamps(client->disk);
+    client->absent = has_part(world, client, SIM_PART_LATE);
+    client->folder = has_part(world, client, SIM_PART_HOLLOW) ? sim_folder_hollow(client->disk)
+                                                              : sim_folder(client->disk);
     sim_net_init(&client->net, &world->rnd, world->service, client->disk);
     memcpy(client->net.device, client->key.id, SYNC_HASH);
     client->remote = sim_net_remote(&client->net);
@@ -125,12 +112,25 @@ static err_t *deliver(sim_world_t *world) {
     for (unsigned i = 0; i < world->plan.clients; i++) {
         CLEANUP(buf_done) buf_t delivery;
         buf_init(&delivery, LIMIT_SYNC_DELIVERY);
-        if (world->client[i].gone) continue;
+        if (world->client[i].gone || world->client[i].absent) continue;
         TRY(sync_delivery_seal(world->chain, &world->client[0].key, world->client[i].key.id,
                                world->keys[world->epoch], &delivery));
         TRY(sim_service_deliver(world->service, buf_bytes(&delivery)));
     }
     return NULL;
+}
+
+static err_t *admit(sim_world_t *world, sim_client_t *client) {
+    CLEANUP(buf_done) buf_t entry;
+    sync_chain_writer_t first = writer(world);
+    bool reader = has_part(world, client, SIM_PART_READER);
+    buf_init(&entry, LIMIT_SYNC_ENTRY);
+    client->absent = false;
+    TRY(sync_chain_add(&first, world->chain, &client->key.card, &entry));
+    TRY(post(world, &entry));
+    TRY(sync_chain_approve(&first, world->chain, client->key.id,
+                           reader ? SYNC_READ : SYNC_READ | SYNC_WRITE, &entry));
+    return post(world, &entry);
 }
 
 static err_t *region_make(sim_world_t *world) {
@@ -144,13 +144,8 @@ static err_t *region_make(sim_world_t *world) {
     TRY(post(world, &entry));
     TRY(sync_chain_head(world->chain, &head));
     memcpy(world->region, head.region, SYNC_HASH);
-    for (unsigned i = 1; i < world->plan.clients; i++) {
-        const sync_device_key_t *key = &world->client[i].key;
-        TRY(sync_chain_add(&first, world->chain, &key->card, &entry));
-        TRY(post(world, &entry));
-        TRY(sync_chain_approve(&first, world->chain, key->id, SYNC_READ | SYNC_WRITE, &entry));
-        TRY(post(world, &entry));
-    }
+    for (unsigned i = 1; i < world->plan.clients; i++)
+        if (!world->client[i].absent) TRY(admit(world, &world->client[i]));
     return deliver(world);
 }
 
@@ -172,7 +167,8 @@ err_t *sim_world_rotate(sim_world_t *world, sim_client_t *gone) {
 /* ---- what happens ---- */
 
 void sim_world_act(sim_world_t *world, sim_client_t *client) {
-    clk_fake_advance(&world->clk, 1 + sim_rnd_below(&world->rnd, 100000));
+    sim_world_pass(world, 1 + sim_rnd_below(&world->rnd, 100000));
+    client->acted = true;
     sim_people_act(&world->people, client->number, client->disk);
 }
 
@@ -180,8 +176,26 @@ void sim_world_act(sim_world_t *world, sim_client_t *client) {
 static void meddle(void *ctx) {
     sim_world_t *world = ctx;
     bool large = world->plan.big && sim_rnd_percent(&world->rnd, 50);
+    world->people.hurried = true;
+    world->meddled->acted = true;
     if (large) sim_people_overwrite(&world->people, world->meddled->number, world->meddled->disk);
     else sim_world_act(world, world->meddled);
+    world->people.hurried = false;
+}
+
+static void tell_step(sim_world_t *world, const sim_client_t *client) {
+    const sync_report_t *r = &client->report;
+    (void)fprintf(stderr,
+                  "client %u: a step: up %llu down %llu moved %llu removed %llu here %llu there "
+                  "copies %llu commits %llu left %llu%s %s; has",
+                  client->number, (unsigned long long)r->uploaded,
+                  (unsigned long long)r->downloaded, (unsigned long long)r->moved,
+                  (unsigned long long)r->removed_here, (unsigned long long)r->removed_there,
+                  (unsigned long long)r->conflicts, (unsigned long long)r->commits,
+                  (unsigned long long)r->left, r->again ? " again" : "", r->first_left);
+    for (uint32_t i = 0; i < world->people.contents_n; i++)
+        if (sim_people_find(&world->people, client->disk, i)) (void)fprintf(stderr, " %u", i);
+    (void)fprintf(stderr, "\n");
 }
 
 err_t *sim_world_step(sim_world_t *world, sim_client_t *client) {
@@ -193,6 +207,7 @@ err_t *sim_world_step(sim_world_t *world, sim_client_t *client) {
     fault_arm_io(0);
     world->steps++;
     world->copies += client->report.conflicts;
+    if (world->plan.told) tell_step(world, client);
     if (client->failure) tell(world, client, err_text(client->failure, text, sizeof text));
     if (*client->report.alarm) tell(world, client, client->report.alarm);
     TRY_WRAP(sim_people_check_exact(&world->people, client->disk, sim_folder_ours),
@@ -209,8 +224,14 @@ static bool no_attack_word(const char *word) {
     return *word == 0 || strcmp(word, SYNC_ALARM_REVOKED) == 0;
 }
 
-static err_t *check_alarm(const sim_client_t *client) {
+/* What a twist may be called, in the chaos; somebody looks, and goes on. */
+static err_t *check_alarm(sim_world_t *world, sim_client_t *client) {
     if (no_attack_word(client->report.alarm)) return NULL;
+    if (client->net.twisted && sim_attack_fits(client->net.twist, client->report.alarm)) {
+        world->named->twist[client->net.twist]++;
+        client->net.twist = SIM_TWIST_NONE;
+        return client->engine ? sync_engine_pardon(client->engine) : NULL;
+    }
     return err_new(ERR_VERIFY, "client %u raised \"%s\" where nobody attacked", client->number,
                    client->report.alarm);
 }
@@ -219,14 +240,15 @@ static err_t *check_alarm(const sim_client_t *client) {
 static void other_turn(void *ctx) {
     sim_world_t *world = ctx;
     err_t *e = sim_world_step(world, world->other_turn);
-    if (!e) e = check_alarm(world->other_turn);
+    if (!e) e = check_alarm(world, world->other_turn);
     if (world->other_failure) err_free(e);
     else world->other_failure = e;
 }
 
 static void let_others(sim_world_t *world, sim_client_t *client) {
     sim_client_t *other = &world->client[sim_rnd_below(&world->rnd, world->plan.clients)];
-    if (other == client || !other->engine || other->gone || !sim_rnd_percent(&world->rnd, 40))
+    if (other == client || !other->engine || other->gone || other->absent ||
+        !sim_rnd_percent(&world->rnd, 40))
         return;
     world->other_turn = other;
     client->net.meanwhile = other_turn;
@@ -234,17 +256,25 @@ static void let_others(sim_world_t *world, sim_client_t *client) {
     client->net.meanwhile_in = 1 + sim_rnd_below(&world->rnd, 14);
 }
 
+/* All but what leaves two histories behind. */
+static err_t *be_hostile(sim_world_t *world, sim_client_t *client) {
+    sim_twist_t twist = (sim_twist_t)(1 + sim_rnd_below(&world->rnd, SIM_TWISTS - 1));
+    return twist == SIM_TWIST_FAKE_COMMIT ? NULL : sim_attack_begin(world, client, twist);
+}
+
 /* A step in which the power may fail, and people may meddle. */
 static err_t *rough_step(sim_world_t *world, sim_client_t *client) {
     sim_rnd_t *rnd = &world->rnd;
     if (sim_rnd_percent(rnd, world->plan.crashes))
         sim_disk_crash_after(client->disk, 1 + sim_rnd_below(rnd, 150));
-    if (sim_rnd_percent(rnd, world->plan.meddling)) {
+    if (sim_rnd_percent(rnd, world->plan.meddling) && !has_part(world, client, SIM_PART_HOLLOW)) {
         world->meddled = client;
         sim_disk_hook_after(client->disk, 1 + sim_rnd_below(rnd, 100), meddle, world);
     }
     if (sim_rnd_percent(rnd, world->plan.crashes / 3)) fault_arm_io(1 + sim_rnd_below(rnd, 12));
     if (world->plan.full) sim_disk_room(client->disk, sim_rnd_percent(rnd, 30) ? 8000 : UINT64_MAX);
+    if (sim_rnd_percent(rnd, world->plan.filling))
+        sim_disk_full_after(client->disk, 1 + sim_rnd_below(rnd, 12), sim_rnd_below(rnd, 30));
     if (!client->engine) {
         err_t *e = client_start(world, client);
         if (e) tell(world, client, "could not start");
@@ -253,41 +283,72 @@ static err_t *rough_step(sim_world_t *world, sim_client_t *client) {
         fault_arm_io(0);
     }
     let_others(world, client);
+    if (sim_rnd_percent(rnd, world->plan.hostile)) TRY(be_hostile(world, client));
     if (client->engine) TRY(sim_world_step(world, client));
     client->net.meanwhile_in = 0;
     if (world->other_failure) return STEAL(world->other_failure);
+    if (client->engine) TRY(check_alarm(world, client));
+    client->net.twist = SIM_TWIST_NONE;
     if (sim_disk_crashed(client->disk) || sim_rnd_percent(rnd, 5)) {
         tell(world, client, "is started again");
         world->crashes++;
+        client->acted = true; /* what it had done and not noted looks like somebody's deeds */
         client_stop(client);
         sim_disk_power(client->disk);
     }
     sim_disk_crash_after(client->disk, 0);
     sim_disk_hook_after(client->disk, 0, NULL, NULL);
     sim_disk_room(client->disk, UINT64_MAX);
+    sim_disk_full_after(client->disk, 0, 0);
     return NULL;
 }
 
-static err_t *round_of(sim_world_t *world) {
+/* The same file, again and again, on both sides. */
+static void edit_one(sim_world_t *world, sim_client_t *client) {
+    enum { FIVE_MINUTES_MS = 300000 };
+    sim_world_pass(world, FIVE_MINUTES_MS);
+    if (sim_rnd_percent(&world->rnd, 80))
+        sim_people_edit(&world->people, client->number, client->disk, SIM_CANARY_NAME "log");
+}
+
+static void act(sim_world_t *world, sim_client_t *client) {
+    unsigned deeds = sim_rnd_below(&world->rnd, 4);
+    if (world->plan.day) edit_one(world, client);
+    /* One who may only read and changes nothing has just what the others have. */
+    bool idle = has_part(world, client, SIM_PART_READER) && world->plan.seed & 1;
+    for (unsigned i = 0; i < deeds && !idle && !world->plan.day; i++) sim_world_act(world, client);
+}
+
+static err_t *round_of(sim_world_t *world, unsigned round) {
     sim_rnd_t *rnd = &world->rnd;
     sim_client_t *client = &world->client[sim_rnd_below(rnd, world->plan.clients)];
-    unsigned deeds = sim_rnd_below(rnd, 4);
-    for (unsigned i = 0; i < deeds; i++) sim_world_act(world, client);
+    sim_client_t *last = &world->client[world->plan.clients - 1];
+    if (last->absent && round >= world->plan.rounds / 2) {
+        TRY(admit(world, last));
+        TRY(deliver(world));
+    }
+    act(world, client);
+    if (client->absent) return NULL;
     client->net.cut = sim_rnd_percent(rnd, 10);
     if (world->plan.clocks && sim_rnd_percent(rnd, 10))
-        clk_fake_advance(&world->clk, ((int64_t)sim_rnd_below(rnd, 2000) - 1000) * 3600000);
+        sim_world_pass(world, ((int64_t)sim_rnd_below(rnd, 2000) - 1000) * HOUR_MS);
     if (world->plan.rotations && sim_rnd_percent(rnd, 6)) {
-        sim_client_t *last = &world->client[world->plan.clients - 1];
-        bool revoke = world->plan.clients > 2 && !last->gone && sim_rnd_percent(rnd, 20);
+        bool revoke = world->plan.clients > 2 && !last->gone && world->plan.part == SIM_PART_NONE &&
+                      sim_rnd_percent(rnd, 20);
         TRY(sim_world_rotate(world, revoke ? last : NULL));
     }
-    TRY(rough_step(world, client));
-    return check_alarm(client);
+    return rough_step(world, client);
 }
 
 /* ---- the end ---- */
 
+/* All are there, and nothing goes wrong any more. */
 static err_t *calm(sim_world_t *world) {
+    sim_client_t *last = &world->client[world->plan.clients - 1];
+    if (last->absent) {
+        TRY(admit(world, last));
+        TRY(deliver(world));
+    }
     for (unsigned i = 0; i < world->plan.clients; i++) {
         sim_client_t *client = &world->client[i];
         client->net.cut = false;
@@ -296,6 +357,71 @@ static err_t *calm(sim_world_t *world) {
         if (client->failure && !client->gone) client_stop(client);
     }
     return NULL;
+}
+
+typedef struct {
+    sim_disk_t *disk;
+    uint64_t inode, at;
+} filling_t;
+
+static err_t *fill_piece(void *ctx, bytes_t piece) {
+    filling_t *filling = ctx;
+    TRY(sim_disk_write_inode(filling->disk, filling->inode, filling->at, piece));
+    filling->at += piece.n;
+    return NULL;
+}
+
+/* As the mapped drive does when a program opens a hollow file. */
+static err_t *fill_one(sim_client_t *client, uint64_t inode) {
+    filling_t filling = {.disk = client->disk, .inode = inode};
+    sim_stat_t stat;
+    uint64_t size = 0;
+    TRY(sim_disk_stat_inode(client->disk, inode, &stat));
+    if (!stat.hollow) return NULL;
+    err_t *e = sync_engine_fill(client->engine, inode, &(sync_sink_t){&filling, fill_piece}, &size);
+    if (!e && (filling.at != size || size != stat.size))
+        e = err_new(ERR_VERIFY, "a hollow file has another length than its content");
+    err_t *back = sim_disk_set_inode(client->disk, inode, stat.mode, stat.mtime_ns);
+    if (e) {
+        err_free(back);
+        return e;
+    }
+    TRY(back);
+    TRY(sim_disk_sync_inode(client->disk, inode));
+    return sim_disk_set_hollow(client->disk, inode, false);
+}
+
+static bool fill(void *ctx, unsigned who, uint64_t inode) {
+    sim_world_t *world = ctx;
+    sim_client_t *client = &world->client[who];
+    if (!client->engine) return false;
+    err_t *e = fill_one(client, inode);
+    bool done = e == NULL;
+    err_free(e);
+    return done;
+}
+
+typedef struct {
+    sim_client_t *client;
+    unsigned filled;
+} fill_all_t;
+
+static err_t *fill_found(void *ctx, const char *path, const sim_stat_t *stat, bytes_t content) {
+    fill_all_t *all = ctx;
+    (void)content;
+    if (!stat->hollow) return NULL;
+    TRY_WRAP(fill_one(all->client, stat->inode), "opening %s", path);
+    all->filled++;
+    return NULL;
+}
+
+static err_t *fill_all(sim_world_t *world, sim_client_t *client) {
+    fill_all_t all = {.client = client};
+    char line[64];
+    TRY(sim_disk_walk(client->disk, fill_found, &all));
+    (void)snprintf(line, sizeof line, "%u files were opened", all.filled);
+    tell(world, client, line);
+    return sim_people_check_exact(&world->people, client->disk, sim_folder_ours);
 }
 
 static err_t *failure_of(const sim_client_t *client) {
@@ -315,15 +441,31 @@ static err_t *sweep(sim_world_t *world, bool *ret_quiet, const sim_client_t **re
     for (unsigned i = 0; i < world->plan.clients; i++) {
         sim_client_t *client = &world->client[i];
         if (client->gone) continue;
-        clk_fake_advance(&world->clk, 60000);
+        sim_world_pass(world, 60000);
         (void)sim_disk_changes(client->disk);
         TRY(sim_world_step(world, client));
-        bool busy = client->failure || client->report.again || client->report.left ||
+        /* What a reader has changed is left for ever. */
+        bool left = client->report.left && !has_part(world, client, SIM_PART_READER);
+        bool busy = client->failure || client->report.again || left ||
                     sim_disk_changes(client->disk) || world->service->roots.n != roots;
         if (busy) *ret_busy = client;
         quiet = quiet && !busy;
     }
     *ret_quiet = quiet;
+    return NULL;
+}
+
+static bool not_chosen(const char *path) {
+    return sim_folder_ours(path) || !sync_chosen(sim_chosen, path);
+}
+
+static err_t *compare(sim_world_t *world, sim_client_t *client) {
+    bool chooser = has_part(world, client, SIM_PART_CHOOSER);
+    if (client->gone || (has_part(world, client, SIM_PART_READER) && client->acted)) return NULL;
+    if (has_part(world, client, SIM_PART_HOLLOW)) TRY(fill_all(world, client));
+    TRY_WRAP(sim_people_compare(world->client[0].disk, client->disk,
+                                chooser ? not_chosen : sim_folder_ours),
+             "client %u against client 0", client->number);
     return NULL;
 }
 
@@ -336,11 +478,7 @@ err_t *sim_world_settle(sim_world_t *world) {
         still = quiet ? still + 1 : 0;
     }
     if (still < 2) return failure_of(busy);
-    for (unsigned i = 1; i < world->plan.clients; i++) {
-        if (world->client[i].gone) continue;
-        TRY_WRAP(sim_people_compare(world->client[0].disk, world->client[i].disk, sim_folder_ours),
-                 "client %u against client 0", i);
-    }
+    for (unsigned i = 1; i < world->plan.clients; i++) TRY(compare(world, &world->client[i]));
     return NULL;
 }
 
@@ -353,12 +491,17 @@ static err_t *check_secrets(const sim_world_t *world) {
     return NULL;
 }
 
+static bool is_chosen(const char *path) { return !not_chosen(path); }
+
 /* What people wrote on a device that was revoked lies there still, and nowhere else perhaps. */
 static err_t *check_all(sim_world_t *world) {
     TRY(check_secrets(world));
     for (unsigned i = 0; i < world->plan.clients; i++) {
-        sim_client_t *client = &world->client[i];
-        if (client->gone) TRY(sim_people_excuse(&world->people, client->disk));
+        const sim_client_t *client = &world->client[i];
+        bool reader = has_part(world, client, SIM_PART_READER);
+        if (client->gone || reader) TRY(sim_people_excuse(&world->people, client->disk, NULL));
+        if (has_part(world, client, SIM_PART_CHOOSER))
+            TRY(sim_people_excuse(&world->people, client->disk, is_chosen));
     }
     return sim_people_check(&world->people, world->client[0].disk, sim_folder_ours);
 }
@@ -377,15 +520,19 @@ static err_t *begin(sim_world_t *world) {
     return NULL;
 }
 
+static bool is_word(const char *alarm) { return *alarm && *alarm != '('; }
+
 static err_t *run(sim_world_t *world) {
     const sim_plan_t *plan = &world->plan;
     TRY(begin(world));
-    for (unsigned i = 0; i < plan->rounds; i++) TRY_WRAP(round_of(world), "round %u", i);
+    for (unsigned i = 0; i < plan->rounds; i++) TRY_WRAP(round_of(world, i), "round %u", i);
     TRY(calm(world));
     TRY_WRAP(sim_world_settle(world), "after the faults stopped");
     TRY(check_all(world));
     if (plan->attack == SIM_ATTACK_NONE) return NULL;
     TRY_WRAP(sim_attack(world), "attack %s", sim_plan_name(plan));
+    if (plan->attack == SIM_ATTACK_TWIST) world->named->twist[plan->twist] += is_word(world->alarm);
+    else world->named->attack[plan->attack] += is_word(world->alarm);
     return check_all(world);
 }
 
@@ -411,6 +558,8 @@ static err_t *world_new(const sim_plan_t *plan, sim_world_t **ret_world) {
     sim_people_init(&world->people, &world->rnd);
     world->people.big = plan->big;
     world->people.told = plan->told;
+    world->people.fill = fill;
+    world->people.fill_ctx = world;
     world->people.stress = sim_rnd_below(&world->rnd, 100);
     *ret_world = world;
     return NULL;
@@ -437,7 +586,7 @@ err_t *sim_edited_run(sim_world_t *world, void (*edit)(void *ctx, buf_t *answer,
     client_unlink(reader);
     sim_disk_free(reader->disk);
     reader->disk = NULL;
-    TRY(sim_disk_new(&world->rnd, &world->clk, &reader->disk));
+    TRY(sim_disk_new(&world->rnd, &reader->clk, &reader->disk));
     reader->folder = sim_folder(reader->disk);
     reader->net.disk = reader->disk;
     reader->net.edit = edit;
@@ -446,9 +595,10 @@ err_t *sim_edited_run(sim_world_t *world, void (*edit)(void *ctx, buf_t *answer,
     return NULL;
 }
 
-err_t *sim_run(const sim_plan_t *plan, char *ret_line, size_t size) {
+err_t *sim_run(const sim_plan_t *plan, sim_named_t *named, char *ret_line, size_t size) {
     CLEANUP(sim_world_free) sim_world_t *world = NULL;
     TRY(world_new(plan, &world));
+    world->named = named;
     err_t *e = run(world);
     fault_arm_io(0);
     (void)snprintf(ret_line, size,

@@ -31,15 +31,32 @@ typedef enum {
     SIM_ATTACKS,
 } sim_attack_t;
 
+/* What the last client is, if it is not like the others. */
+typedef enum {
+    SIM_PART_NONE,
+    SIM_PART_READER,  /* may read alone: another person's device in a share, say */
+    SIM_PART_CHOOSER, /* has some of the folders */
+    SIM_PART_HOLLOW,  /* a mapped drive: contents come when somebody opens a file */
+    SIM_PART_LATE,    /* joins when there is much already */
+    SIM_PARTS,
+} sim_part_t;
+
 typedef struct {
     uint64_t seed;
     sim_attack_t attack;
     sim_twist_t twist;
+    sim_part_t part;
     unsigned clients, rounds;
     unsigned loss, twice; /* percent of requests */
     unsigned crashes;     /* percent of steps in which the power fails */
     unsigned meddling;    /* percent of steps in which somebody changes files meanwhile */
+    unsigned hostile;     /* percent of steps in which the service does something, in the chaos */
+    unsigned filling;     /* percent of steps in which the disk is full at some write */
+    unsigned folding;     /* bits of clients whose disks fold names */
+    unsigned stamps;      /* the same: disks that have stamps */
     bool big, full, clocks, rotations;
+    bool wrong_clocks;  /* those of clients are off by up to two years */
+    bool day;           /* two clients and one file, for a day */
     bool told;          /* print what happens */
     const char *folder; /* for the states' files; has no others */
 } sim_plan_t;
@@ -47,9 +64,19 @@ typedef struct {
 /* What a seed does. */
 sim_plan_t sim_plan(uint64_t seed);
 const char *sim_plan_name(const sim_plan_t *plan);
+/* The paths that the chooser has. */
+extern const char *const sim_chosen[];
+
+/* How often each attack was named, over many runs. */
+typedef struct {
+    unsigned twist[SIM_TWISTS], attack[SIM_ATTACKS];
+} sim_named_t;
+/* The name of one that was never named though it has to be, or NULL. */
+const char *sim_never_named(const sim_named_t *named);
 
 typedef struct {
     unsigned number;
+    clk_fake_t clk;
     sim_disk_t *disk;
     sync_disk_t folder;
     sim_net_t net;
@@ -61,6 +88,8 @@ typedef struct {
     sync_report_t report; /* of the last step */
     err_t *failure;       /* of the last step, or NULL */
     bool gone;            /* revoked */
+    bool absent;          /* not in the region yet */
+    bool acted;           /* somebody changed something on it */
 } sim_client_t;
 
 typedef struct {
@@ -80,10 +109,11 @@ typedef struct {
     sync_device_key_t stranger;
     uint64_t steps, crashes, copies; /* for the line */
     char alarm[32];                  /* the attack's name, as the victim gave it */
+    sim_named_t *named;
 } sim_world_t;
 
 /* Runs it; the error says what is wrong. *ret_line: one line about it. */
-err_t *sim_run(const sim_plan_t *plan, char *ret_line, size_t size) WARN_UNUSED;
+err_t *sim_run(const sim_plan_t *plan, sim_named_t *named, char *ret_line, size_t size) WARN_UNUSED;
 
 /*
  * For fuzzing: a world in which one client has written some files, and another one that begins anew
@@ -97,6 +127,8 @@ void sim_world_free(sim_world_t *world); /* takes NULL */
 
 /* ---- for sim_attack.c ---- */
 
+/* Time goes by, on all clocks. */
+void sim_world_pass(sim_world_t *world, int64_t ms);
 err_t *sim_world_step(sim_world_t *world, sim_client_t *client) WARN_UNUSED;
 /* Its process ends, and begins again. */
 err_t *sim_world_restart(sim_world_t *world, sim_client_t *client) WARN_UNUSED;
@@ -106,5 +138,9 @@ err_t *sim_world_settle(sim_world_t *world) WARN_UNUSED;
 /* A new epoch, made by device 0's person: `gone` is revoked, or NULL. */
 err_t *sim_world_rotate(sim_world_t *world, sim_client_t *gone) WARN_UNUSED;
 err_t *sim_attack(sim_world_t *world) WARN_UNUSED;
+/* Twists the answers to one client from now on. */
+err_t *sim_attack_begin(sim_world_t *world, sim_client_t *victim, sim_twist_t twist) WARN_UNUSED;
+/* Whether the word may be that of an alarm about it. */
+bool sim_attack_fits(sim_twist_t twist, const char *word);
 
 #endif

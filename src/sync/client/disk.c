@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "sync/client/hollow.h"
+#include "sync/engine/aside.h"
 
 enum {
     OWN_MODE = 0700,
@@ -365,16 +366,9 @@ static err_t *disk_flush(void *ctx, sync_disk_file_t *file) {
     return sync_fd(file->fd, "a file");
 }
 
-static bool is_expected(const sync_stat_t *now, const sync_stat_t *expect) {
-    return now->kind == expect->kind && now->inode == expect->inode &&
-           (now->kind == SYNC_ENTRY_FOLDER ||
-            (now->size == expect->size && now->mtime == expect->mtime &&
-             now->mtime_ns == expect->mtime_ns));
-}
-
 /* And has not been touched since, not even by one who put the time back. */
 static bool is_untouched(const sync_stat_t *now, const sync_stat_t *expect) {
-    return is_expected(now, expect) && (!expect->stamp || now->stamp == expect->stamp);
+    return sync_aside_expected(now, expect) && (!expect->stamp || now->stamp == expect->stamp);
 }
 
 static err_t *rename_new(int from_fd, const char *from, int to_fd, const char *to) {
@@ -389,24 +383,49 @@ static err_t *rename_new(int from_fd, const char *from, int to_fd, const char *t
     return renameat(from_fd, from, to_fd, to) == 0 ? NULL : err_errno(errno, "%s", to);
 }
 
+static err_t *aside_path(const sync_stat_t *expect, uint64_t own_inode, char out[PATH_MAX]) {
+    char name[SYNC_ASIDE_NAME];
+    sync_aside_name(expect, own_inode, name);
+    return own_path(name, out, PATH_MAX);
+}
+
+/* What lay there was changed in the last moment: back to its place with it. Should that have been
+ * taken meanwhile, what is aside is found by sweep(). */
+static err_t *put_back(const sync_folder_disk_t *disk, const char *aside, const char *temp,
+                       uint64_t own_inode, int parent, const char *name) {
+    sync_stat_t now;
+    bool found = false;
+    (void)renameat2(disk->root, aside, parent, name, RENAME_EXCHANGE);
+    TRY(stat_at(disk->root, aside, &found, &now));
+    if (found && now.inode == own_inode)
+        (void)renameat2(disk->root, aside, disk->root, temp, RENAME_NOREPLACE);
+    return err_new(ERR_BUSY, "%s has changed meanwhile", name);
+}
+
 /* What lies there is taken out and looked at, so that no change of the last moment is lost. */
-static err_t *replace(const sync_folder_disk_t *disk, const char *temp, int parent,
-                      const char *name, const sync_stat_t *expect) {
+static err_t *replace(const sync_folder_disk_t *disk, const char *temp, uint64_t own_inode,
+                      int parent, const char *name, const sync_stat_t *expect) {
+    char aside[PATH_MAX];
     sync_stat_t now;
     bool found = false;
     TRY(stat_at(parent, name, &found, &now));
     if (!found || !is_untouched(&now, expect))
         return err_new(ERR_BUSY, "%s has changed meanwhile", name);
     if (fault_io()) return err_errno(EIO, "%s", name);
-    if (renameat2(disk->root, temp, parent, name, RENAME_EXCHANGE) != 0) {
-        if (errno != EINVAL && errno != ENOSYS) return err_errno(errno, "%s", name);
-        return renameat(disk->root, temp, parent, name) == 0 ? NULL : err_errno(errno, "%s", name);
+    TRY(aside_path(expect, own_inode, aside));
+    if (renameat(disk->root, temp, disk->root, aside) != 0) return err_errno(errno, "%s", aside);
+    if (renameat2(disk->root, aside, parent, name, RENAME_EXCHANGE) != 0) {
+        int why = errno;
+        bool simple = why == EINVAL || why == ENOSYS;
+        if (simple && renameat(disk->root, aside, parent, name) == 0) return NULL;
+        if (simple) why = errno;
+        (void)renameat(disk->root, aside, disk->root, temp);
+        return err_errno(why, "%s", name);
     }
-    TRY(stat_at(disk->root, temp, &found, &now));
-    if (found && is_expected(&now, expect))
-        return unlinkat(disk->root, temp, 0) == 0 ? NULL : err_errno(errno, "%s", temp);
-    (void)renameat2(disk->root, temp, parent, name, RENAME_EXCHANGE);
-    return err_new(ERR_BUSY, "%s has changed meanwhile", name);
+    TRY(stat_at(disk->root, aside, &found, &now));
+    if (!found || !sync_aside_expected(&now, expect))
+        return put_back(disk, aside, temp, own_inode, parent, name);
+    return unlinkat(disk->root, aside, 0) == 0 ? NULL : err_errno(errno, "%s", aside);
 }
 
 /* Many files, one wait: what the file system has in memory goes to the disk. */
@@ -416,15 +435,21 @@ static err_t *disk_lasting(void *ctx) {
     return syncfs(disk->root) == 0 ? NULL : err_errno(errno, "%s", disk->path);
 }
 
-static err_t *disk_place(void *ctx, const char *temp, const char *path, const sync_stat_t *expect) {
+static err_t *disk_place(void *ctx, const char *temp, const char *path, const sync_stat_t *expect,
+                         sync_stat_t *ret_placed) {
     const sync_folder_disk_t *disk = ctx;
     CLEANUP(fd_close) int parent = -1;
     const char *name = NULL;
     char from[PATH_MAX];
+    sync_stat_t own;
+    bool found = false;
     TRY(own_path(temp, from, sizeof from));
     TRY(open_parent(disk, path, &parent, &name));
-    if (expect) TRY(replace(disk, from, parent, name, expect));
+    TRY(stat_at(disk->root, from, &found, &own));
+    if (!found) return err_new(ERR_NOT_FOUND, "%s", from);
+    if (expect) TRY(replace(disk, from, own.inode, parent, name, expect));
     else TRY(rename_new(disk->root, from, parent, name));
+    *ret_placed = own;
     return NULL;
 }
 
@@ -436,8 +461,20 @@ static err_t *disk_discard(void *ctx, const char *temp) {
     return NULL;
 }
 
+/* A change that a crash has left there comes back into the folder. */
+static void sweep_one(const sync_folder_disk_t *disk, int fd, const char *name) {
+    char back[SYNC_ASIDE_NAME];
+    sync_stat_t now;
+    bool found = false;
+    err_t *e = stat_at(fd, name, &found, &now);
+    bool lost = !e && found && sync_aside_lost(name, &now, back);
+    if (lost) (void)renameat2(fd, name, disk->root, back, RENAME_NOREPLACE);
+    else if (!e && found) (void)unlinkat(fd, name, 0);
+    err_free(e);
+}
+
 static err_t *disk_sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg) {
-    sync_folder_disk_t *disk = ctx;
+    const sync_folder_disk_t *disk = ctx;
     int fd = -1;
     TRY(open_beneath(disk->root, SYNC_DISK_OWN, O_RDONLY | O_DIRECTORY, &fd));
     DIR *dir = fdopendir(fd);
@@ -449,7 +486,8 @@ static err_t *disk_sweep(void *ctx, bool (*keep)(void *arg, const char *temp), v
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             strcmp(entry->d_name, "folder") == 0 || (keep && keep(arg, entry->d_name)))
             continue;
-        (void)unlinkat(fd, entry->d_name, 0);
+        if (keep) sweep_one(disk, fd, entry->d_name);
+        else (void)unlinkat(fd, entry->d_name, 0);
     }
     (void)closedir(dir);
     return NULL;
@@ -511,14 +549,13 @@ static err_t *remove_file(const sync_folder_disk_t *disk, int parent, const char
     char aside[PATH_MAX];
     sync_stat_t now;
     bool found = false;
-    (void)snprintf(aside, sizeof aside, SYNC_DISK_OWN "/removed-%llx",
-                   (unsigned long long)expect->inode);
+    TRY(aside_path(expect, 0, aside));
     if (renameat2(parent, name, disk->root, aside, RENAME_NOREPLACE) != 0) {
         if (errno != EINVAL && errno != ENOSYS) return err_errno(errno, "%s", name);
         return unlinkat(parent, name, 0) == 0 ? NULL : err_errno(errno, "%s", name);
     }
     TRY(stat_at(disk->root, aside, &found, &now));
-    if (found && is_expected(&now, expect))
+    if (found && sync_aside_expected(&now, expect))
         return unlinkat(disk->root, aside, 0) == 0 ? NULL : err_errno(errno, "%s", aside);
     (void)renameat2(disk->root, aside, parent, name, RENAME_NOREPLACE);
     return err_new(ERR_BUSY, "%s has changed meanwhile", name);

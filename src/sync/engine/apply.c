@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "sync/engine/aside.h"
 #include "sync/engine/conflict.h"
 #include "sync/engine/engine_internal.h"
 
@@ -157,6 +158,18 @@ static err_t *remove_node(applier_t *a, uint32_t node) {
 
 /* ---- moving ---- */
 
+/* A rename has changed the stamp; if nothing else has changed, the new one is the file's. */
+static err_t *renamed(sync_engine_t *engine, uint32_t node, const char *path) {
+    const sync_disk_t *disk = engine->c.disk;
+    sync_node_t *it = sync_tree_node(engine->tree, node);
+    sync_stat_t now;
+    bool found = false;
+    TRY(disk->stat(disk->ctx, path, &found, &now));
+    bool same = found && sync_aside_expected(&now, &it->found);
+    it->found.stamp = same ? now.stamp : 0;
+    return NULL;
+}
+
 /* Who lies where something else is to go, and can't go first, makes room under another name. */
 static err_t *make_room(sync_engine_t *engine, uint32_t occupant) {
     const sync_disk_t *disk = engine->c.disk;
@@ -172,7 +185,7 @@ static err_t *make_room(sync_engine_t *engine, uint32_t occupant) {
     TRY(goal_path(engine, &fact, &engine->path2, &to));
     err_t *e = disk->rename(disk->ctx, from, to);
     if (e) return put_off(engine, occupant, from, e);
-    sync_tree_node(engine->tree, occupant)->found.stamp = 0;
+    TRY(renamed(engine, occupant, to));
     return move_local(engine, occupant, fact.parent, fact.name);
 }
 
@@ -200,7 +213,7 @@ static err_t *move_node(sync_engine_t *engine, uint32_t node) {
     TRY(goal_path(engine, goal, &engine->path2, &to));
     err_t *e = disk->rename(disk->ctx, from, to);
     if (e) return put_off(engine, node, from, e);
-    sync_tree_node(engine->tree, node)->found.stamp = 0;
+    TRY(renamed(engine, node, to));
     engine->report->moved++;
     return move_local(engine, node, goal->parent, goal->name);
 }
@@ -256,7 +269,7 @@ static err_t *make_last(const sync_engine_t *engine) {
     return disk->lasting ? disk->lasting(disk->ctx) : NULL;
 }
 
-static err_t *fetch_file(sync_engine_t *engine, uint32_t node) {
+static err_t *fetch_file(sync_engine_t *engine, uint32_t node, sync_stat_t *ret_placed) {
     const sync_disk_t *disk = engine->c.disk;
     char temp[TEMP_NAME];
     const char *path = NULL;
@@ -267,7 +280,9 @@ static err_t *fetch_file(sync_engine_t *engine, uint32_t node) {
     if (!e && !sync_tree_node(engine->tree, node)->fetched) e = make_last(engine);
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     if (!e) e = goal_path(engine, it->side[SYNC_GOAL], &engine->path2, &path);
-    if (!e) e = disk->place(disk->ctx, temp, path, it->side[SYNC_LOCAL] ? &it->found : NULL);
+    if (!e)
+        e = disk->place(disk->ctx, temp, path, it->side[SYNC_LOCAL] ? &it->found : NULL,
+                        ret_placed);
     if (!e) {
         engine->report->downloaded++;
         engine->report->bytes_down += it->side[SYNC_GOAL]->size;
@@ -277,8 +292,9 @@ static err_t *fetch_file(sync_engine_t *engine, uint32_t node) {
     return e;
 }
 
-/* What the goal is and the folder has not. */
-static err_t *make_node(sync_engine_t *engine, uint32_t node, const char *path) {
+/* What the goal is and the folder has not. *ret_made: what it has to be then, of a file. */
+static err_t *make_node(sync_engine_t *engine, uint32_t node, const char *path,
+                        sync_stat_t *ret_made) {
     const sync_disk_t *disk = engine->c.disk;
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     const sync_fact_t *goal = it->side[SYNC_GOAL];
@@ -287,7 +303,7 @@ static err_t *make_node(sync_engine_t *engine, uint32_t node, const char *path) 
     buf_init(&target, LIMIT_SYNC_LINK_TARGET + 1);
     switch (goal->kind) {
     case SYNC_ENTRY_FOLDER: return disk->make_folder(disk->ctx, path, goal->mode);
-    case SYNC_ENTRY_FILE: return fetch_file(engine, node);
+    case SYNC_ENTRY_FILE: return fetch_file(engine, node, ret_made);
     case SYNC_ENTRY_LINK:
         TRY(buf_add(&target, goal->target));
         TRY(buf_cstr(&target, &text));
@@ -298,8 +314,9 @@ static err_t *make_node(sync_engine_t *engine, uint32_t node, const char *path) 
     return err_new(ERR_INTERNAL, "a page in the tree");
 }
 
-/* It is there now: what it looks like is noted. */
-static err_t *made(sync_engine_t *engine, uint32_t node) {
+/* It is there now: what it looks like is noted. A file that somebody has edited since, be it by as
+ * many bytes, is looked at again. */
+static err_t *made(sync_engine_t *engine, uint32_t node, const sync_stat_t *as_made) {
     const sync_disk_t *disk = engine->c.disk;
     const sync_fact_t *goal = sync_tree_node(engine->tree, node)->side[SYNC_GOAL];
     const char *path = NULL;
@@ -308,7 +325,8 @@ static err_t *made(sync_engine_t *engine, uint32_t node) {
     TRY(goal_path(engine, goal, &engine->path, &path));
     TRY(disk->stat(disk->ctx, path, &found, &stat));
     if (!found || stat.kind != goal->kind ||
-        (goal->kind == SYNC_ENTRY_FILE && stat.size != goal->size)) {
+        (goal->kind == SYNC_ENTRY_FILE &&
+         (stat.size != goal->size || !sync_aside_expected(&stat, as_made)))) {
         sync_tree_node(engine->tree, node)->stuck = true;
         engine->report->again = true;
         return NULL;
@@ -319,7 +337,8 @@ static err_t *made(sync_engine_t *engine, uint32_t node) {
 }
 
 /* Of the file that was looked at: one that was edited since is looked at again first. */
-static err_t *set_mode(sync_engine_t *engine, uint32_t node, const char *path) {
+static err_t *set_mode(sync_engine_t *engine, uint32_t node, const char *path,
+                       sync_stat_t *ret_made) {
     const sync_disk_t *disk = engine->c.disk;
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     bool found = false;
@@ -331,6 +350,7 @@ static err_t *set_mode(sync_engine_t *engine, uint32_t node, const char *path) {
                     now.mtime_ns == it->found.mtime_ns &&
                     (!now.stamp || !it->found.stamp || now.stamp == it->found.stamp);
         if (!same) return err_new(ERR_BUSY, "%s has changed meanwhile", path);
+        *ret_made = now;
     }
     return disk->set_mode(disk->ctx, path, it->side[SYNC_GOAL]->mode);
 }
@@ -342,17 +362,18 @@ static err_t *fill_place(sync_engine_t *engine, uint32_t node) {
     const sync_fact_t *goal = it->side[SYNC_GOAL], *local = it->side[SYNC_LOCAL];
     const char *path = NULL;
     TRY(goal_path(engine, goal, &engine->path, &path));
+    sync_stat_t as_made = {0};
     err_t *e = NULL;
-    if (!local || !content_agrees(local, goal)) e = make_node(engine, node, path);
+    if (!local || !content_agrees(local, goal)) e = make_node(engine, node, path, &as_made);
     else if (local->mode != goal->mode && goal->kind != SYNC_ENTRY_LINK)
-        e = set_mode(engine, node, path);
+        e = set_mode(engine, node, path, &as_made);
     else return NULL;
     if (e) {
         TRY(goal_path(engine, sync_tree_node(engine->tree, node)->side[SYNC_GOAL], &engine->path,
                       &path));
         return put_off(engine, node, path, e);
     }
-    return made(engine, node);
+    return made(engine, node, &as_made);
 }
 
 static err_t *settle_goal(applier_t *a, uint32_t node) {
@@ -474,6 +495,35 @@ static err_t *fetch_all(applier_t *a) {
     for (size_t i = 0, n_done = 0; i < jobs_n; i += n_done)
         TRY(fetch_batch(a, &jobs[i], jobs_n - i, &n_done));
     return NULL;
+}
+
+static bool from_hex(const char *text, uint8_t ret_version[SYNC_NODE]) {
+    for (size_t i = 0; i < (size_t)2 * SYNC_NODE; i++) {
+        char c = text[i];
+        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (!digit && !letter) return false;
+        uint8_t half = (uint8_t)(digit ? c - '0' : c - 'a' + 10);
+        ret_version[i / 2] = i % 2 ? (uint8_t)(ret_version[i / 2] << 4 | half) : half;
+    }
+    return text[(size_t)2 * SYNC_NODE] == '\0';
+}
+
+/* Whether the temporary file is of a content that is still to come. */
+static bool is_wanted(void *arg, const char *temp) {
+    sync_engine_t *engine = arg;
+    uint8_t version[SYNC_NODE];
+    if (!from_hex(temp, version)) return false;
+    uint32_t n = sync_tree_count(engine->tree);
+    for (uint32_t i = 1; i < n; i++) {
+        const sync_node_t *it = sync_tree_node(engine->tree, i);
+        if (wants_fetch(it) && memcmp(it->side[SYNC_GOAL]->version, version, SYNC_NODE) == 0)
+            return true;
+    }
+    return false;
+}
+
+err_t *apply_sweep(sync_engine_t *engine) {
+    return engine->c.disk->sweep(engine->c.disk->ctx, is_wanted, engine);
 }
 
 /* Removals first, since they make room; then folders and moves, last what is fetched. */

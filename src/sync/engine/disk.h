@@ -68,10 +68,14 @@ typedef struct {
      */
     err_t *(*lasting)(void *ctx);
     /* Moves it to its place; lasts. With `expect`: what lies there now is replaced if it is that
-     * very file still, else ERR_BUSY. Without: ERR_EXISTS if anything does. */
-    err_t *(*place)(void *ctx, const char *temp, const char *path, const sync_stat_t *expect);
+     * very file still, else ERR_BUSY. Without: ERR_EXISTS if anything does. *ret_placed: what it
+     * was before anybody could touch it (but for the stamp). */
+    err_t *(*place)(void *ctx, const char *temp, const char *path, const sync_stat_t *expect,
+                    sync_stat_t *ret_placed);
     err_t *(*discard)(void *ctx, const char *temp); /* not being there is fine */
-    /* All temporary files but those whose names `keep` wants. */
+    /* Removes all temporary files but those whose names `keep` wants. What a crash has left of a
+     * person's last change comes back into the folder (aside.h), unless `keep` is NULL: then all
+     * goes. */
     err_t *(*sweep)(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg);
 
     /* The rest lasts when it returns. ERR_EXISTS if the new name is taken. */

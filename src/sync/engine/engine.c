@@ -258,6 +258,7 @@ static err_t *work(sync_engine_t *engine) {
     TRY(sync_plan(engine->tree, &config, &plan));
     engine->report->conflicts = plan.conflicts;
     TRY(check_brake(engine, &plan));
+    TRY(apply_sweep(engine));
     hold_back(engine);
     expect_work(engine, &plan);
     TRY(upload_files(engine));

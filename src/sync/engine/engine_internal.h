@@ -194,6 +194,8 @@ err_t *scan_folder(sync_engine_t *engine) WARN_UNUSED;
 
 /* ---- apply.c ---- */
 err_t *apply_goal(sync_engine_t *engine) WARN_UNUSED;
+/* Clears away what an earlier step has left half done and nobody needs any more. */
+err_t *apply_sweep(sync_engine_t *engine) WARN_UNUSED;
 /* Notes where both sides have the goal already. */
 void apply_agreed(sync_engine_t *engine);
 

@@ -24,6 +24,21 @@ static err_t *load_entry(void *arg, bytes_t key, bytes_t value) {
     return sync_chain_append(arg, value);
 }
 
+/* What a service must have refused: nobody who might has signed it, or not for this device. */
+static err_t *check_delivery(sync_engine_t *engine, bytes_t record) {
+    sync_delivery_t delivery;
+    TRY(sync_delivery_parse(record, &delivery));
+    err_t *e = sync_delivery_check(engine->chain, &delivery);
+    if (e && err_code(e) == ERR_NOT_FOUND) { /* of later than what is known of the chain */
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    if (memcmp(delivery.recipient, engine->c.device->id, SYNC_HASH) != 0)
+        return err_new(ERR_DENIED, "a delivery to another device");
+    return NULL;
+}
+
 /* Opens a delivery that the chain allows; the newest one stays. */
 static err_t *take_delivery(sync_engine_t *engine, bytes_t record) {
     sync_delivery_t delivery;
@@ -138,6 +153,8 @@ static err_t *fetch_key(sync_engine_t *engine, const sync_chain_head_t *head) {
     for (bytes_t rest = buf_bytes(&runs), run; rest.n;) {
         uint8_t key[8];
         err_t *e = keys_runs_next(&rest, LIMIT_SYNC_DELIVERY, &run);
+        if (!e) e = check_delivery(engine, run);
+        if (e && err_code(e) == ERR_NOMEM) return e;
         if (e) return engine_alarm(engine, SYNC_ALARM_KEY, e);
         e = take_delivery(engine, run);
         if (e && err_code(e) == ERR_NOMEM) return e;

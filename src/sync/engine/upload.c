@@ -373,7 +373,7 @@ err_t *upload_files(sync_engine_t *engine) {
     buf_init(&up.content, PACK_FULL + SMALL_FILE);
     for (uint32_t i = 1; i < n; i++) {
         const sync_node_t *it = sync_tree_node(engine->tree, i);
-        if (!it->upload || it->away) continue;
+        if (!it->upload || it->later || it->away) continue;
         if (!up.small) up.small = mem_array(LIMIT_SYNC_PACKED, sizeof *up.small);
         if (!up.small) return err_nomem();
         if (up.files >= COMMIT_FILES || up.bytes >= COMMIT_BYTES) {

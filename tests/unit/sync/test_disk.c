@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "sync/client/disk.h"
+#include "sync/engine/aside.h"
 #include "sync/engine/scan.h"
 
 static const uint8_t marker[SYNC_NODE] = {1, 2, 3};
@@ -71,13 +72,21 @@ static void temp(const world_t *w, const char *name, const char *text) {
     w->disk->close(w->disk->ctx, file);
 }
 
+static err_t *place(const world_t *w, const char *from, const char *path,
+                    const sync_stat_t *expect) {
+    sync_stat_t placed = {0};
+    err_t *e = w->disk->place(w->disk->ctx, from, path, expect, &placed);
+    if (!e) assert_true(placed.inode == stat_of(w, path).inode);
+    return e;
+}
+
 static void test_disk__a_new_file_never_replaces_another(void **state) {
     const world_t *w = *state;
     CLEANUP(buf_done) buf_t text;
     put(w, "there", "mine");
     temp(w, "t", "theirs");
-    assert_err(ERR_EXISTS, w->disk->place(w->disk->ctx, "t", "there", NULL));
-    assert_ok(w->disk->place(w->disk->ctx, "t", "new", NULL));
+    assert_err(ERR_EXISTS, place(w, "t", "there", NULL));
+    assert_ok(place(w, "t", "new", NULL));
     get(w, "there", &text);
     assert_true(bytes_eq_str(buf_bytes(&text), "mine"));
     sync_stat_t stat = stat_of(w, "new");
@@ -93,12 +102,12 @@ static void test_disk__a_file_is_replaced_only_if_it_is_still_the_one_that_was_s
     sync_stat_t seen = stat_of(w, "file");
     put(w, "file", "changed since");
     temp(w, "t", "theirs");
-    assert_err(ERR_BUSY, w->disk->place(w->disk->ctx, "t", "file", &seen));
+    assert_err(ERR_BUSY, place(w, "t", "file", &seen));
     assert_err(ERR_BUSY, w->disk->remove(w->disk->ctx, "file", &seen));
     get(w, "file", &text);
     assert_true(bytes_eq_str(buf_bytes(&text), "changed since"));
     seen = stat_of(w, "file");
-    assert_ok(w->disk->place(w->disk->ctx, "t", "file", &seen));
+    assert_ok(place(w, "t", "file", &seen));
     buf_done(&text);
     get(w, "file", &text);
     assert_true(bytes_eq_str(buf_bytes(&text), "theirs"));
@@ -115,7 +124,7 @@ static void test_disk__no_path_leads_out_of_the_folder(void **state) {
     err_t *e = w->disk->open(w->disk->ctx, "out/passwd", &file);
     assert_non_null(e);
     err_free(e);
-    e = w->disk->place(w->disk->ctx, "t", "out/coffer-test", NULL);
+    e = place(w, "t", "out/coffer-test", NULL);
     assert_non_null(e);
     err_free(e);
     e = w->disk->make_folder(w->disk->ctx, "../coffer-test", 0700);
@@ -149,11 +158,55 @@ static void test_disk__zeros_become_holes_and_read_as_zeros(void **state) {
     assert_ok(w->disk->write(w->disk->ctx, file, 8 * sizeof zeros, BYTES_LIT("end")));
     assert_ok(w->disk->finish(w->disk->ctx, file, 8 * sizeof zeros + 3, 0600, 1, 0));
     w->disk->close(w->disk->ctx, file);
-    assert_ok(w->disk->place(w->disk->ctx, "t", "sparse", NULL));
+    assert_ok(place(w, "t", "sparse", NULL));
     (void)snprintf(path, sizeof path, "%s/sparse", w->path);
     assert_int_equal(stat(path, &found), 0);
     assert_int_equal(found.st_size, (off_t)(8 * sizeof zeros + 3));
     assert_true(found.st_blocks * 512 < (off_t)sizeof zeros);
+}
+
+static bool keep_one(void *arg, const char *name) { return strcmp(arg, name) == 0; }
+
+/* As a crash leaves it: what was to be removed or replaced, untouched and changed, and what was to
+ * take its place. */
+static void test_disk__what_was_aside_is_cleared_away_or_comes_back(void **state) {
+    const world_t *w = *state;
+    CLEANUP(buf_done) buf_t text;
+    char aside[4][SYNC_ASIDE_NAME], path[SYNC_ASIDE_NAME + 256], back[SYNC_ASIDE_NAME];
+    sync_stat_t seen[4];
+    for (unsigned i = 0; i < 4; i++) {
+        char name[2] = {(char)('a' + i), 0};
+        put(w, name, "as it was seen");
+        seen[i] = stat_of(w, name);
+        /* The last one is what was to come, not what was there. */
+        sync_stat_t other = seen[i];
+        if (i == 3) other.inode++;
+        sync_aside_name(&other, i == 3 ? seen[i].inode : 0, aside[i]);
+        (void)snprintf(path, sizeof path, SYNC_DISK_OWN "/%s", aside[i]);
+        if (i == 1) put(w, name, "a change of the last moment");
+        assert_ok(w->disk->rename(w->disk->ctx, name, path));
+    }
+    temp(w, "00112233445566778899aabbccddeeff", "half");
+    temp(w, "ffeeddccbbaa99887766554433221100", "half");
+    assert_ok(w->disk->sweep(w->disk->ctx, keep_one, aside[2]));
+    for (unsigned i = 0; i < 4; i++) {
+        bool found = false;
+        sync_stat_t stat;
+        (void)snprintf(path, sizeof path, SYNC_DISK_OWN "/%s", aside[i]);
+        assert_ok(w->disk->stat(w->disk->ctx, path, &found, &stat));
+        assert_int_equal(found, i == 2);
+    }
+    sync_stat_t changed = seen[1];
+    changed.size++;
+    assert_true(sync_aside_lost(aside[1], &changed, back));
+    assert_false(sync_aside_lost(aside[1], &seen[1], back));
+    assert_false(sync_aside_lost("aside-0", &changed, back));
+    assert_false(sync_aside_lost("00112233445566778899aabbccddeeff", &changed, back));
+    get(w, back, &text);
+    assert_true(bytes_eq_str(buf_bytes(&text), "a change of the last moment"));
+    assert_ok(w->disk->sweep(w->disk->ctx, NULL, NULL));
+    (void)snprintf(path, sizeof path, "%s/" SYNC_DISK_OWN "/%s", w->path, aside[2]);
+    assert_false(file_exists(path));
 }
 
 static void test_disk__each_failing_call_leaves_what_was_there(void **state) {
@@ -161,10 +214,10 @@ static void test_disk__each_failing_call_leaves_what_was_there(void **state) {
     put(w, "file", "before");
     for (unsigned long n = 1; n < 20; n++) {
         CLEANUP(buf_done) buf_t text;
-        sync_stat_t seen = stat_of(w, "file");
+        sync_stat_t seen = stat_of(w, "file"), placed;
         temp(w, "t", "before");
         fault_arm_io(n);
-        err_t *e = w->disk->place(w->disk->ctx, "t", "file", &seen);
+        err_t *e = w->disk->place(w->disk->ctx, "t", "file", &seen, &placed);
         fault_arm_io(0);
         err_free(e);
         assert_ok(w->disk->discard(w->disk->ctx, "t"));
@@ -212,6 +265,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_disk__zeros_become_holes_and_read_as_zeros, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_disk__what_was_aside_is_cleared_away_or_comes_back,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk__each_failing_call_leaves_what_was_there, setup,
                                         teardown),
         cmocka_unit_test(test_ignore__rules_are_names_paths_and_folders),
