@@ -405,18 +405,20 @@ enum {
     LIMIT_PASSCODE_MIN = 6, /* bytes of a passcode */
 
     /* The mailbox on a device */
-    LIMIT_BOX_MESSAGE = 32 * 1024 * 1024,     /* bytes of a message that is kept */
-    LIMIT_BOX_BATCH = 4 * 1024 * 1024,        /* bytes fetched at once, or one message */
-    LIMIT_BOX_ANSWER = LIMIT_BOX_MESSAGE * 2, /* bytes of one answer of a server */
-    LIMIT_BOX_MESSAGES = 1000 * 1000,         /* messages of one folder */
-    LIMIT_BOX_FOLDERS = 1000,                 /* folders of one account */
-    LIMIT_BOX_FOLDER = 1024,                  /* bytes of a folder's name */
-    LIMIT_BOX_INBOX = 10 * 1000,              /* mails that wait for an unlock */
-    LIMIT_BOX_QUERY = 1024,                   /* bytes of what is searched for */
-    LIMIT_BOX_TEXT = 64 * 1024,               /* bytes of a plain message's text that is searched */
-    LIMIT_BOX_COMMAND = 16 * 1024 * 1024,     /* bytes of a command to the agent */
-    LIMIT_BOX_REPLY = 64 * 1024 * 1024,       /* bytes of its answer */
-    LIMIT_BOX_ROWS = 1000,                    /* messages of one list */
+    LIMIT_BOX_MESSAGE = 32 * 1024 * 1024,       /* bytes of a message that is kept */
+    LIMIT_BOX_BATCH = 4 * 1024 * 1024,          /* bytes fetched at once, or one message */
+    LIMIT_BOX_ANSWER = LIMIT_BOX_MESSAGE * 2,   /* bytes of one answer of a server */
+    LIMIT_BOX_MESSAGES = 1000 * 1000,           /* messages of one folder */
+    LIMIT_BOX_FOLDERS = 1000,                   /* folders of one account */
+    LIMIT_BOX_FOLDER = 1024,                    /* bytes of a folder's name */
+    LIMIT_BOX_INBOX = 10 * 1000,                /* mails that wait for an unlock */
+    LIMIT_BOX_INBOX_BYTES = 1000 * 1000 * 1000, /* bytes of them */
+    LIMIT_BOX_DISK_LEFT = 256 * 1024 * 1024,    /* bytes of disk that they leave free */
+    LIMIT_BOX_QUERY = 1024,                     /* bytes of what is searched for */
+    LIMIT_BOX_TEXT = 64 * 1024,           /* bytes of a plain message's text that is searched */
+    LIMIT_BOX_COMMAND = 16 * 1024 * 1024, /* bytes of a command to the agent */
+    LIMIT_BOX_REPLY = 64 * 1024 * 1024,   /* bytes of its answer */
+    LIMIT_BOX_ROWS = 1000,                /* messages of one list */
 };
 
 #endif

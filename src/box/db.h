@@ -64,6 +64,7 @@ typedef struct {
  * what is searched besides the header. */
 err_t *box_db_add(box_db_t *db, int64_t folder, const box_row_t *row, bytes_t text, bytes_t message,
                   bool *ret_new) WARN_UNUSED;
+err_t *box_db_has(box_db_t *db, int64_t folder, uint32_t uid, bool *ret_has) WARN_UNUSED;
 err_t *box_db_set_flags(box_db_t *db, int64_t folder, uint32_t uid, unsigned flags) WARN_UNUSED;
 err_t *box_db_remove(box_db_t *db, int64_t folder, uint32_t uid) WARN_UNUSED;
 /* Removes what is not among the n sorted UIDs. */

@@ -179,6 +179,15 @@ static err_t *remove_id(box_db_t *db, int64_t id) {
     return run_with(db, "DELETE FROM message WHERE id = ?1", id);
 }
 
+err_t *box_db_has(box_db_t *db, int64_t folder, uint32_t uid, bool *ret_has) {
+    row_t *stmt = NULL;
+    TRY(db_use(db, "SELECT 1 FROM message WHERE folder = ?1 AND uid = ?2", &stmt));
+    CLEANUP_ROW row_t *row = stmt;
+    db_i64(row, 1, folder);
+    db_i64(row, 2, uid);
+    return db_step(db, row, ret_has);
+}
+
 err_t *box_db_remove(box_db_t *db, int64_t folder, uint32_t uid) {
     row_t *row = NULL;
     bool found = false;

@@ -269,12 +269,13 @@ err_t *imap_select(imap_t *imap, const char *folder, imap_selected_t *ret_select
     buf_init(&command, COMMAND_MAX);
     /* house-rules: allow sql: it is IMAP's command */
     TRY(buf_add_str(&command, "SELECT "));
-    TRY(imap_put_quoted(&command, folder));
+    err_t *e = imap_put_quoted(&command, folder);
+    if (e) return err_code(e) == ERR_INVALID ? err_recode(e, ERR_UNAVAILABLE) : e;
     if (imap->condstore) TRY(buf_add_str(&command, " (CONDSTORE)"));
     imap->exists = 0;
     TRY(imap_run(imap, buf_bytes(&command), BYTES_NONE, take_selected, &selected));
     if (!selected.uidvalidity)
-        return err_new(ERR_INVALID, "IMAP: the server has no UIDVALIDITY for %s", folder);
+        return err_new(ERR_UNAVAILABLE, "IMAP: the server has no UIDVALIDITY for %s", folder);
     imap->selected = selected.exists = imap->exists;
     *ret_selected = selected;
     return NULL;

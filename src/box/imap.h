@@ -36,6 +36,7 @@ typedef struct {
     uint32_t exists;
     uint64_t modseq; /* 0: the server knows none */
 } imap_selected_t;
+/* ERR_UNAVAILABLE: this folder can't be had (refused, an odd name, no UIDVALIDITY); others may. */
 err_t *imap_select(imap_t *imap, const char *folder, imap_selected_t *ret_selected) WARN_UNUSED;
 
 /* UIDs from `from` on, sorted, each once; mem_free them. ERR_LIMIT past LIMIT_BOX_MESSAGES. */

@@ -5,6 +5,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -27,13 +30,35 @@ static void close_dir(DIR **dir) {
     if (*dir) (void)closedir(*dir);
 }
 
-err_t *box_inbox_count(const char *dir, size_t *ret_count) {
+err_t *box_inbox_usage(const char *dir, box_usage_t *ret_usage) {
     __attribute__((cleanup(close_dir))) DIR *d = opendir(dir);
-    size_t count = 0;
+    box_usage_t usage = {0};
     if (!d) return err_errno(errno, "cannot read %s", dir);
-    for (struct dirent *entry; (entry = readdir(d));) count += is_item(entry->d_name);
-    *ret_count = count;
+    for (struct dirent *entry; (entry = readdir(d));) {
+        struct stat st;
+        if (!is_item(entry->d_name) || fstatat(dirfd(d), entry->d_name, &st, 0) != 0) continue;
+        usage.count++;
+        usage.bytes += (uint64_t)st.st_size;
+    }
+    *ret_usage = usage;
     return NULL;
+}
+
+err_t *box_inbox_room(const box_usage_t *usage, size_t n, uint64_t left) {
+    if (usage->count >= LIMIT_BOX_INBOX)
+        return err_new(ERR_FULL, "%d mails wait for the device to be unlocked", LIMIT_BOX_INBOX);
+    if (usage->bytes > LIMIT_BOX_INBOX_BYTES || n > LIMIT_BOX_INBOX_BYTES - usage->bytes)
+        return err_new(ERR_FULL, "%d MB of mail wait for the device to be unlocked",
+                       LIMIT_BOX_INBOX_BYTES / 1000 / 1000);
+    if (left < LIMIT_BOX_DISK_LEFT || n > left - LIMIT_BOX_DISK_LEFT)
+        return err_new(ERR_FULL, "the disk is nearly full: mail waits at the server");
+    return NULL;
+}
+
+static err_t *check_room(const char *dir, const box_usage_t *usage, size_t n) {
+    struct statvfs disk;
+    if (statvfs(dir, &disk) != 0) return err_errno(errno, "%s", dir);
+    return box_inbox_room(usage, n, (uint64_t)disk.f_bavail * disk.f_frsize);
 }
 
 static err_t *encode(const box_item_t *item, buf_t *out) {
@@ -44,27 +69,27 @@ static err_t *encode(const box_item_t *item, buf_t *out) {
     return wire_put_bytes(out, item->message);
 }
 
-err_t *box_inbox_add(const keybag_t *bag, const rnd_t *rnd, const char *dir,
-                     const box_item_t *item) {
+err_t *box_inbox_add(const keybag_t *bag, const rnd_t *rnd, const char *dir, const box_item_t *item,
+                     box_usage_t *usage) {
     CLEANUP(buf_done) buf_t plain, sealed;
     CLEANUP(mem_free) char *hex = NULL, *path = NULL;
     uint8_t name[NAME_RANDOM];
-    size_t count = 0;
     buf_init_secret(&plain, ITEM_MAX);
     buf_init(&sealed, ITEM_MAX + 256);
-    TRY(box_inbox_count(dir, &count));
-    if (count >= LIMIT_BOX_INBOX)
-        return err_new(ERR_FULL, "%d mails wait for the device to be unlocked", LIMIT_BOX_INBOX);
+    TRY(check_room(dir, usage, item->message.n));
     TRY(encode(item, &plain));
     TRY(keybag_seal(bag, KEYBAG_B, CONTEXT, buf_bytes(&plain), &sealed));
     TRY(rnd_fill(rnd, name, sizeof name));
     TRY(text_hex_new(BYTES_ARRAY(name), &hex));
     path = mem_printf("%s/%s%s", dir, hex, SUFFIX);
-    return path ? file_write(path, buf_bytes(&sealed), 0600) : err_nomem();
+    if (!path) return err_nomem();
+    TRY(file_write(path, buf_bytes(&sealed), 0600));
+    usage->count++;
+    usage->bytes += sealed.n;
+    return NULL;
 }
 
-static err_t *decode_and_take(bytes_t plain, err_t *(*take)(void *arg, const box_item_t *item),
-                              void *arg) {
+static err_t *decode(bytes_t plain, char **ret_folder, box_item_t *ret_item) {
     CLEANUP(mem_free) char *folder = NULL;
     box_item_t item = {0};
     uint32_t flags = 0;
@@ -75,26 +100,45 @@ static err_t *decode_and_take(bytes_t plain, err_t *(*take)(void *arg, const box
     TRY(wire_get_u32(&r, &flags));
     TRY(wire_get_bytes(&r, LIMIT_BOX_MESSAGE, &item.message));
     TRY(wire_done(&r));
-    item.folder = folder;
     item.flags = flags;
-    return take(arg, &item);
+    item.folder = *ret_folder = STEAL(folder);
+    *ret_item = item;
+    return NULL;
+}
+
+/* Whoever can write here can seal anything to class B: it must not keep the device from opening. */
+static err_t *open_item(const keybag_t *bag, bytes_t sealed, buf_t *plain, char **ret_folder,
+                        box_item_t *ret_item) {
+    TRY(keybag_unseal(bag, KEYBAG_B, CONTEXT, sealed, plain));
+    err_t *e = decode(buf_bytes(plain), ret_folder, ret_item);
+    return e && (err_code(e) == ERR_INVALID || err_code(e) == ERR_LIMIT) ? err_recode(e, ERR_VERIFY)
+                                                                         : e;
+}
+
+/* Kept for who wants to look, but never looked at again. */
+static err_t *put_aside(const char *path) {
+    CLEANUP(mem_free) char *aside = mem_printf("%s.bad", path);
+    if (!aside) return err_nomem();
+    return rename(path, aside) == 0 ? NULL : err_errno(errno, "cannot rename %s", path);
 }
 
 static err_t *merge_one(const keybag_t *bag, const char *path,
                         err_t *(*take)(void *arg, const box_item_t *item), void *arg,
                         bool *ret_bad) {
     CLEANUP(buf_done) buf_t sealed, plain;
+    CLEANUP(mem_free) char *folder = NULL;
+    box_item_t item;
     buf_init(&sealed, ITEM_MAX + 256);
     buf_init_secret(&plain, ITEM_MAX);
-    TRY(file_read(path, &sealed));
-    err_t *e = keybag_unseal(bag, KEYBAG_B, CONTEXT, buf_bytes(&sealed), &plain);
-    if (e && err_code(e) == ERR_VERIFY) {
+    err_t *e = file_read(path, &sealed);
+    if (!e) e = open_item(bag, buf_bytes(&sealed), &plain, &folder, &item);
+    if (e && (err_code(e) == ERR_VERIFY || err_code(e) == ERR_LIMIT)) {
         *ret_bad = true;
         err_free(e);
-        return NULL;
+        return put_aside(path);
     }
     if (e) return e;
-    TRY(decode_and_take(buf_bytes(&plain), take, arg));
+    TRY(take(arg, &item));
     return unlink(path) == 0 ? NULL : err_errno(errno, "cannot remove %s", path);
 }
 

@@ -15,14 +15,22 @@ typedef struct {
     bytes_t message;
 } box_item_t;
 
-/* Durable when it returns. ERR_FULL past LIMIT_BOX_INBOX items: the server has them still. */
-err_t *box_inbox_add(const keybag_t *bag, const rnd_t *rnd, const char *dir,
-                     const box_item_t *item) WARN_UNUSED;
-/* How many wait. */
-err_t *box_inbox_count(const char *dir, size_t *ret_count) WARN_UNUSED;
+/* What waits. */
+typedef struct {
+    size_t count;
+    uint64_t bytes; /* of files */
+} box_usage_t;
+err_t *box_inbox_usage(const char *dir, box_usage_t *ret_usage) WARN_UNUSED;
+/* May `n` bytes more be added where `left` bytes of disk are free? ERR_FULL past LIMIT_BOX_INBOX,
+ * LIMIT_BOX_INBOX_BYTES and LIMIT_BOX_DISK_LEFT: a stranger fills no disk. Pure. */
+err_t *box_inbox_room(const box_usage_t *usage, size_t n, uint64_t left) WARN_UNUSED;
+/* Durable when it returns, and counted in *usage. ERR_FULL: the server has it still. */
+err_t *box_inbox_add(const keybag_t *bag, const rnd_t *rnd, const char *dir, const box_item_t *item,
+                     box_usage_t *usage) WARN_UNUSED;
 /*
  * Each item to `take`, which keeps it durably (twice is to be fine); then its file goes. Files that
- * don't open are left and counted in *ret_bad. ERR_DENIED while locked.
+ * don't open, or hold no item, are put aside (.bad) and counted in *ret_bad. ERR_DENIED while
+ * locked.
  */
 err_t *box_inbox_merge(const keybag_t *bag, const char *dir,
                        err_t *(*take)(void *arg, const box_item_t *item), void *arg,

@@ -54,7 +54,9 @@ static err_t *request(const box_server_t *server, const char *method, const char
     const http_client_config_t config = {.ca_pem = server->ca_pem,
                                          .version = HTTP_VERSION_1_1,
                                          .connect_ms = CONNECT_MS,
-                                         .total_ms = TOTAL_MS};
+                                         .total_ms = TOTAL_MS,
+                                         .go_on = server->go_on,
+                                         .go_on_arg = server->arg};
     const char *const headers[] = {header, "Content-Type: application/json", NULL};
     TRY(http_client_init());
     TRY(http_client_new(&config, &client));

@@ -19,7 +19,7 @@ typedef struct {
     bytes_t token;
     const char *account;
     const secret_t *push_key; /* X25519 */
-    bool (*go_on)(void *arg); /* as in box_wait_t, for the stream; may be NULL */
+    bool (*go_on)(void *arg); /* as in box_wait_t; may be NULL */
     void *arg;
 } box_server_t;
 

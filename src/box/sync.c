@@ -95,20 +95,25 @@ static err_t *fetch_sized(fetch_t *f, sizes_t *sizes, err_t *(*batch)(void *arg,
     return NULL;
 }
 
-err_t *box_sync_new(box_sync_t *sync, uint32_t from, imap_each_t each,
-                    err_t *(*batch)(void *arg, bool begins), void *arg) {
-    CLEANUP(mem_free) uint32_t *uids = NULL;
-    size_t n = 0;
+static err_t *fetch_uids(box_sync_t *sync, const uint32_t *uids, size_t n, imap_each_t each,
+                         err_t *(*batch)(void *arg, bool begins), void *arg) {
     fetch_t f = {.sync = sync, .each = each, .arg = arg};
     CLEANUP(mem_free) sizes_t *sizes = mem_alloc(sizeof *sizes);
     if (!sizes) return err_nomem();
-    TRY(imap_uids(sync->imap, from, &uids, &n));
     for (size_t at = 0; at < n && !sync->stopped; at += SIZES) {
         sizes->n = 0;
         TRY(imap_sizes(sync->imap, uids + at, n - at < SIZES ? n - at : SIZES, take_size, sizes));
         TRY(fetch_sized(&f, sizes, batch));
     }
     return NULL;
+}
+
+err_t *box_sync_new(box_sync_t *sync, uint32_t from, imap_each_t each,
+                    err_t *(*batch)(void *arg, bool begins), void *arg) {
+    CLEANUP(mem_free) uint32_t *uids = NULL;
+    size_t n = 0;
+    TRY(imap_uids(sync->imap, from, &uids, &n));
+    return fetch_uids(sync, uids, n, each, batch, arg);
 }
 
 /* ---- into the database ---- */
@@ -182,6 +187,25 @@ static err_t *sync_known(into_t *into, const box_folder_t *folder, const imap_se
     return vanished ? NULL : compare_all(into);
 }
 
+/* All that the server has and the database hasn't. */
+static err_t *fetch_missing(into_t *into) {
+    CLEANUP(mem_free) uint32_t *uids = NULL;
+    size_t n = 0, missing = 0;
+    TRY(imap_uids(into->sync->imap, 1, &uids, &n));
+    for (size_t i = 0; i < n; i++) {
+        bool has = false;
+        TRY(box_db_has(into->db, into->folder, uids[i], &has));
+        if (!has) uids[missing++] = uids[i];
+    }
+    return fetch_uids(into->sync, uids, missing, keep, batch, into);
+}
+
+static err_t *fetch_new(into_t *into, const box_folder_t *folder, const char *name) {
+    if (into->sync->whole && strcmp(name, "INBOX") == 0) return fetch_missing(into);
+    if (folder->last_uid == UINT32_MAX) return NULL;
+    return box_sync_new(into->sync, folder->last_uid + 1, keep, batch, into);
+}
+
 err_t *box_sync_folder(box_sync_t *sync, box_db_t *db, const char *name,
                        imap_selected_t *ret_selected) {
     imap_selected_t now;
@@ -190,9 +214,7 @@ err_t *box_sync_folder(box_sync_t *sync, box_db_t *db, const char *name,
     TRY(box_db_folder(db, name, now.uidvalidity, &folder));
     into_t into = {.sync = sync, .db = db, .folder = folder.id};
     TRY(sync_known(&into, &folder, &now));
-    err_t *e = folder.last_uid == UINT32_MAX
-                   ? NULL
-                   : box_sync_new(sync, folder.last_uid + 1, keep, batch, &into);
+    err_t *e = fetch_new(&into, &folder, name);
     if (e) {
         box_db_rollback(db);
         return e;
@@ -245,16 +267,17 @@ typedef struct {
     const keybag_t *bag;
     const char *dir;
     box_cursor_t *cursor;
+    box_usage_t usage;
 } collect_t;
 
 static err_t *collect(void *arg, const imap_message_t *m) {
-    const collect_t *c = arg;
+    collect_t *c = arg;
     const box_item_t item = {.folder = "INBOX",
                              .uidvalidity = c->cursor->uidvalidity,
                              .uid = m->uid,
                              .flags = m->flags,
                              .message = m->message};
-    TRY(box_inbox_add(c->bag, c->sync->rnd, c->dir, &item));
+    TRY(box_inbox_add(c->bag, c->sync->rnd, c->dir, &item, &c->usage));
     if (m->uid >= c->cursor->next_uid && m->uid < UINT32_MAX) c->cursor->next_uid = m->uid + 1;
     return NULL;
 }
@@ -263,6 +286,7 @@ err_t *box_sync_collect(box_sync_t *sync, const keybag_t *bag, const char *inbox
                         box_cursor_t *cursor) {
     imap_selected_t now;
     collect_t c = {.sync = sync, .bag = bag, .dir = inbox_dir, .cursor = cursor};
+    TRY(box_inbox_usage(inbox_dir, &c.usage));
     TRY(imap_select(sync->imap, "INBOX", &now));
     if (now.uidvalidity != cursor->uidvalidity)
         *cursor = (box_cursor_t){.uidvalidity = now.uidvalidity, .next_uid = 1};

@@ -15,6 +15,7 @@ typedef struct {
     /* Between two batches, when all is on disk; true: stop. May be NULL. */
     bool (*pause)(void *arg);
     void *arg;
+    bool whole;       /* INBOX is compared message by message: one before the last may be missing */
     uint64_t fetched; /* messages that came */
     bool stopped;     /* by pause */
 } box_sync_t;

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -15,6 +14,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/lookup.h"
 #include "base/mem.h"
 
 struct box_wire {
@@ -50,9 +50,9 @@ static err_t *ask(box_wire_t *wire) {
                : err_new(ERR_BUSY, "%s is not waited for any more", wire->host);
 }
 
-static err_t *wait_for(box_wire_t *wire, short events, int64_t deadline) {
+static err_t *wait_for(box_wire_t *wire, int fd, short events, int64_t deadline) {
     for (;;) {
-        struct pollfd p = {.fd = wire->fd, .events = events};
+        struct pollfd p = {.fd = fd, .events = events};
         TRY(ask(wire));
         int64_t left = deadline - clk_mono_ms(wire->wait.clk);
         if (left <= 0) return err_new(ERR_TIMEOUT, "%s does not answer", wire->host);
@@ -64,7 +64,7 @@ static err_t *wait_for(box_wire_t *wire, short events, int64_t deadline) {
 }
 
 static err_t *wait_state(box_wire_t *wire, tls_state_t state, int64_t deadline) {
-    return wait_for(wire, state == TLS_WANT_WRITE ? POLLOUT : POLLIN, deadline);
+    return wait_for(wire, wire->fd, state == TLS_WANT_WRITE ? POLLOUT : POLLIN, deadline);
 }
 
 err_t *box_wire_start_tls(box_wire_t *wire) {
@@ -99,23 +99,24 @@ static err_t *connect_one(box_wire_t *wire, const struct addrinfo *to) {
     if (connect(wire->fd, to->ai_addr, to->ai_addrlen) == 0) return NULL;
     if (errno != EINPROGRESS) problem = errno;
     else {
-        TRY(wait_for(wire, POLLOUT, clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms));
+        TRY(wait_for(wire, wire->fd, POLLOUT, clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms));
         if (getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &problem, &size) != 0) problem = errno;
     }
     if (!problem) return NULL;
     return err_recode(err_errno(problem, "cannot connect to %s", wire->host), ERR_UNAVAILABLE);
 }
 
-static void free_list(struct addrinfo **list) {
-    if (*list) freeaddrinfo(*list);
+static err_t *find(box_wire_t *wire, const char *port, struct addrinfo **ret_list) {
+    CLEANUP(lookup_free) lookup_t *lookup = NULL;
+    int64_t deadline = clk_mono_ms(wire->wait.clk) + wire->wait.timeout_ms;
+    TRY(lookup_start(wire->host, port, &lookup));
+    TRY(wait_for(wire, lookup_fd(lookup), POLLIN, deadline));
+    return lookup_take(lookup, ret_list);
 }
 
 static err_t *connect_any(box_wire_t *wire, const char *port, box_tls_t tls) {
-    __attribute__((cleanup(free_list))) struct addrinfo *list = NULL;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    int code = getaddrinfo(wire->host, port, &hints, &list);
-    if (code != 0)
-        return err_new(ERR_UNAVAILABLE, "cannot find %s: %s", wire->host, gai_strerror(code));
+    CLEANUP(lookup_list_free) struct addrinfo *list = NULL;
+    TRY(find(wire, port, &list));
     err_t *e = err_new(ERR_UNAVAILABLE, "%s has no address", wire->host);
     for (const struct addrinfo *to = list; to; to = to->ai_next) {
         err_free(e);

@@ -1,6 +1,8 @@
 /*
  * The directory's context and its people: see directory.h. Runs in coffer-web, any worker thread.
  */
+#include <stdio.h>
+
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -99,6 +101,7 @@ typedef struct {
     db_person_t row;
     bool disabled, left;
     bool found;
+    int64_t tokens; /* that ended */
     arena_t *arena;
 } person_job_t;
 
@@ -163,13 +166,16 @@ static err_t *password_write(db_conn_t *conn, void *arg) {
                        job->row.email);
     TRY(db_people_set_password(conn, person.id, job->row.password_hash));
     TRY(db_people_login_ok(conn, person.id));
+    TRY(db_tokens_drop_own(conn, person.id, &job->tokens));
     TRY(through_hands(conn, job, person.id, "password"));
+    char tokens[24];
+    (void)snprintf(tokens, sizeof tokens, "%lld", (long long)job->tokens);
     return audit_note(job->directory->o.audit, conn, job->by->actor, "person.password",
-                      job->row.email, NULL);
+                      job->row.email, "tokens-ended", job->tokens ? tokens : NULL, NULL);
 }
 
 err_t *directory_set_password(directory_t *directory, const directory_by_t *by, bytes_t email,
-                              bytes_t password, buf_t *ret_password) {
+                              bytes_t password, buf_t *ret_password, int64_t *ret_tokens) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(DIRECTORY_ARENA, &arena));
     person_job_t job = {.directory = directory, .by = by, .arena = arena};
@@ -179,7 +185,9 @@ err_t *directory_set_password(directory_t *directory, const directory_by_t *by, 
     CLEANUP(mem_free) char *hash = NULL;
     TRY(hash_gated(directory, chosen, &hash));
     job.row.password_hash = hash;
-    return db_write(directory->o.db, password_write, &job);
+    TRY(db_write(directory->o.db, password_write, &job));
+    if (ret_tokens) *ret_tokens = job.tokens;
+    return NULL;
 }
 
 static err_t *disable_write(db_conn_t *conn, void *arg) {

@@ -52,9 +52,11 @@ err_t *directory_check_email(arena_t *arena, bytes_t email, const char **ret_ema
 err_t *directory_add_person(directory_t *directory, const directory_by_t *by, bytes_t email,
                             bytes_t name, bytes_t role, bytes_t password,
                             buf_t *ret_password) WARN_UNUSED;
-/* ERR_DENIED: the person's password is the directory's. */
+/* Ends the tokens that the former password gave (coffer login): *ret_tokens, or NULL, says how
+ * many. ERR_DENIED: the person's password is the directory's. */
 err_t *directory_set_password(directory_t *directory, const directory_by_t *by, bytes_t email,
-                              bytes_t password, buf_t *ret_password) WARN_UNUSED;
+                              bytes_t password, buf_t *ret_password,
+                              int64_t *ret_tokens) WARN_UNUSED;
 /* A disabled person can't log in; enrolled devices go on. ERR_NOT_FOUND. What is set here stands,
  * whatever a directory says of the person. `left`: for the audit, the person left for good. */
 err_t *directory_set_disabled(directory_t *directory, const char *actor, bytes_t email,

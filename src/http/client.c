@@ -101,6 +101,8 @@ err_t *client_settings_init(client_settings_t *settings, const http_client_confi
                            .connect_ms = config->connect_ms ? config->connect_ms : CONNECT_MS,
                            .total_ms = config->total_ms ? config->total_ms : TOTAL_MS,
                            .stop = config->stop,
+                           .go_on = config->go_on,
+                           .go_on_arg = config->go_on_arg,
                            .response_max =
                                config->response_max ? config->response_max : LIMIT_HTTP_RESPONSE};
     buf_init(&s.ca_pem, PEM_MAX);
@@ -183,15 +185,16 @@ static long version_option(http_version_t version) {
 
 static int on_progress(void *cls, curl_off_t down, curl_off_t down_now, curl_off_t up,
                        curl_off_t up_now) {
-    const atomic_bool *stop = cls;
+    const client_settings_t *s = cls;
     (void)down, (void)down_now, (void)up, (void)up_now;
-    return atomic_load(stop) ? 1 : 0;
+    if (s->stop && atomic_load(s->stop)) return 1;
+    return s->go_on && !s->go_on(s->go_on_arg) ? 1 : 0;
 }
 
-static bool set_stop(CURL *easy, const atomic_bool *stop) {
-    if (!stop) return true;
+static bool set_stop(CURL *easy, const client_settings_t *s) {
+    if (!s->stop && !s->go_on) return true;
     return curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_XFERINFODATA, stop) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_XFERINFODATA, s) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
 }
 
@@ -213,7 +216,7 @@ static bool set_common(transfer_t *t, const client_settings_t *s) {
     ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERDATA, t) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_RESOLVE, s->resolve) == CURLE_OK;
-    ok = ok && set_stop(easy, s->stop);
+    ok = ok && set_stop(easy, s);
     return ok && (!s->unix_socket ||
                   curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK);
 }

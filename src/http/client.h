@@ -34,6 +34,10 @@ typedef struct {
     const char *unix_socket; /* connect here instead of to the URL's host; or NULL */
     /* Or NULL. Another thread may set it: requests end within about a second (CANCELLED). */
     const atomic_bool *stop;
+    /* Or NULL: asked about once a second while a request is under way; false ends it (CANCELLED).
+     */
+    bool (*go_on)(void *arg);
+    void *go_on_arg;
     const char *proxy; /* "http://proxy:3128"; NULL: none, whatever the environment says */
 } http_client_config_t;
 

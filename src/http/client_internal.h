@@ -22,7 +22,9 @@ typedef struct {
     int64_t total_ms;
     size_t response_max;
     const atomic_bool *stop; /* borrowed; or NULL */
-    bool wait_for_stream;    /* rather than opening a second connection */
+    bool (*go_on)(void *arg);
+    void *go_on_arg;
+    bool wait_for_stream; /* rather than opening a second connection */
 } client_settings_t;
 
 err_t *client_settings_init(client_settings_t *settings,

@@ -20,6 +20,8 @@ struct smtp_client {
     buf_t password, ca_pem;
     smtp_tls_t tls;
     long connect_ms, total_ms;
+    bool (*go_on)(void *arg);
+    void *go_on_arg;
 };
 
 typedef struct {
@@ -46,6 +48,8 @@ err_t *smtp_client_new(const smtp_config_t *config, smtp_client_t **ret_client) 
     client->tls = config->tls;
     client->connect_ms = (long)config->connect_ms;
     client->total_ms = (long)config->total_ms;
+    client->go_on = config->go_on;
+    client->go_on_arg = config->go_on_arg;
     client->url = mem_strdup(config->url);
     client->user = mem_strdup(config->user ? config->user : "");
     client->easy = curl_easy_init();
@@ -101,6 +105,20 @@ static bool set_login(smtp_client_t *c) {
            curl_easy_setopt(c->easy, CURLOPT_PASSWORD, password) == CURLE_OK;
 }
 
+static int on_progress(void *cls, curl_off_t down, curl_off_t down_now, curl_off_t up,
+                       curl_off_t up_now) {
+    const smtp_client_t *c = cls;
+    (void)down, (void)down_now, (void)up, (void)up_now;
+    return c->go_on(c->go_on_arg) ? 0 : 1;
+}
+
+static bool set_go_on(smtp_client_t *c) {
+    return !c->go_on ||
+           (curl_easy_setopt(c->easy, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+            curl_easy_setopt(c->easy, CURLOPT_XFERINFODATA, c) == CURLE_OK &&
+            curl_easy_setopt(c->easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK);
+}
+
 static bool set_all(smtp_client_t *c, char *message, struct curl_slist *to, const char *from,
                     upload_t *upload) {
     CURL *easy = c->easy;
@@ -118,7 +136,7 @@ static bool set_all(smtp_client_t *c, char *message, struct curl_slist *to, cons
     ok = ok && curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
     ok = ok &&
          curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)upload->rest.n) == CURLE_OK;
-    return ok && set_tls(c) && set_login(c);
+    return ok && set_tls(c) && set_login(c) && set_go_on(c);
 }
 
 static err_t *end_error(CURLcode code, unsigned reply, const char *url, const char *message) {
@@ -126,6 +144,7 @@ static err_t *end_error(CURLcode code, unsigned reply, const char *url, const ch
     switch ((int)code) {
     case CURLE_OK: return NULL;
     case CURLE_OUT_OF_MEMORY: return err_nomem();
+    case CURLE_ABORTED_BY_CALLBACK: return err_new(ERR_BUSY, "%s is not waited for any more", url);
     case CURLE_LOGIN_DENIED: return err_new(ERR_AUTH, "%s: %s", url, why);
     case CURLE_OPERATION_TIMEDOUT: return err_new(ERR_TIMEOUT, "%s: %s", url, why);
     case CURLE_PEER_FAILED_VERIFICATION:

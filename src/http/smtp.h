@@ -25,6 +25,8 @@ typedef struct {
     bytes_t password;
     bytes_t ca_pem; /* trust these alone; none: the system's */
     int64_t connect_ms, total_ms;
+    bool (*go_on)(void *arg); /* or NULL: asked about once a second meanwhile; false: ERR_BUSY */
+    void *go_on_arg;
 } smtp_config_t;
 
 /* ERR_INVALID for another kind of URL. */

@@ -4,6 +4,8 @@
  * docs/formats/keybag.md. On the device.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -99,13 +101,28 @@ static err_t *drop(anchor_t *anchor, unsigned slot) {
     return a->slots[slot] ? set_slot(a, slot, NULL) : NULL;
 }
 
-/* The content first: a name that is gone may leave its blocks behind. */
+static void forget(in_file_t *a) {
+    for (unsigned i = 0; i < SLOTS; i++) secret_free(STEAL(a->slots[i]));
+    mem_wipe(secret_data(a->uid), secret_size(a->uid));
+}
+
+/* Over the very bytes, for a name that is gone may leave its blocks behind. Best effort: what is
+ * below may write elsewhere (flash, copy on write). */
+static err_t *overwrite(const char *path) {
+    static const uint8_t zeros[FILE_MAX];
+    struct stat st;
+    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) != 0) return err_errno(errno, "%s", path);
+    size_t n = st.st_size < FILE_MAX ? (size_t)st.st_size : FILE_MAX;
+    if (pwrite(fd, zeros, n, 0) != (ssize_t)n || fsync(fd) != 0)
+        return err_errno(errno, "cannot overwrite %s", path);
+    return NULL;
+}
+
 static err_t *destroy(anchor_t *anchor) {
     in_file_t *a = (in_file_t *)anchor;
-    TRY(drop(anchor, 0));
-    TRY(drop(anchor, 1));
-    mem_wipe(secret_data(a->uid), secret_size(a->uid));
-    TRY(save(a));
+    forget(a);
+    err_ignore(overwrite(a->path));
     return unlink(a->path) == 0 || errno == ENOENT ? NULL
                                                    : err_errno(errno, "cannot remove %s", a->path);
 }

@@ -138,14 +138,18 @@ err_t *keybag_create(const keybag_env_t *env, const char *path, anchor_t *anchor
                      bytes_t passcode, const password_cost_t *cost, keybag_t **ret_bag) {
     CLEANUP(keybag_free) keybag_t *bag = NULL;
     TRY(make(env, path, anchor, &bag));
-    TRY(keybag_check_passcode(passcode));
-    if (file_exists(path)) return err_new(ERR_EXISTS, "%s is there already", path);
     bag->file.kind = anchor->ops->kind;
     bag->file.place = place;
     bag->file.generation = 1;
     bag->file.cost = *cost;
-    TRY(rnd_fill(env->rnd, bag->file.id, sizeof bag->file.id));
-    TRY(fill(bag, passcode));
+    err_t *e = keybag_check_passcode(passcode);
+    if (!e && file_exists(path)) e = err_new(ERR_EXISTS, "%s is there already", path);
+    if (!e) e = rnd_fill(env->rnd, bag->file.id, sizeof bag->file.id);
+    if (!e) e = fill(bag, passcode);
+    if (e) {
+        err_ignore(anchor->ops->destroy(anchor));
+        return e;
+    }
     *ret_bag = STEAL(bag);
     return NULL;
 }
@@ -186,7 +190,6 @@ err_t *keybag_open(const keybag_env_t *env, const char *path, anchor_t *anchor,
     TRY_WRAP(keybag_file_check(buf_bytes(&data), bag->uid), "%s", path);
     TRY(load_b_public(bag));
     TRY(open_device_class(bag));
-    TRY(keybag_drop_other(bag));
     *ret_bag = STEAL(bag);
     return NULL;
 }

@@ -38,8 +38,10 @@ err_t *keybag_boot(uint8_t ret_boot[16]) WARN_UNUSED;
 
 typedef struct keybag keybag_t;
 
-/* A new one at `path`. ERR_EXISTS if there is one; ERR_USAGE for a passcode of less than
- * LIMIT_PASSCODE_MIN bytes. Unlocked. Takes over the anchor, also on failure; `place`: a TPM's. */
+/* ERR_USAGE for a passcode of less than LIMIT_PASSCODE_MIN bytes. */
+err_t *keybag_check_passcode(bytes_t passcode) WARN_UNUSED;
+/* A new one at `path`. ERR_EXISTS if there is one; ERR_USAGE as keybag_check_passcode. Unlocked.
+ * Takes over the anchor, which is new too; on failure it is destroyed. `place`: a TPM's. */
 err_t *keybag_create(const keybag_env_t *env, const char *path, anchor_t *anchor, uint32_t place,
                      bytes_t passcode, const password_cost_t *cost, keybag_t **ret_bag) WARN_UNUSED;
 /* What anchor it needs. */

@@ -26,8 +26,8 @@ err_t *keybag_save(const keybag_t *bag) WARN_UNUSED;
  * *ret_auth and *ret_slot are what the anchor is to keep. */
 err_t *keybag_wrap(const keybag_t *bag, keybag_file_t *file, bytes_t passcode, secret_t **ret_auth,
                    secret_t **ret_slot) WARN_UNUSED;
-err_t *keybag_check_passcode(bytes_t passcode) WARN_UNUSED;
-/* A secret of the former generation may be left by a crash. */
+/* A secret of the former generation may be left by a crash; only who opened the bag knows that it
+ * is the former one, for the file may be a copy of an older state. */
 err_t *keybag_drop_other(keybag_t *bag) WARN_UNUSED;
 /* Wipes the classes above `last`. */
 void keybag_wipe_keys(keybag_t *bag, bool all);

@@ -164,6 +164,7 @@ err_t *keybag_unlock(keybag_t *bag, bytes_t passcode) {
     err_t *e = open_keys(bag, passcode, keys);
     if (e && err_code(e) == ERR_AUTH) e = wrong(bag, count, e);
     else if (!e) e = settle(bag, count);
+    if (!e) e = keybag_drop_other(bag);
     if (!e) take_keys(bag, keys);
     for (unsigned i = KEYBAG_A; i <= KEYBAG_C; i++) secret_free(keys[i]);
     return e;

@@ -45,6 +45,13 @@ err_t *db_tokens_drop_expired(db_conn_t *conn, const char *person_id, int64_t no
                    DB_STR(person_id), DB_I64(now_ms));
 }
 
+err_t *db_tokens_drop_own(db_conn_t *conn, const char *person_id, int64_t *ret_count) {
+    TRY(db_exec(conn, "DELETE FROM api_token WHERE person_id = $1 AND maker = $1",
+                DB_STR(person_id)));
+    *ret_count = db_changes(conn);
+    return NULL;
+}
+
 err_t *db_tokens_remove(db_conn_t *conn, const char *name, bool *ret_found) {
     return row_change(conn, "DELETE FROM api_token WHERE name = $1", ret_found, DB_STR(name));
 }

@@ -27,6 +27,8 @@ err_t *db_tokens_list(db_conn_t *conn, arena_t *arena, db_token_t **ret_rows,
 /* How many are the person's. */
 err_t *db_tokens_of_person(db_conn_t *conn, const char *person_id, int64_t *ret_count) WARN_UNUSED;
 err_t *db_tokens_drop_expired(db_conn_t *conn, const char *person_id, int64_t now_ms) WARN_UNUSED;
+/* Those that the person's own password gave. */
+err_t *db_tokens_drop_own(db_conn_t *conn, const char *person_id, int64_t *ret_count) WARN_UNUSED;
 err_t *db_tokens_remove(db_conn_t *conn, const char *name, bool *ret_found) WARN_UNUSED;
 
 err_t *db_meta_set(db_conn_t *conn, const char *name, const char *value) WARN_UNUSED;

@@ -150,6 +150,17 @@ def test_wipe_ends_the_lease(box):
     box.agent = None
 
 
+def test_wipe_ends_the_lease_after_a_restart_of_the_agent_too(box):
+    box.stop()
+    box.start()
+    box.unlock()
+    box.run("lock", "--now")
+    box.run("wipe", "--yes")
+    assert box.agent.wait(instances.PATIENCE) == 0
+    assert leases(box)[box.address]["state"] == "revoked"
+    box.agent = None
+
+
 def test_a_thief_of_the_disk_learns_nothing(box, world):
     """A copy of the locked device's disk; then the same with what the server gave out by a lease that
     has been renewed since: together they open nothing."""

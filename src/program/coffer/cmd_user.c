@@ -29,12 +29,19 @@ static err_t *add_password(cli_t *cli, const args_t *args, json_t *body) {
 
 static err_t *show_password(cli_t *cli, const json_t *json, const char *done) {
     bytes_t email, password = BYTES_NONE;
+    int64_t tokens = 0;
+    char ended[64] = "";
     TRY(jso_get_string(json, "email", LIMIT_EMAIL, true, &email));
     TRY(jso_get_string(json, "password", LIMIT_PASSWORD_MAX, false, &password));
+    TRY(jso_get_int(json, "tokens_ended", 0, INT64_MAX, false, &tokens));
+    if (tokens)
+        (void)snprintf(ended, sizeof ended, "\nTokens of coffer login ended: %lld",
+                       (long long)tokens);
     if (password.n == 0)
-        return output_done(cli, json, "%s %.*s", done, (int)email.n, (const char *)email.p);
-    return output_done(cli, json, "%s %.*s\nPassword (shown only now): %.*s", done, (int)email.n,
-                       (const char *)email.p, (int)password.n, (const char *)password.p);
+        return output_done(cli, json, "%s %.*s%s", done, (int)email.n, (const char *)email.p,
+                           ended);
+    return output_done(cli, json, "%s %.*s%s\nPassword (shown only now): %.*s", done, (int)email.n,
+                       (const char *)email.p, ended, (int)password.n, (const char *)password.p);
 }
 
 static err_t *run_add(cli_t *cli, const args_t *args) {
@@ -174,7 +181,8 @@ const command_t CMD_USER_PASSWORD = {
     .name = "password",
     .operands = "EMAIL",
     .summary = "Give a person a new password",
-    .notes = "Without --password-file and --ask-password a password is generated and shown once.",
+    .notes = "Without --password-file and --ask-password a password is generated and shown once.\n"
+             "Sessions and tokens of coffer login that the former one gave end with it.",
     .examples = "  coffer user password nurse@example.org\n"
                 "  coffer user password admin@example.org --ask-password",
     .min = 1,

@@ -1,6 +1,7 @@
 /*
  * A mailbox's files: see mailbox.h. In coffer-mailbox.
  */
+#include <dirent.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,6 +84,40 @@ err_t *account_load(const char *dir, account_t *account) {
     TRY_WRAP(jso_parse_max(buf_bytes(&data), data.n, &account->json), "%s", path);
     TRY_WRAP(read_texts(account), "%s", path);
     return NULL;
+}
+
+/* ---- the end ---- */
+
+/* Also what a write that was killed has left behind: see file_write. */
+static bool is_file(const char *name) {
+    bytes_t rest = bytes_str(name);
+    if (rest.n > 4 && bytes_eq_str(bytes_from(rest, rest.n - 4), ".new")) rest.n -= 4;
+    static const char *const files[] = {"account.json", "agent.sock",  "box.key",      "cursor",
+                                        "device.key",   "keybag",      "keybag.tries", "mail.db",
+                                        "mail.db-shm",  "mail.db-wal", "secrets"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (bytes_eq_str(rest, files[i])) return true;
+    return false;
+}
+
+static void remove_files(const char *dir, bool all) {
+    DIR *d = opendir(dir);
+    if (!d) return;
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (all ? entry->d_name[0] != '.' : is_file(entry->d_name))
+            (void)unlinkat(dirfd(d), entry->d_name, 0);
+    (void)closedir(d);
+}
+
+void account_remove(const account_t *account) {
+    CLEANUP(mem_free) char *inbox = NULL;
+    err_t *e = account_path(account, "inbox", &inbox);
+    if (!e) {
+        remove_files(inbox, true);
+        (void)rmdir(inbox);
+    }
+    err_free(e);
+    remove_files(account->dir, false);
 }
 
 /* ---- what lies in class C ---- */

@@ -97,12 +97,13 @@ bool agent_go_on(void *arg) {
     struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
     const box_db_t *had = agent->db;
     bool busy = agent->busy;
-    if (agent->held) return true;
+    if (agent->held == AGENT_HELD_MAX) return true;
     if (poll(&signals, 1, 0) > 0) agent->stop = true;
-    agent->held = agent->busy = true;
+    agent->held++;
+    agent->busy = true;
     agent_tick(agent);
     if (!agent->shut) agent_serve(agent);
-    agent->held = false;
+    agent->held--;
     agent->busy = busy;
     bool yields = agent->yields || agent->shut || agent->db != had || lease_over(agent);
     agent->yields = false;
@@ -170,6 +171,7 @@ static void look_or_listen(agent_t *agent, bool news, bool stream) {
     if (open && agent->lease_again && clk_mono_ms(agent->clk) >= agent->lease_again)
         agent->want_lease = true;
     if (open && agent->want_lease) leave_lease(agent);
+    if (agent->shut) agent_close(agent);
     lease_step(agent, stream);
     if (news || agent->want_sync || clk_mono_ms(agent->clk) >= agent->next_ms) look(agent);
 }

@@ -63,20 +63,14 @@ err_t *lease_renew(agent_t *agent) {
     return NULL;
 }
 
-void lease_revoke(agent_t *agent) {
-    CLEANUP(secrets_done) secrets_t secrets;
+err_t *lease_revoke(agent_t *agent, const secrets_t *secrets) {
     box_server_t server;
-    secrets_init(&secrets);
-    err_t *e = secrets_load(agent->account, agent->bag, &secrets);
-    if (!e) {
-        server_of(agent, &secrets, &server);
-        e = box_lease_revoke(&server);
-    }
-    if (e && err_code(e) == ERR_NOT_FOUND) {
-        err_free(e);
-        return;
-    }
-    log_error(agent->log, LOG_WARNING, e, "the lease is not revoked; it ends by itself");
+    server_of(agent, secrets, &server);
+    server.go_on = NULL; /* nothing is left that a command could want */
+    err_t *e = box_lease_revoke(&server);
+    if (!e || err_code(e) != ERR_NOT_FOUND) return e;
+    err_free(e);
+    return NULL;
 }
 
 /* ---- using one ---- */

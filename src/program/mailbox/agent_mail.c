@@ -2,12 +2,8 @@
  * Unlocking, locking, and looking for mail: see mailbox.h. What may be done with new mail depends
  * on what is open: the database while unlocked, else the class-B inbox.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "program/mailbox/mailbox.h"
 
@@ -51,6 +47,7 @@ static err_t *merge_inbox(agent_t *agent) {
     if (merged || bad)
         log_line(agent->log, bad ? LOG_WARNING : LOG_INFO, "merged=%zu unreadable=%zu", merged,
                  bad);
+    if (bad) agent->compare = true;
     return NULL;
 }
 
@@ -64,16 +61,30 @@ static err_t *open_database(agent_t *agent) {
     return box_key_renew(agent->bag, agent->rnd, key, 0, &agent->key);
 }
 
+/* After the last wrong passcode nothing stays open, wherever it was typed. */
+static err_t *judge(agent_t *agent, err_t *e) {
+    keybag_state_t state;
+    if (!e) return NULL;
+    err_t *unknown = keybag_state(agent->bag, &state);
+    if (!unknown && state.destroyed) agent_close(agent);
+    err_free(unknown);
+    return e;
+}
+
+err_t *agent_change(agent_t *agent, bytes_t from, bytes_t to) {
+    return judge(agent, keybag_change(agent->bag, from, to));
+}
+
 /* While mail is fetched into it the database stays as it is. */
 static err_t *unlock_held(agent_t *agent, bytes_t passcode) {
-    if (!agent->leased) return keybag_unlock(agent->bag, passcode);
+    if (!agent->leased) return judge(agent, keybag_unlock(agent->bag, passcode));
     agent->yields = true;
     return err_new(ERR_BUSY, "mail is being fetched: try again in a moment");
 }
 
 err_t *agent_unlock(agent_t *agent, bytes_t passcode) {
     if (agent->held && agent->db) return unlock_held(agent, passcode);
-    TRY(keybag_unlock(agent->bag, passcode));
+    TRY(judge(agent, keybag_unlock(agent->bag, passcode)));
     agent_close(agent);
     err_t *e = open_database(agent);
     if (!e) e = merge_inbox(agent);
@@ -154,7 +165,9 @@ static err_t *move_cursor(agent_t *agent) {
 }
 
 static err_t *into_database(agent_t *agent, box_sync_t *sync) {
+    sync->whole = agent->compare;
     TRY(box_sync_all(sync, agent->db));
+    if (!sync->stopped) agent->compare = false;
     return agent->db ? move_cursor(agent) : NULL;
 }
 
@@ -209,25 +222,29 @@ err_t *agent_look(agent_t *agent) {
 
 /* ---- the end ---- */
 
-static void remove_files(const char *dir) {
-    DIR *d = opendir(dir);
-    if (!d) return;
-    for (struct dirent *entry; (entry = readdir(d));)
-        if (entry->d_name[0] != '.') (void)unlinkat(dirfd(d), entry->d_name, 0);
-    (void)closedir(d);
+/* The keys are gone: what is left to do may fail. */
+static const char *end_lease(agent_t *agent, const secrets_t *secrets, bool known) {
+    if (!agent->account->server[0]) return NULL;
+    err_t *e = known ? lease_revoke(agent, secrets)
+                     : err_new(ERR_DENIED, "not unlocked since the agent's start");
+    if (!e) return NULL;
+    log_error(agent->log, LOG_WARNING, e, "the lease is not ended");
+    return "the server could not be told: a lease that is there ends at its time, or by coffer "
+           "device lost";
 }
 
-err_t *agent_wipe(agent_t *agent) {
-    CLEANUP(mem_free) char *inbox = NULL;
-    TRY(account_path(agent->account, "inbox", &inbox));
-    if (agent->lease.expires) lease_revoke(agent);
+err_t *agent_wipe(agent_t *agent, const char **ret_note) {
+    CLEANUP(secrets_done) secrets_t secrets;
+    secrets_init(&secrets);
+    err_t *e = secrets_load(agent->account, agent->bag, &secrets);
+    bool known = !e;
+    err_free(e);
+    TRY(keybag_destroy(agent->bag));           /* without the keys the rest is noise */
     if (!agent->busy) agent_disconnect(agent); /* else whoever uses it ends soon */
     agent_close(agent);
-    TRY(keybag_destroy(agent->bag)); /* without the keys the rest is noise */
-    remove_files(inbox);
-    (void)rmdir(inbox);
-    remove_files(agent->account->dir);
+    account_remove(agent->account);
     agent->wiped = true;
     log_line(agent->log, LOG_INFO, "wiped");
+    *ret_note = end_lease(agent, &secrets, known);
     return NULL;
 }

@@ -40,6 +40,13 @@ static err_t *connect_agent(const char *dir, int *ret_fd) {
     return NULL;
 }
 
+bool agent_runs(const char *dir) {
+    CLEANUP(fd_close) int fd = -1;
+    err_t *e = connect_agent(dir, &fd);
+    err_ignore(e);
+    return fd >= 0;
+}
+
 static err_t *read_exactly(int fd, size_t n, buf_t *out) {
     TRY(buf_reserve(out, n));
     while (n) {

@@ -62,17 +62,17 @@ static const char *state_name(const keybag_state_t *state) {
 static err_t *do_status(agent_t *agent, const json_t *ask, json_t *out) {
     CLEANUP(mem_free) char *dir = NULL;
     keybag_state_t state;
-    size_t waiting = 0;
+    box_usage_t waiting;
     (void)ask;
     TRY(keybag_state(agent->bag, &state));
     TRY(account_path(agent->account, "inbox", &dir));
-    TRY(box_inbox_count(dir, &waiting));
+    TRY(box_inbox_usage(dir, &waiting));
     TRY(jso_set_str(out, "state", state_name(&state)));
     TRY(jso_set_str(out, "address", agent->account->address));
     TRY(jso_set_str(out, "device_key", keybag_kind_name(state.kind)));
     TRY(jso_set_int(out, "tries_left", state.tries_left));
     if (state.wait_ms) TRY(jso_set_int(out, "wait_seconds", (state.wait_ms + 999) / 1000));
-    TRY(jso_set_int(out, "waiting", (int64_t)waiting));
+    TRY(jso_set_int(out, "waiting", (int64_t)waiting.count));
     TRY(jso_set_bool(out, "connected", agent->imap != NULL));
     TRY(jso_set_bool(out, "idle", agent->idling));
     TRY(jso_set_bool(out, "listening", agent->stream != NULL));
@@ -109,7 +109,7 @@ static err_t *do_passcode(agent_t *agent, const json_t *ask, json_t *out) {
     TRY(get_secret(ask, "old", &from));
     TRY(get_secret(ask, "new", &to));
     TRY(need_open(agent));
-    TRY(keybag_change(agent->bag, from, to));
+    TRY(agent_change(agent, from, to));
     return do_status(agent, ask, out);
 }
 
@@ -126,9 +126,11 @@ static err_t *do_stop(agent_t *agent, const json_t *ask, json_t *out) {
 }
 
 static err_t *do_wipe(agent_t *agent, const json_t *ask, json_t *out) {
+    const char *note = NULL;
     (void)ask;
-    TRY(agent_wipe(agent));
-    return jso_set_str(out, "state", "destroyed");
+    TRY(agent_wipe(agent, &note));
+    TRY(jso_set_str(out, "state", "destroyed"));
+    return note ? jso_set_str(out, "note", note) : NULL;
 }
 
 /* ---- mail ---- */
@@ -209,7 +211,10 @@ static err_t *do_read(agent_t *agent, const json_t *ask, json_t *out) {
     read_t r = {.agent = agent, .out = out};
     buf_init(&message, LIMIT_BOX_MESSAGE);
     TRY(load(agent, ask, &r, &message));
-    return show_message(agent, buf_bytes(&message), out);
+    err_t *e = show_message(agent, buf_bytes(&message), out);
+    if (e && err_code(e) == ERR_LIMIT)
+        return err_wrap(e, "too large or too tangled to be shown; --raw gives it as it came");
+    return e;
 }
 
 /* As it came: closed if it was. */
@@ -238,6 +243,8 @@ static err_t *do_spam(agent_t *agent, const json_t *ask, json_t *out) {
 
 static err_t *do_send(agent_t *agent, const json_t *ask, json_t *out) {
     TRY(need_open(agent));
+    if (agent->held == AGENT_HELD_MAX)
+        return err_new(ERR_BUSY, "a message is being sent: try again in a moment");
     return send_message(agent, ask, out);
 }
 

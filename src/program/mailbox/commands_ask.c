@@ -92,6 +92,7 @@ static err_t *say_status(cli_t *cli, const json_t *reply) {
     if (number(reply, "wait_seconds"))
         TRY(cli_say(cli, "next try in  %lld s\n", (long long)number(reply, "wait_seconds")));
     if (problem.n) TRY(cli_say(cli, "problem      %.*s\n", SHOW(problem)));
+    if (get(reply, "note").n) TRY(cli_say(cli, "note         %.*s\n", SHOW(get(reply, "note"))));
     return NULL;
 }
 

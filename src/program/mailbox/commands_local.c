@@ -160,25 +160,23 @@ static err_t *make_bag(cli_t *cli, const args_t *args, const account_t *account,
     uint32_t place = 0;
     buf_init_secret(&passcode, LIMIT_PASSWORD_MAX);
     TRY(account_path(account, "keybag", &path));
-    if (file_exists(path)) return err_new(ERR_EXISTS, "there is a mailbox in %s", account->dir);
     TRY(read_passcode(cli, args, "passcode-file", &passcode));
+    TRY(keybag_check_passcode(buf_bytes(&passcode)));
     TRY(keybag_boot(env.boot));
     TRY(make_anchor(cli, args, account, &place, &anchor));
     return keybag_create(&env, path, anchor, place, buf_bytes(&passcode), &PASSWORD_COST, ret_bag);
 }
 
-static err_t *import_keys(const args_t *args, box_db_t *db) {
-    mail_keys_t keys CLEANUP(mail_keys_done) = {0};
-    TRY(mail_keys_read(args, &keys));
-    for (size_t i = 0; i < keys.n; i++) {
+static err_t *import_keys(const mail_keys_t *keys, box_db_t *db) {
+    for (size_t i = 0; i < keys->n; i++) {
         CLEANUP(secret_free) secret_t *der = NULL;
-        TRY(pkey_private_der(keys.keys[i], &der));
-        TRY(box_db_add_key(db, cert_der(keys.certs[i]), secret_bytes(der)));
+        TRY(pkey_private_der(keys->keys[i], &der));
+        TRY(box_db_add_key(db, cert_der(keys->certs[i]), secret_bytes(der)));
     }
     return NULL;
 }
 
-static err_t *make_database(cli_t *cli, const args_t *args, const account_t *account,
+static err_t *make_database(cli_t *cli, const mail_keys_t *keys, const account_t *account,
                             const keybag_t *bag) {
     CLEANUP(box_key_done) box_key_t key = {0};
     CLEANUP(box_db_close) box_db_t *db = NULL;
@@ -189,7 +187,7 @@ static err_t *make_database(cli_t *cli, const args_t *args, const account_t *acc
     TRY(file_mkdir(inbox, 0700));
     TRY(box_key_create(bag, cli->rnd, key_path, &key));
     TRY(box_db_open(db_path, key.database, &db));
-    return import_keys(args, db);
+    return import_keys(keys, db);
 }
 
 /* account.json comes last: without it there is no mailbox. */
@@ -202,10 +200,43 @@ static err_t *write_account(const account_t *account) {
     return file_write(path, buf_bytes(&text), 0600);
 }
 
+/* What an init that was killed has left: without account.json it is no mailbox. With a TPM its
+ * place there is given back. */
+static err_t *clear_unfinished(cli_t *cli, const args_t *args, const account_t *account) {
+    CLEANUP(keybag_free) keybag_t *bag = NULL;
+    const char *tpm = args_value(args, "tpm");
+    account_t unfinished = {.dir = account->dir, .tcti = tpm ? tpm : ""};
+    TRY_WRAP(account_open_bag(&unfinished, cli->clk, cli->rnd, &bag),
+             "an unfinished mailbox is in %s, and its keys can't be destroyed", account->dir);
+    return keybag_destroy(bag);
+}
+
+/* Nothing that is in use is touched; what is left of a destroyed mailbox goes. */
+static err_t *clear_place(cli_t *cli, const args_t *args, const account_t *account) {
+    CLEANUP(mem_free) char *bag = NULL, *finished = NULL;
+    TRY(account_path(account, "keybag", &bag));
+    TRY(account_path(account, "account.json", &finished));
+    if (agent_runs(account->dir))
+        return err_new(ERR_EXISTS, "an agent serves %s: end it first, or wipe", account->dir);
+    if (file_exists(bag) && file_exists(finished))
+        return err_new(ERR_EXISTS, "there is a mailbox in %s", account->dir);
+    if (file_exists(bag)) TRY(clear_unfinished(cli, args, account));
+    account_remove(account);
+    return NULL;
+}
+
+static err_t *fill_place(cli_t *cli, const mail_keys_t *keys, const account_t *account,
+                         const keybag_t *bag, const secrets_t *secrets) {
+    TRY(make_database(cli, keys, account, bag));
+    TRY(secrets_save(account, bag, secrets));
+    return write_account(account);
+}
+
 err_t *cmd_init(cli_t *cli, const args_t *args) {
     CLEANUP(account_done) account_t account;
     CLEANUP(secrets_done) secrets_t secrets;
     CLEANUP(box_managed_done) box_managed_t managed;
+    mail_keys_t keys CLEANUP(mail_keys_done) = {0};
     CLEANUP(keybag_free) keybag_t *bag = NULL;
     const char *dir = NULL;
     keybag_state_t state;
@@ -217,12 +248,17 @@ err_t *cmd_init(cli_t *cli, const args_t *args) {
     if (!account.dir) return err_nomem();
     TRY(read_managed(args, &managed));
     TRY(make_account(args, &managed, &account.json));
+    TRY(mail_keys_read(args, &keys)); /* with what a person may get wrong first */
     TRY(read_secrets(cli, args, &managed, &secrets));
     TRY(file_mkdir(dir, 0700));
-    TRY(make_bag(cli, args, &account, &bag));
-    TRY(make_database(cli, args, &account, bag));
-    TRY(secrets_save(&account, bag, &secrets));
-    TRY(write_account(&account));
+    TRY(clear_place(cli, args, &account));
+    err_t *e = make_bag(cli, args, &account, &bag);
+    if (!e) e = fill_place(cli, &keys, &account, bag, &secrets);
+    if (e) {
+        if (bag) err_ignore(keybag_destroy(bag));
+        account_remove(&account);
+        return e;
+    }
     TRY(keybag_state(bag, &state));
     return cli_say(cli, "The mailbox is made in %s; its device key is in %s.\n", dir,
                    state.kind == KEYBAG_TPM ? "the TPM" : "a file (weaker than a TPM)");

@@ -20,7 +20,11 @@
 #include "box/sync.h"
 #include "format/json.h"
 
-enum { MAILBOX_SECRETS_MAX = 32 * 1024, MAILBOX_ACCOUNT_MAX = 64 * 1024 };
+enum {
+    MAILBOX_SECRETS_MAX = 32 * 1024,
+    MAILBOX_ACCOUNT_MAX = 64 * 1024,
+    AGENT_HELD_MAX = 2, /* a fetch, and a send in it */
+};
 
 /* ---- account.c ---- */
 
@@ -55,6 +59,8 @@ err_t *cursor_load(const account_t *account, const keybag_t *bag,
                    box_cursor_t *ret_cursor) WARN_UNUSED;
 err_t *cursor_save(const account_t *account, const keybag_t *bag,
                    const box_cursor_t *cursor) WARN_UNUSED;
+/* Removes all files of a mailbox, and none of others; what can't be removed stays. */
+void account_remove(const account_t *account);
 /* Opens the account's keybag with its TPM or file. */
 err_t *account_open_bag(const account_t *account, const clk_t *clk, const rnd_t *rnd,
                         keybag_t **ret_bag) WARN_UNUSED;
@@ -68,11 +74,12 @@ typedef struct {
     const rnd_t *rnd;
     keybag_t *bag;
     box_key_t key;
-    box_db_t *db; /* while unlocked, and while a lease is used */
-    bool leased;  /* db is open by a lease */
-    bool held;    /* a command is served while a server is waited for: db stays until that ends */
-    bool shut;    /* db is to be closed then */
-    bool yields;  /* the wait is to end then */
+    box_db_t *db;  /* while unlocked, and while a lease is used */
+    bool leased;   /* db is open by a lease */
+    unsigned held; /* commands are served while a server is waited for, one in another: db stays
+                      until that ends */
+    bool shut;     /* db is to be closed then */
+    bool yields;   /* the wait is to end then */
     tls_context_t *tls;
     imap_t *imap;
     bool idling;
@@ -94,6 +101,7 @@ typedef struct {
     bool wiped;           /* nothing is left to serve */
     bool busy;            /* a command is being served, or mail is fetched */
     bool want_sync;       /* a command asks for it */
+    bool compare;         /* mail that came while locked was unreadable: it is fetched again */
     char last_error[256]; /* why mail can't be had, for people; or empty */
     int64_t synced_at;    /* seconds since 1970 UTC; 0: never */
 } agent_t;
@@ -110,6 +118,8 @@ bool agent_go_on(void *arg);
 /* ---- agent_mail.c ---- */
 
 err_t *agent_unlock(agent_t *agent, bytes_t passcode) WARN_UNUSED;
+/* Another passcode. */
+err_t *agent_change(agent_t *agent, bytes_t from, bytes_t to) WARN_UNUSED;
 /* Closes the database and forgets its key; if it is in use, as soon as that gives way. */
 void agent_close(agent_t *agent);
 /* Looks for mail once; connects, and waits by IDLE afterwards. */
@@ -117,8 +127,9 @@ err_t *agent_look(agent_t *agent) WARN_UNUSED;
 void agent_disconnect(agent_t *agent);
 /* For commands: connected, without IDLE. */
 err_t *agent_connect(agent_t *agent) WARN_UNUSED;
-/* Removes all that the mailbox is, keys first. */
-err_t *agent_wipe(agent_t *agent) WARN_UNUSED;
+/* Removes all that the mailbox is, keys first; then ends the lease, if there may be one.
+ * *ret_note: what of that the person has to know, or NULL. */
+err_t *agent_wipe(agent_t *agent, const char **ret_note) WARN_UNUSED;
 
 /* ---- agent_lease.c ---- */
 
@@ -127,8 +138,8 @@ bool lease_wanted(const agent_t *agent);
 bool lease_over(const agent_t *agent);
 /* Leaves the present KEK with the keeper. */
 err_t *lease_renew(agent_t *agent) WARN_UNUSED;
-/* Best effort. */
-void lease_revoke(agent_t *agent);
+/* Ends the lease at the server, with log-ins that were loaded before the keys went. */
+err_t *lease_revoke(agent_t *agent, const secrets_t *secrets) WARN_UNUSED;
 /* The stream's descriptor, or -1; when lease_step has something to do (monotonic), or -1. */
 int lease_fd(const agent_t *agent);
 int64_t lease_due(const agent_t *agent);
@@ -150,6 +161,9 @@ err_t *show_message(agent_t *agent, bytes_t message, json_t *out) WARN_UNUSED;
 err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
 
 /* ---- client.c ---- */
+
+/* Whether an agent serves `dir`. */
+bool agent_runs(const char *dir);
 
 /* Where the agent's socket in `dir` is, by way of *ret_fd, which stays open until the address was
  * used: a path of any length works. */

@@ -179,7 +179,9 @@ static err_t *deliver(agent_t *agent, const send_t *s) {
                                   .password = buf_bytes(&secrets.password),
                                   .ca_pem = buf_bytes(&a->ca),
                                   .connect_ms = CONNECT_MS,
-                                  .total_ms = TOTAL_MS};
+                                  .total_ms = TOTAL_MS,
+                                  .go_on = agent_go_on,
+                                  .go_on_arg = agent};
     TRY(smtp_client_new(&config, &client));
     for (size_t i = 0; i < s->n; i++)
         TRY_WRAP(smtp_client_send(client, a->address, (const char *)s->to[i].p,

@@ -40,11 +40,13 @@ err_t *api_people_list(void *ctx, http_request_t *request, http_reply_t *reply) 
 }
 
 /* A generated password is answered once and never again. */
-static err_t *send_password(bytes_t email, bytes_t password, unsigned status, http_reply_t *reply) {
+static err_t *send_password(bytes_t email, bytes_t password, int64_t tokens, unsigned status,
+                            http_reply_t *reply) {
     CLEANUP(jso_free) json_t *out = NULL;
     TRY(jso_object(&out));
     TRY(jso_set_string(out, "email", email));
     if (password.n) TRY(jso_set_string(out, "password", password));
+    if (tokens) TRY(jso_set_int(out, "tokens_ended", tokens));
     return api_send(reply, status, out);
 }
 
@@ -62,7 +64,7 @@ err_t *api_people_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
     directory_by_t by = doer(request);
     TRY(directory_add_person(web->directory, &by, email, name, role, password, &generated));
-    return send_password(email, buf_bytes(&generated), 201, reply);
+    return send_password(email, buf_bytes(&generated), 0, 201, reply);
 }
 
 /* Under the address as the directory writes it, whichever role it has. */
@@ -106,15 +108,17 @@ err_t *api_people_password(void *ctx, http_request_t *request, http_reply_t *rep
     CLEANUP(buf_done) buf_t generated;
     const char *email = NULL;
     bytes_t password = BYTES_NONE;
+    int64_t tokens = 0;
     buf_init_secret(&generated, LIMIT_PASSWORD_MAX);
     TRY(api_param(request, "email", &email));
     TRY(api_body(request, &body));
     TRY(jso_only(body, "password", NULL));
     TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, false, &password));
     directory_by_t by = doer(request);
-    TRY(directory_set_password(web->directory, &by, bytes_str(email), password, &generated));
+    TRY(directory_set_password(web->directory, &by, bytes_str(email), password, &generated,
+                               &tokens));
     TRY(drop_sessions(web, request, email)); /* whoever knew the old one is out */
-    return send_password(bytes_str(email), buf_bytes(&generated), 200, reply);
+    return send_password(bytes_str(email), buf_bytes(&generated), tokens, 200, reply);
 }
 
 typedef struct {

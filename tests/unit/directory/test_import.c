@@ -245,7 +245,7 @@ static void test_import__what_an_admin_disabled_stays(void **state) {
     assert_err(ERR_AUTH, log_in(room, "nurse@example.org", "good", &who));
     assert_err(ERR_DENIED, directory_set_password(room->directory, &DIRECTORY_SYSTEM,
                                                   BYTES_LIT("chief@example.org"),
-                                                  BYTES_LIT("a new password"), NULL));
+                                                  BYTES_LIT("a new password"), NULL, NULL));
 }
 
 static void test_import__who_is_made_anew_is_the_same_only_after_leaving(void **state) {

@@ -134,7 +134,7 @@ static void test_login__failures_take_the_same_time(void **state) {
     open_with_cost(room, false);
     assert_ok(directory_set_password(room->directory, &DIRECTORY_SYSTEM,
                                      BYTES_LIT("admin@example.org"), BYTES_LIT("correct horse"),
-                                     NULL));
+                                     NULL, NULL));
     assert_ok(directory_add_person(room->directory, &DIRECTORY_SYSTEM,
                                    BYTES_LIT("disabled@example.org"), BYTES_LIT("x"),
                                    BYTES_LIT("member"), BYTES_LIT("correct horse"), NULL));
@@ -323,7 +323,7 @@ static void test_tokens__tell_through_whose_hands_a_person_went(void **state) {
     assert_false(token.not_hers);
     assert_string_equal(token.maker, "ben");
     assert_int_equal(fixture_number(room->f.db, count), 1);
-    assert_ok(directory_set_password(d, &carl, dora, BYTES_LIT("other horse"), NULL));
+    assert_ok(directory_set_password(d, &carl, dora, BYTES_LIT("other horse"), NULL, NULL));
     assert_int_equal(fixture_number(room->f.db, count), 2);
     /* A token of her own goes through nobody's hands. */
     before = made.n;
@@ -345,6 +345,17 @@ static void test_tokens__tell_through_whose_hands_a_person_went(void **state) {
                                     &token, &person));
     assert_ok(fixture_script(room->f.db,
                              "UPDATE person SET role = 'admin' WHERE email = 'dora@example.org'"));
+    /* Another password ends what the former one gave, and only that. */
+    int64_t ended = 0;
+    assert_ok(directory_set_password(d, &carl, dora, BYTES_LIT("third horse"), NULL, &ended));
+    assert_int_equal(ended, 1);
+    assert_err(ERR_AUTH, directory_check_token(d, room->arena, bytes_from(buf_bytes(&made), before),
+                                               &token, &person));
+    assert_ok(directory_check_token(d, room->arena, bytes_slice(buf_bytes(&made), 0, made.n / 3),
+                                    &token, &person));
+    before = made.n;
+    assert_ok(directory_login_token(d, room->arena, &logged, "admin",
+                                    clk_unix_ms(&room->f.clk.clk) + 1000, &name, &made));
     /* Those that expired go when she logs in again. */
     clk_fake_advance(&room->f.clk, 2000);
     assert_ok(directory_login_token(d, room->arena, &logged, "admin",

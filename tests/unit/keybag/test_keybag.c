@@ -173,7 +173,6 @@ static void test_keybag__restart_does_not_shorten_the_delay(void **state) {
     world_done(&w);
 }
 
-/* An older keybag beside the device's present part: more tries seem spent, never fewer. */
 /* A TPM counts on when the disk takes nothing: ten times the right passcode must not destroy. */
 static void test_keybag__disk_that_takes_nothing_costs_no_try(void **state) {
     (void)state;
@@ -193,6 +192,7 @@ static void test_keybag__disk_that_takes_nothing_costs_no_try(void **state) {
     world_done(&w);
 }
 
+/* An older keybag beside the device's present part: more tries seem spent, never fewer. */
 static void test_keybag__rolled_back_file_gains_no_tries(void **state) {
     (void)state;
     world_t w;
@@ -240,6 +240,66 @@ static void test_keybag__change_ends_the_old_passcode_in_old_copies_too(void **s
     clk_fake_advance(&w.clk, 3600 * 1000); /* all since then count as wrong ones */
     assert_err(ERR_NOT_FOUND, keybag_unlock(bag, RIGHT));
     keybag_free(bag);
+    world_done(&w);
+}
+
+/* A home directory that is restored has an older file; the right one, put back, still opens. */
+static void test_keybag__an_older_file_does_no_harm_to_the_present_one(void **state) {
+    (void)state;
+    world_t w;
+    char old[128], now[128];
+    world_init(&w);
+    (void)snprintf(old, sizeof old, "%s/old-bag", w.dir);
+    (void)snprintf(now, sizeof now, "%s/old-device", w.dir);
+    keybag_t *bag = world_create(&w);
+    copy_file(w.bag, old);
+    assert_ok(keybag_change(bag, RIGHT, OTHER));
+    keybag_free(bag);
+    copy_file(w.bag, now);
+    copy_file(old, w.bag);
+    bag = world_open(&w);
+    assert_err(ERR_NOT_FOUND, keybag_unlock(bag, RIGHT));
+    keybag_free(bag);
+    copy_file(now, w.bag);
+    bag = world_open(&w);
+    assert_ok(keybag_unlock(bag, OTHER));
+    keybag_free(bag);
+    world_done(&w);
+}
+
+/* By another name of the same file, which shows what became of its bytes. */
+static void test_keybag__destroying_overwrites_the_devices_key(void **state) {
+    (void)state;
+    world_t w;
+    char other[128];
+    CLEANUP(buf_done) buf_t left;
+    buf_init(&left, 4096);
+    world_init(&w);
+    (void)snprintf(other, sizeof other, "%s/old-device", w.dir);
+    keybag_t *bag = world_create(&w);
+    assert_int_equal(link(w.device, other), 0);
+    assert_ok(keybag_destroy(bag));
+    assert_false(file_exists(w.device));
+    assert_ok(file_read(other, &left));
+    assert_true(left.n > KEYBAG_KEY);
+    for (size_t i = 0; i < left.n; i++) assert_int_equal(left.p[i], 0);
+    assert_ok(keybag_destroy(bag)); /* once more is fine */
+    keybag_free(bag);
+    world_done(&w);
+}
+
+static void test_keybag__creating_that_fails_leaves_nothing(void **state) {
+    (void)state;
+    world_t w;
+    anchor_t *anchor = NULL;
+    keybag_t *bag = NULL;
+    world_init(&w);
+    assert_ok(anchor_file_create(w.device, w.env.rnd, &anchor));
+    assert_err(ERR_USAGE, keybag_create(&w.env, w.bag, anchor, 0, BYTES_LIT("short"),
+                                        &PASSWORD_COST_TEST, &bag));
+    assert_false(file_exists(w.device));
+    assert_false(file_exists(w.bag));
+    keybag_free(world_create(&w));
     world_done(&w);
 }
 
@@ -332,6 +392,9 @@ int main(void) {
         cmocka_unit_test(test_keybag__disk_that_takes_nothing_costs_no_try),
         cmocka_unit_test(test_keybag__rolled_back_file_gains_no_tries),
         cmocka_unit_test(test_keybag__change_ends_the_old_passcode_in_old_copies_too),
+        cmocka_unit_test(test_keybag__an_older_file_does_no_harm_to_the_present_one),
+        cmocka_unit_test(test_keybag__destroying_overwrites_the_devices_key),
+        cmocka_unit_test(test_keybag__creating_that_fails_leaves_nothing),
         cmocka_unit_test(test_keybag__notices_every_changed_byte),
         cmocka_unit_test(test_keybag__another_device_opens_nothing),
         cmocka_unit_test(test_keybag__destroyed_bag_is_gone_for_copies_too),
