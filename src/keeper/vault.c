@@ -130,6 +130,11 @@ static const char *const migrations[] = {
     "ALTER TABLE delivery ADD COLUMN key BLOB NOT NULL DEFAULT x'';"
     "ALTER TABLE delivery ADD COLUMN mac BLOB NOT NULL DEFAULT x'';",
     "CREATE INDEX issued_by_owner ON issued(owner, issuer);",
+    /* Of each log of device chains: the last tree that was signed. See vault_sync.c. */
+    "CREATE TABLE sync_tree ("
+    " origin TEXT PRIMARY KEY,"
+    " size INTEGER NOT NULL,"
+    " root BLOB NOT NULL) WITHOUT ROWID;",
 };
 
 static err_t *one_number(sql_t *sql, const char *text, int64_t *ret_value) {
@@ -213,7 +218,8 @@ static err_t *open_database(vault_t *vault, const char *dir, bool create) {
     TRY(vault_reader_prepare(vault));
     TRY(vault_escrow_prepare(vault));
     TRY(vault_lease_prepare(vault));
-    return vault_mail_prepare(vault);
+    TRY(vault_mail_prepare(vault));
+    return vault_sync_prepare(vault);
 }
 
 err_t *vault_open(const vault_options_t *options, bool create, vault_t **ret_vault) {
@@ -251,6 +257,7 @@ void vault_free(vault_t *vault) {
     sql_close(vault->janitor);
     mem_free(vault->escrow);
     mem_free(vault->lease);
+    mem_free(vault->sync);
     vault_mail_release(vault);
     secret_free(vault->wrap_key);
     secret_free(vault->mac_key);

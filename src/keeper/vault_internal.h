@@ -33,6 +33,7 @@ enum { VAULT_TALLIES = 8 };
 typedef struct vault_escrow_sql vault_escrow_sql_t; /* vault_escrow.c */
 typedef struct vault_lease_sql vault_lease_sql_t;   /* vault_lease.c */
 typedef struct vault_mail_sql vault_mail_sql_t;     /* vault_mail.c */
+typedef struct vault_sync_sql vault_sync_sql_t;     /* vault_sync.c */
 
 struct vault {
     const clk_t *clk;
@@ -73,6 +74,7 @@ struct vault {
     vault_escrow_sql_t *escrow; /* statements of both connections, under the same rules */
     vault_lease_sql_t *lease;   /* the same */
     vault_mail_sql_t *mail;     /* the same */
+    vault_sync_sql_t *sync;     /* the same */
     atomic_bool sweeping;       /* expired leases are being deleted */
 
     sql_t *janitor; /* vault_janitor.c's */
@@ -94,6 +96,7 @@ err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_lease_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_mail_prepare(vault_t *vault) WARN_UNUSED;
 void vault_mail_release(vault_t *vault);
+err_t *vault_sync_prepare(vault_t *vault) WARN_UNUSED;
 /* Before the first commit; then the thread, started and stopped with the writer's. */
 void vault_janitor_watch(vault_t *vault);
 err_t *vault_janitor_start(vault_t *vault) WARN_UNUSED;

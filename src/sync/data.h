@@ -17,7 +17,7 @@
 #include "base/rnd.h"
 #include "crypto/aead.h"
 #include "crypto/secret.h"
-#include "sync/merkle.h"
+#include "crypto/merkle.h"
 #include "sync/suite.h"
 
 enum {

@@ -8,7 +8,7 @@
 #define COFFER_SYNC_TLOG_H
 
 #include "crypto/note.h"
-#include "sync/merkle.h"
+#include "crypto/merkle.h"
 #include "sync/suite.h"
 
 /* ---- leaves ---- */

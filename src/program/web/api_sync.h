@@ -83,6 +83,7 @@ err_t *api_sync_set_hash(json_t *object, const char *name, bytes_t hash) WARN_UN
     X(sync_log_checkpoint_get)                                                                     \
     X(sync_log_key_get)                                                                            \
     X(sync_log_tile_get)                                                                           \
+    X(sync_log_index_get)                                                                          \
     X(sync_usage_get)                                                                              \
     X(sync_quota_put)                                                                              \
     X(sync_holds_list)                                                                             \
@@ -147,6 +148,7 @@ SYNC_HANDLERS(SYNC_DECLARE)
         SYNC_OWN("GET", "/log/checkpoint", 0, sync_log_checkpoint_get),                            \
         SYNC_OWN("GET", "/log/key", 0, sync_log_key_get),                                          \
         SYNC_OWN("GET", "/log/tile/*tile", 0, sync_log_tile_get),                                  \
+        SYNC_OWN("GET", "/log/index/:region/:position", 0, sync_log_index_get),                    \
         SYNC_ADMIN("GET", "/usage", 0, sync_usage_get, WEB_NEED_READ),                             \
         SYNC_ADMIN("PUT", "/quotas/:email", LIMIT_HTTP_BODY_FORM, sync_quota_put, WEB_NEED_ADMIN), \
         SYNC_ADMIN("GET", "/holds", 0, sync_holds_list, WEB_NEED_READ),                            \

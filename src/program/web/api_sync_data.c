@@ -301,6 +301,21 @@ static err_t *sync_log_tile_get_run(web_t *web, sync_call_t *call, http_request_
     return api_sync_records(reply, 200, &tile);
 }
 
+static err_t *sync_log_index_get_run(web_t *web, sync_call_t *call, http_request_t *request,
+                                     http_reply_t *reply) {
+    CLEANUP(jso_free) json_t *out = NULL;
+    uint8_t region[SYNC_HASH];
+    uint64_t position = 0;
+    int64_t index = 0;
+    (void)web;
+    TRY(api_sync_param(call, request, "region", region));
+    TRY(api_sync_number(call, request, "position", INT64_MAX, &position));
+    TRY(sync_log_index(call, region, (int64_t)position, &index));
+    TRY(jso_object(&out));
+    TRY(jso_set_int(out, "index", index));
+    return api_send(reply, 200, out);
+}
+
 SYNC_HANDLER(sync_missing, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_list, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_put, API_SYNC_DEVICE)
@@ -317,3 +332,4 @@ SYNC_HANDLER(sync_events_get, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_log_checkpoint_get, 0)
 SYNC_HANDLER(sync_log_key_get, 0)
 SYNC_HANDLER(sync_log_tile_get, 0)
+SYNC_HANDLER(sync_log_index_get, 0)

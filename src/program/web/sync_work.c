@@ -18,6 +18,7 @@ enum {
 typedef struct {
     web_t *web;
     background_t *work;
+    uint64_t refused; /* leaves of a tree that the keeper does not sign */
     bool scrubbing;
 } work_t;
 
@@ -27,15 +28,36 @@ static void report(const work_t *w, err_t *e, const char *what) {
 
 /* ---- the log ---- */
 
-static err_t *sign_checkpoint(const work_t *w) {
+/* The keeper signs only what goes on from the last tree that it signed, so it is shown a proof. */
+static err_t *ask_keeper(const work_t *w, keeper_tree_t *tree, buf_t *note) {
+    CLEANUP(buf_done) buf_t proof;
+    uint64_t last = 0;
+    buf_init(&proof, MERKLE_PROOF_MAX * MERKLE_HASH);
+    TRY(sync_log_proof(w->web->sync->service, tree->old_size, tree->size, &proof));
+    tree->proof = buf_bytes(&proof);
+    TRY(keeper_sync_checkpoint(w->web->keeper, tree, &last, note));
+    tree->proof = BYTES_NONE;
+    tree->old_size = last;
+    return NULL;
+}
+
+static err_t *sign_checkpoint(work_t *w) {
     web_sync_t *sync = w->web->sync;
     CLEANUP(buf_done) buf_t note;
     uint8_t root[SYNC_HASH];
     uint64_t size = 0, done = 0;
     buf_init(&note, LIMIT_NOTE_BYTES);
     TRY(sync_log_head(sync->service, &size, root, &done));
-    if (size <= done) return NULL;
-    TRY(keeper_sync_checkpoint(w->web->keeper, sync->origin, size, root, &note));
+    if (size <= done || size == w->refused) return NULL;
+    keeper_tree_t tree = {.origin = sync->origin, .size = size, .root = root, .old_size = done};
+    err_t *e = ask_keeper(w, &tree, &note);
+    /* After a crash between its answer and our row it is further than we know. */
+    if (!e && note.n == 0) e = ask_keeper(w, &tree, &note);
+    if (e) {
+        /* Said once; a tree that grew is another question. */
+        if (err_code(e) == ERR_DENIED) w->refused = size;
+        return e;
+    }
     return sync_log_keep(sync->service, size, buf_bytes(&note));
 }
 

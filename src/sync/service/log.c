@@ -87,6 +87,28 @@ err_t *sync_log_head(sync_service_t *service, uint64_t *ret_size, uint8_t ret_ro
 }
 
 typedef struct {
+    head_t head;
+    uint64_t old_size, size;
+    uint8_t hashes[MERKLE_PROOF_MAX][MERKLE_HASH];
+    size_t n;
+} proof_t;
+
+static err_t *proof_fn(db_conn_t *conn, void *arg) {
+    proof_t *proof = arg;
+    tlog_tiles_t tiles = {&proof->head, read_tile};
+    proof->head.conn = conn;
+    return tlog_consistency(&tiles, proof->old_size, proof->size, proof->hashes, &proof->n);
+}
+
+err_t *sync_log_proof(sync_service_t *service, uint64_t old_size, uint64_t size, buf_t *out) {
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    TRY(arena_new(ARENA, &arena));
+    proof_t proof = {.head = {.arena = arena}, .old_size = old_size, .size = size};
+    TRY(db_read(service->o.db, proof_fn, &proof));
+    return buf_add(out, bytes_make(proof.hashes[0], proof.n * MERKLE_HASH));
+}
+
+typedef struct {
     int64_t size;
     bytes_t note;
 } keep_t;
@@ -157,4 +179,29 @@ err_t *sync_log_tile(sync_call_t *call, bytes_t path, buf_t *out) {
     t.entries = level < 0;
     t.level = t.entries ? 0 : (unsigned)level;
     return db_read(call->service->o.db, tile_fn, &t);
+}
+
+typedef struct {
+    sync_call_t *call;
+    const uint8_t *region;
+    int64_t position, index;
+} index_t;
+
+static err_t *index_fn(db_conn_t *conn, void *arg) {
+    index_t *x = arg;
+    db_sync_entry_t *rows = NULL;
+    size_t n = 0;
+    TRY(call_region(x->call, conn, x->region));
+    TRY(db_sync_entry_list(conn, x->call->arena, x->call->region.seq, x->position, 1, &rows, &n));
+    if (n == 0) return sync_no(x->call, SYNC_WORD_ABSENT, "the chain has no such entry");
+    x->index = rows[0].leaf;
+    return NULL;
+}
+
+err_t *sync_log_index(sync_call_t *call, const uint8_t region[SYNC_HASH], int64_t position,
+                      int64_t *ret_index) {
+    index_t x = {.call = call, .region = region, .position = position};
+    TRY(db_read(call->service->o.db, index_fn, &x));
+    *ret_index = x.index;
+    return NULL;
 }

@@ -193,9 +193,16 @@ err_t *sync_wipe_receipt(sync_call_t *call, const sync_receipt_t *receipt) WARN_
 /* The newest tree: its size and root; for the checkpoint. *ret_signed: the size that is signed. */
 err_t *sync_log_head(sync_service_t *service, uint64_t *ret_size, uint8_t ret_root[SYNC_HASH],
                      uint64_t *ret_signed) WARN_UNUSED;
+/* Appends the hashes that show that the tree of `size` leaves begins with that of `old_size`. */
+err_t *sync_log_proof(sync_service_t *service, uint64_t old_size, uint64_t size,
+                      buf_t *out) WARN_UNUSED;
 err_t *sync_log_keep(sync_service_t *service, uint64_t size, bytes_t note) WARN_UNUSED;
 /* Appends the signed note; SYNC_WORD_ABSENT before the first. */
 err_t *sync_log_checkpoint(sync_call_t *call, buf_t *out) WARN_UNUSED;
+/* Where in the log an entry of a region's chain is; SYNC_WORD_ABSENT. Its word: a proof shows it.
+ */
+err_t *sync_log_index(sync_call_t *call, const uint8_t region[SYNC_HASH], int64_t position,
+                      int64_t *ret_index) WARN_UNUSED;
 /* Appends what stands at "tile/..."; SYNC_WORD_ABSENT. */
 err_t *sync_log_tile(sync_call_t *call, bytes_t path, buf_t *out) WARN_UNUSED;
 

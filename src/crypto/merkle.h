@@ -1,11 +1,11 @@
 /*
  * Merkle trees of RFC 6962 section 2.1 (SHA-256): the root of what comes in pieces, in memory of
  * 2 KiB whatever their number, and the checks of proofs (RFC 9162 sections 2.1.3.2 and 2.1.4.2).
- * The tree of a file's ciphertext and that of the log of chain heads are both such. Pure; a
- * merkle_t belongs to one thread.
+ * The tree of a file's ciphertext and that of the log of chain heads are both such; the keeper
+ * checks that the log only grows. Pure; a merkle_t belongs to one thread.
  */
-#ifndef COFFER_SYNC_MERKLE_H
-#define COFFER_SYNC_MERKLE_H
+#ifndef COFFER_CRYPTO_MERKLE_H
+#define COFFER_CRYPTO_MERKLE_H
 
 #include "base/bytes.h"
 #include "base/err.h"

@@ -1,7 +1,7 @@
 /*
  * RFC 6962 trees and proofs: see merkle.h. Pure; any process.
  */
-#include "sync/merkle.h"
+#include "crypto/merkle.h"
 
 #include "crypto/digest.h"
 
