@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/openssl_internal.h"
@@ -142,4 +143,32 @@ err_t *note_verifier_text(const pkey_t *key, const char *name, buf_t *out) {
     TRY(key_id(key, bytes_str(name), typed + 1, id));
     TRY(buf_printf(out, "%s+%02x%02x%02x%02x+", name, id[0], id[1], id[2], id[3]));
     return text_base64(BYTES_ARRAY(typed), out);
+}
+
+err_t *note_verifier_parse(bytes_t text, bytes_t *ret_name, pkey_t **ret_key) {
+    CLEANUP(buf_done) buf_t typed, again;
+    CLEANUP(pkey_free) pkey_t *key = NULL;
+    CLEANUP(mem_free) char *name = NULL;
+    size_t first = bytes_find(text, '+');
+    bytes_t rest = bytes_from(text, first + 1);
+    buf_init(&typed, LIMIT_NOTE_BYTES);
+    buf_init(&again, LIMIT_NOTE_BYTES);
+    if (text.n > LIMIT_NOTE_BYTES || !name_valid(bytes_slice(text, 0, first)) ||
+        bytes_find(rest, '+') != 2 * (size_t)KEY_ID)
+        return err_new(ERR_INVALID, "not the key of a log: name+hash+base64");
+    err_t *e = text_unbase64(bytes_from(rest, 2 * (size_t)KEY_ID + 1), &typed);
+    if (e && err_code(e) == ERR_NOMEM) return e;
+    if (e || typed.n != 33 || typed.p[0] != ED25519_TYPE) {
+        err_free(e);
+        return err_new(ERR_INVALID, "not the key of a log: Ed25519 is wanted");
+    }
+    TRY(pkey_from_raw_public(PKEY_ED25519, bytes_from(buf_bytes(&typed), 1), &key));
+    name = mem_strndup((const char *)text.p, first);
+    if (!name) return err_nomem();
+    TRY(note_verifier_text(key, name, &again));
+    if (!bytes_eq(buf_bytes(&again), text))
+        return err_new(ERR_INVALID, "a log's key whose hash is another one");
+    *ret_name = bytes_slice(text, 0, first);
+    *ret_key = STEAL(key);
+    return NULL;
 }

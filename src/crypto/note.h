@@ -24,5 +24,8 @@ err_t *note_sign(const pkey_t *key, const char *name, bytes_t text, buf_t *out) 
 err_t *note_open(bytes_t note, const pkey_t *key, const char *name, bytes_t *ret_text) WARN_UNUSED;
 /* "name+12345678+base64": how verifiers are told the key (Go's sumdb/note). Ed25519 only. */
 err_t *note_verifier_text(const pkey_t *key, const char *name, buf_t *out) WARN_UNUSED;
+/* The other way; the name is borrowed from the text. ERR_INVALID unless it is the one form of it.
+ */
+err_t *note_verifier_parse(bytes_t text, bytes_t *ret_name, pkey_t **ret_key) WARN_UNUSED;
 
 #endif

@@ -25,6 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!e && (text.n == 0 || text.p[text.n - 1] != '\n')) abort();
     err_free(e);
     err_ignore(tlog_checkpoint_open(note, key, "PeterNeumann", &checkpoint));
+    pkey_t *other = NULL;
+    bytes_t name;
+    err_ignore(note_verifier_parse(note, &name, &other));
+    pkey_free(other);
     int level = 0;
     uint64_t index = 0;
     unsigned width = 0;

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
-#include "program/coffer/share_work.h"
+#include "program/coffer/share_proof.h"
 
 static err_t *open_share(cli_t *cli, sync_open_t *open, share_work_t *ret_work) {
     sync_report_t report;
@@ -237,6 +237,25 @@ static err_t *proof_json(const sync_open_t *open, json_t *out) {
     return jso_set_int(out, "epoch", (int64_t)head.epoch);
 }
 
+static err_t *say_proof(cli_t *cli, const json_t *out, bool logged) {
+    const json_t *log = json_object_get(out, "log");
+    TRY(cli_say(cli, "Proved by entry %lld of the region's chain, head %.16s..., epoch %lld.\n",
+                (long long)json_integer_value(json_object_get(out, "position")),
+                json_string_value(json_object_get(out, "head")),
+                (long long)json_integer_value(json_object_get(out, "epoch"))));
+    if (!logged)
+        return cli_say(cli,
+                       "NOT all of the chains' newest entries are in the signed log of %lld "
+                       "entries: coffer sync audit says more.\n",
+                       (long long)json_integer_value(json_object_get(log, "size")));
+    return cli_say(cli,
+                   "It is entry %lld of the signed log of %lld entries, root %.16s..., as the "
+                   "members' chains are.\n",
+                   (long long)json_integer_value(json_object_get(log, "index")),
+                   (long long)json_integer_value(json_object_get(log, "size")),
+                   json_string_value(json_object_get(log, "root")));
+}
+
 static err_t *run_who(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
         {"person", "PERSON"},     {"name", "DEVICE"}, {"can", "CAN"},   {"state", "STATE"},
@@ -245,7 +264,7 @@ static err_t *run_who(cli_t *cli, const args_t *args) {
     CLEANUP(share_work_done) share_work_t work = {0};
     CLEANUP(jso_free) json_t *out = NULL;
     json_t *list = NULL;
-    bool wrong = false;
+    bool wrong = false, logged = false;
     (void)args;
     TRY(open_share(cli, &open, &work));
     TRY(share_work_judge(&work));
@@ -256,12 +275,10 @@ static err_t *run_who(cli_t *cli, const args_t *args) {
         wrong = wrong || (work.n && work.rows[i].state == SYNC_SHARE_REVOKE);
     }
     TRY(proof_json(&open, out));
-    if (wrong) cli->status = CLI_VERIFY;
+    TRY(share_proof(cli, &work, out, &logged));
+    if (wrong || !logged) cli->status = CLI_VERIFY;
     TRY(output_list(cli, out, "devices", columns, "Nobody."));
-    return cli_say(cli, "Proved by entry %lld of the region's chain, head %.16s..., epoch %lld.\n",
-                   (long long)json_integer_value(json_object_get(out, "position")),
-                   json_string_value(json_object_get(out, "head")),
-                   (long long)json_integer_value(json_object_get(out, "epoch")));
+    return say_proof(cli, out, logged);
 }
 
 const command_t CMD_SYNC_WHO = {
@@ -273,7 +290,11 @@ const command_t CMD_SYNC_WHO = {
         "Keys are sealed to the devices that the region's chain has active, and to nobody else.\n"
         "For a share each is looked up in its member's own chain: \"fine\" is there, \"to\n"
         "revoke\" is in no member's (exit status 5), \"cannot be told\" means that the server\n"
-        "withholds a chain. \"to add\" can't read yet. In one's own region all are \"active\".",
+        "withholds a chain. \"to add\" can't read yet. In one's own region all are \"active\".
+"
+        "The newest entries of all these chains must be in the signed log of device chains (coffer
+"
+        "sync audit), else it is exit status 5, too.",
     .examples = "  coffer sync who\n  coffer sync who --home ~/team --json",
     .options = home_options,
     .run = run_who,

@@ -144,6 +144,7 @@ static const command_t *const commands[] = {
     &CMD_RESTORE_APPROVE,
     &CMD_RESTORE_OPEN,
     &CMD_SYNC_WHO,
+    &CMD_SYNC_AUDIT,
     &CMD_SYNC_MAKE_SHARE,
     &CMD_SYNC_OPEN_SHARE,
     &CMD_SYNC_SHARE,

@@ -13,6 +13,7 @@
 
 enum {
     TABLE = 64,
+    TABLE_HOMES = 65, /* home -> place and head of its chain as it was seen */
     SEEN_BYTES = 8 + SYNC_HASH + 8,
     PATH_BYTES = 512,
     ANSWER_MAX = 16 * 1024 * 1024
@@ -57,6 +58,34 @@ static err_t *save_seen(const sync_open_t *open, const sync_members_seen_t *seen
     TRY(record_put_raw(&value, seen->hash, SYNC_HASH));
     TRY(wire_put_u64(&value, seen->position));
     TRY(db_local_put(&changes, TABLE, SEEN_KEY, buf_bytes(&value)));
+    return db_local_apply(open->state, buf_bytes(&changes));
+}
+
+/* A home's chain goes on from the place where this device saw it, for good. */
+static err_t *check_home(const sync_open_t *open, const sync_chain_t *chain,
+                         const sync_chain_head_t *head) {
+    CLEANUP(buf_done) buf_t value, changes;
+    bool found = false;
+    buf_init(&value, SEEN_BYTES);
+    buf_init(&changes, 1024);
+    TRY(db_local_get(open->state, TABLE_HOMES, BYTES_ARRAY(head->region), &found, &value));
+    if (found) {
+        wire_reader_t r = wire_reader(buf_bytes(&value));
+        uint64_t position = 0;
+        bytes_t hash;
+        TRY(wire_get_u64(&r, &position));
+        TRY(wire_get_raw(&r, SYNC_HASH, &hash));
+        if (position > head->position)
+            return err_new(ERR_VERIFY, "rolled back: the server hides entries of a member's chain "
+                                       "that were seen");
+        TRY_WRAP(sync_chain_check_place(chain, position, hash.p),
+                 "forked: another chain of a member than the one that was seen");
+        if (position == head->position) return NULL;
+    }
+    buf_clear(&value);
+    TRY(wire_put_u64(&value, head->position));
+    TRY(record_put_raw(&value, head->head, SYNC_HASH));
+    TRY(db_local_put(&changes, TABLE_HOMES, BYTES_ARRAY(head->region), buf_bytes(&value)));
     return db_local_apply(open->state, buf_bytes(&changes));
 }
 
@@ -131,6 +160,7 @@ err_t *share_work_chain(const sync_open_t *open, const uint8_t home[SYNC_HASH],
     TRY(sync_chain_head(chain, &head));
     if (memcmp(head.region, home, SYNC_HASH) != 0)
         return err_new(ERR_VERIFY, "the server shows another chain than was asked for");
+    TRY(check_home(open, chain, &head));
     *ret_chain = STEAL(chain);
     return NULL;
 }

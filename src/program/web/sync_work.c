@@ -7,7 +7,6 @@
 
 enum {
     TURN_S = 1,
-    CHECKPOINT_TURNS = 3,
     REPAIR_TURNS = 30,
     COLLECT_TURNS = 300,
     REPAIR_BATCH = 100,
@@ -121,7 +120,7 @@ static err_t *collect(const work_t *w) {
 
 static void turn(work_t *w, unsigned number) {
     bool now = atomic_exchange(&w->web->sync->repair, false);
-    if (number % CHECKPOINT_TURNS == 0) report(w, sign_checkpoint(w), "sync: signing a checkpoint");
+    report(w, sign_checkpoint(w), "sync: signing a checkpoint");
     if (now || number % REPAIR_TURNS == 0) {
         report(w, repair(w), "sync: repair");
         report(w, scrub_due(w), "sync: scrub");

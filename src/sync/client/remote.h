@@ -44,6 +44,11 @@ err_t *sync_http_call(sync_http_t *http, const char *method, const char *path, c
                       bytes_t body, buf_t *ret_body) WARN_UNUSED;
 err_t *sync_http_json(sync_http_t *http, const char *method, const char *path, const json_t *body,
                       json_t **ret_json) WARN_UNUSED;
+/*
+ * GET below /api/v1/sync of what is open to everybody (docs/formats/sync-api.md, the log); no
+ * log-in. The answer replaces what is in ret_body; ERR_LIMIT if it does not fit there.
+ */
+err_t *sync_http_log(sync_http_t *http, const char *path, buf_t *ret_body) WARN_UNUSED;
 /* So far: how many, and the bytes of their bodies. */
 void sync_http_counts(const sync_http_t *http, uint64_t *ret_requests, uint64_t *ret_sent);
 

@@ -244,3 +244,14 @@ err_t *call_do(sync_http_t *http, const char *method, const char *url, const cha
     TRY(call_login(http, true));
     return with_tries(http, method, url, type, range, body, reply);
 }
+
+err_t *sync_http_log(sync_http_t *http, const char *path, buf_t *ret_body) {
+    CLEANUP(http_response_done) http_response_t reply;
+    char url[URL_MAX];
+    http_response_init(&reply);
+    (void)snprintf(url, sizeof url, "%s%s", http->base, path);
+    TRY(with_tries(http, "GET", url, "", NULL, BYTES_NONE, &reply));
+    TRY(call_judge(http, &reply));
+    buf_clear(ret_body);
+    return buf_add(ret_body, buf_bytes(&reply.body));
+}

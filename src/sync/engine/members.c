@@ -201,3 +201,12 @@ err_t *sync_members_joined(db_local_t *state, bytes_t entries) {
     }
     return db_local_apply(state, buf_bytes(&changes));
 }
+
+static err_t *add_entry(void *arg, bytes_t key, bytes_t value) {
+    (void)key;
+    return wire_put_bytes(arg, value);
+}
+
+err_t *sync_members_entries(db_local_t *state, buf_t *out) {
+    return db_local_each(state, STATE_CHAIN, add_entry, out);
+}

@@ -33,5 +33,7 @@ err_t *sync_members_begin(const sync_device_key_t *device, const clk_t *clk, con
  * from them alone, whatever the service shows later. No network.
  */
 err_t *sync_members_joined(db_local_t *state, bytes_t entries) WARN_UNUSED;
+/* Appends the chain's entries as they are kept: runs from the first on. */
+err_t *sync_members_entries(db_local_t *state, buf_t *out) WARN_UNUSED;
 
 #endif

@@ -71,6 +71,7 @@ static err_t *head_fn(db_conn_t *conn, void *arg) {
     head->conn = conn;
     TRY(db_sync_log_size(conn, &head->size));
     TRY(db_sync_checkpoint_get(conn, head->arena, &head->signed_size, &head->note));
+    if (head->size == head->signed_size) return NULL; /* nobody needs it */
     return tlog_root(&tiles, (uint64_t)head->size, head->root);
 }
 

@@ -190,7 +190,7 @@ err_t *sync_wipe_receipt(sync_call_t *call, const sync_receipt_t *receipt) WARN_
 
 /* ---- the log of chain heads ---- */
 
-/* The newest tree: its size and root; for the checkpoint. *ret_signed: the size that is signed. */
+/* The newest tree: its size and root (zeros if it is signed); *ret_signed: the size that is. */
 err_t *sync_log_head(sync_service_t *service, uint64_t *ret_size, uint8_t ret_root[SYNC_HASH],
                      uint64_t *ret_signed) WARN_UNUSED;
 /* Appends the hashes that show that the tree of `size` leaves begins with that of `old_size`. */

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "sync/tlog.h"
+#include "sync/tlog_audit.h"
+#include "sync_fixture.h"
 
 enum { LEAVES = 300 };
 
@@ -298,6 +299,172 @@ static void test_tlog__a_tile_has_one_name(void **state) {
     }
 }
 
+/* ---- a device that reads the log ---- */
+
+static void add_leaf(buf_t *bundle, merkle_t *tree, const sync_leaf_t *leaf) {
+    buf_t record;
+    buf_init(&record, SYNC_LEAF_SIZE);
+    assert_ok(sync_leaf_put(leaf, &record));
+    assert_ok(tlog_bundle_add(buf_bytes(&record), bundle));
+    assert_ok(merkle_add_data(tree, buf_bytes(&record)));
+    buf_done(&record);
+}
+
+static sync_leaf_t own_leaf(const fixture_t *f, size_t position) {
+    sync_leaf_t leaf = {.position = position};
+    assert_ok(digest_sha256(buf_bytes(&f->entries[0]), leaf.region));
+    assert_ok(digest_sha256(buf_bytes(&f->entries[position]), leaf.head));
+    return leaf;
+}
+
+/* A log of two other regions' entries with the fixture's chain among them; ended by its root. */
+typedef struct {
+    fixture_t f;
+    buf_t bundle;
+    merkle_t tree;
+    tlog_checkpoint_t signed_one;
+} audited_t;
+
+static void make_log(audited_t *a, size_t own) {
+    static const sync_leaf_t other = {.region = {1}, .position = 0, .head = {2}};
+    fixture_init(&a->f);
+    buf_init(&a->bundle, 1024 * 1024);
+    merkle_init(&a->tree);
+    for (size_t i = 0; i < own; i++) {
+        const sync_leaf_t leaf = own_leaf(&a->f, i);
+        add_leaf(&a->bundle, &a->tree, &other);
+        add_leaf(&a->bundle, &a->tree, &leaf);
+    }
+}
+
+static void sign_log(audited_t *a) {
+    a->signed_one = (tlog_checkpoint_t){.size = a->tree.n};
+    assert_ok(merkle_root(&a->tree, a->signed_one.root));
+}
+
+static void free_log(audited_t *a) {
+    fixture_done(&a->f);
+    buf_done(&a->bundle);
+}
+
+static err_t *take(audited_t *a, tlog_audit_t *audit, const sync_chain_t *chain) {
+    sign_log(a);
+    return tlog_audit_take(audit, chain, a->signed_one.size, buf_bytes(&a->bundle));
+}
+
+static void test_tlog_audit__reads_on_from_where_it_was(void **state) {
+    (void)state;
+    audited_t a;
+    tlog_audit_t audit = {0}, again = {0};
+    buf_t kept;
+    make_log(&a, 2);
+    assert_ok(take(&a, &audit, a.f.chain));
+    assert_ok(tlog_audit_check(&audit, &a.signed_one));
+    assert_int_equal(audit.own, 2);
+    buf_init(&kept, 4096);
+    assert_ok(tlog_audit_put(&audit, &kept));
+    for (size_t n = 0; n < kept.n; n++)
+        assert_err(ERR_INVALID, tlog_audit_parse(bytes_make(kept.p, n), &again));
+    assert_ok(tlog_audit_parse(buf_bytes(&kept), &again));
+    /* The rest of the chain, in the same bundle; what was read is passed over. */
+    for (size_t i = 2; i < a.f.entries_n; i++) {
+        const sync_leaf_t leaf = own_leaf(&a.f, i);
+        add_leaf(&a.bundle, &a.tree, &leaf);
+    }
+    sign_log(&a);
+    assert_err(ERR_VERIFY, tlog_audit_check(&again, &a.signed_one)); /* not read yet */
+    assert_ok(take(&a, &again, a.f.chain));
+    assert_ok(tlog_audit_check(&again, &a.signed_one));
+    assert_int_equal(again.own, a.f.entries_n);
+    /* A tree that began otherwise comes to another root. */
+    audit.tree.stack[0][0] ^= 1;
+    assert_ok(take(&a, &audit, a.f.chain));
+    assert_err(ERR_VERIFY, tlog_audit_check(&audit, &a.signed_one));
+    /* Signed, but not shown. */
+    assert_err(ERR_VERIFY,
+               tlog_audit_take(&again, a.f.chain, a.signed_one.size + 1, buf_bytes(&a.bundle)));
+    buf_done(&kept);
+    free_log(&a);
+}
+
+static void check_word(err_t *e, err_code_t code, const char *word) {
+    assert_non_null(e);
+    assert_int_equal(err_code(e), code);
+    assert_int_equal(strncmp(err_message(e), word, strlen(word)), 0);
+    err_free(e);
+}
+
+static void test_tlog_audit__another_chain_in_the_log_is_named(void **state) {
+    (void)state;
+    audited_t a;
+    tlog_audit_t audit = {0};
+    /* Another head at a place that this device has. */
+    make_log(&a, 1);
+    sync_leaf_t leaf = own_leaf(&a.f, 1);
+    leaf.head[0] ^= 1;
+    add_leaf(&a.bundle, &a.tree, &leaf);
+    check_word(take(&a, &audit, a.f.chain), ERR_VERIFY, "chain-forked");
+    assert_int_equal(audit.own, 1); /* what came before was taken */
+    free_log(&a);
+    /* An entry that it was not shown; once it is, the same bundle is good. */
+    make_log(&a, 2);
+    sync_chain_t *shorter = fixture_replay(&a.f, 1);
+    audit = (tlog_audit_t){0};
+    check_word(take(&a, &audit, shorter), ERR_NOT_FOUND, "chain-short");
+    assert_int_equal(audit.tree.n, 3);
+    assert_ok(take(&a, &audit, a.f.chain));
+    assert_ok(tlog_audit_check(&audit, &a.signed_one));
+    sync_chain_free(shorter);
+    /* One twice, and one before its time. */
+    leaf = own_leaf(&a.f, 1);
+    add_leaf(&a.bundle, &a.tree, &leaf);
+    check_word(take(&a, &audit, a.f.chain), ERR_VERIFY, "log-invalid");
+    free_log(&a);
+    make_log(&a, 1);
+    leaf = own_leaf(&a.f, 2);
+    add_leaf(&a.bundle, &a.tree, &leaf);
+    audit = (tlog_audit_t){0};
+    check_word(take(&a, &audit, a.f.chain), ERR_VERIFY, "log-invalid");
+    free_log(&a);
+    /* What is no leaf. */
+    make_log(&a, 1);
+    assert_ok(tlog_bundle_add(BYTES_LIT("whatever"), &a.bundle));
+    assert_ok(merkle_add_data(&a.tree, BYTES_LIT("whatever")));
+    audit = (tlog_audit_t){0};
+    check_word(take(&a, &audit, a.f.chain), ERR_VERIFY, "log-invalid");
+    free_log(&a);
+}
+
+static void test_note__a_key_is_told_in_one_form(void **state) {
+    (void)state;
+    static const char verifier[] =
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    static const char *const wrong[] = {
+        "",
+        "PeterNeumann",
+        "PeterNeumann+c74f20a3",
+        "PeterNeumann+c74f20a3+",
+        "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        "PeterNeuman+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        "PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        "PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n",
+        "Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+    };
+    pkey_t *key = NULL;
+    buf_t again;
+    bytes_t name;
+    buf_init(&again, 256);
+    assert_ok(note_verifier_parse(bytes_str(verifier), &name, &key));
+    assert_true(bytes_eq_str(name, "PeterNeumann"));
+    assert_ok(note_verifier_text(key, "PeterNeumann", &again));
+    assert_true(bytes_eq_str(buf_bytes(&again), verifier));
+    pkey_free(key);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_err(ERR_INVALID, note_verifier_parse(bytes_str(wrong[i]), &name, &key));
+    buf_done(&again);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merkle__grows_to_the_roots_of_the_definition),
@@ -308,6 +475,9 @@ int main(void) {
         cmocka_unit_test(test_tlog__tiles_have_the_names_and_widths_of_the_standard),
         cmocka_unit_test(test_tlog__bundles_hold_their_entries),
         cmocka_unit_test(test_tlog__checkpoints_are_signed_notes),
+        cmocka_unit_test(test_tlog_audit__reads_on_from_where_it_was),
+        cmocka_unit_test(test_tlog_audit__another_chain_in_the_log_is_named),
+        cmocka_unit_test(test_note__a_key_is_told_in_one_form),
         cmocka_unit_test(test_note__opens_one_of_another_implementation),
         cmocka_unit_test(test_note__passes_over_others_signatures),
     };
