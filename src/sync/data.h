@@ -16,8 +16,8 @@
 
 #include "base/rnd.h"
 #include "crypto/aead.h"
-#include "crypto/secret.h"
 #include "crypto/merkle.h"
+#include "crypto/secret.h"
 #include "sync/suite.h"
 
 enum {

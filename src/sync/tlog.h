@@ -7,8 +7,8 @@
 #ifndef COFFER_SYNC_TLOG_H
 #define COFFER_SYNC_TLOG_H
 
-#include "crypto/note.h"
 #include "crypto/merkle.h"
+#include "crypto/note.h"
 #include "sync/suite.h"
 
 /* ---- leaves ---- */

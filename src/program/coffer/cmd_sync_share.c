@@ -290,10 +290,9 @@ const command_t CMD_SYNC_WHO = {
         "Keys are sealed to the devices that the region's chain has active, and to nobody else.\n"
         "For a share each is looked up in its member's own chain: \"fine\" is there, \"to\n"
         "revoke\" is in no member's (exit status 5), \"cannot be told\" means that the server\n"
-        "withholds a chain. \"to add\" can't read yet. In one's own region all are \"active\".
-"
-        "The newest entries of all these chains must be in the signed log of device chains (coffer
-"
+        "withholds a chain. \"to add\" can't read yet. In one's own region all are \"active\".\n"
+        "The newest entries of all these chains must be in the signed log of device chains "
+        "(coffer\n"
         "sync audit), else it is exit status 5, too.",
     .examples = "  coffer sync who\n  coffer sync who --home ~/team --json",
     .options = home_options,
