@@ -547,7 +547,6 @@ void sim_world_free(sim_world_t *world) {
     err_free(world->other_failure);
     mem_free(world);
 }
-DEFINE_CLEANUP(sim_world_t, sim_world_free)
 
 static err_t *world_new(const sim_plan_t *plan, sim_world_t **ret_world) {
     sim_world_t *world = mem_zalloc(sizeof *world);
@@ -565,11 +564,18 @@ static err_t *world_new(const sim_plan_t *plan, sim_world_t **ret_world) {
     return NULL;
 }
 
+err_t *sim_world_new(const sim_plan_t *plan, sim_world_t **ret_world) {
+    CLEANUP(sim_world_free) sim_world_t *world = NULL;
+    TRY(world_new(plan, &world));
+    TRY(begin(world));
+    *ret_world = STEAL(world);
+    return NULL;
+}
+
 err_t *sim_edited_new(const sim_plan_t *plan, sim_world_t **ret_world) {
     CLEANUP(sim_world_free) sim_world_t *world = NULL;
     uint32_t content = 0;
-    TRY(world_new(plan, &world));
-    TRY(begin(world));
+    TRY(sim_world_new(plan, &world));
     for (unsigned i = 0; i < 3; i++) {
         TRY(sim_people_write(&world->people, world->client[0].disk, &content));
         TRY(sim_world_step(world, &world->client[0]));

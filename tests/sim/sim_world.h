@@ -115,6 +115,9 @@ typedef struct {
 /* Runs it; the error says what is wrong. *ret_line: one line about it. */
 err_t *sim_run(const sim_plan_t *plan, sim_named_t *named, char *ret_line, size_t size) WARN_UNUSED;
 
+/* For tests: a world in which nothing has happened yet. */
+err_t *sim_world_new(const sim_plan_t *plan, sim_world_t **ret_world) WARN_UNUSED;
+
 /*
  * For fuzzing: a world in which one client has written some files, and another one that begins anew
  * in each run and fetches them, while `edit` changes answers. The error: its disk has something
@@ -142,5 +145,7 @@ err_t *sim_attack(sim_world_t *world) WARN_UNUSED;
 err_t *sim_attack_begin(sim_world_t *world, sim_client_t *victim, sim_twist_t twist) WARN_UNUSED;
 /* Whether the word may be that of an alarm about it. */
 bool sim_attack_fits(sim_twist_t twist, const char *word);
+
+DEFINE_CLEANUP(sim_world_t, sim_world_free)
 
 #endif

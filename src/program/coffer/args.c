@@ -66,8 +66,9 @@ static err_t *take_option(const args_grammar_t *grammar, int argc, char *const *
                           args_t *args) {
     const char *word = argv[*i] + 2;
     size_t n = strcspn(word, "=");
-    const option_t *o = find_option(grammar->globals, word, n);
-    if (!o && args->command) o = find_option(args->command->options, word, n);
+    /* A command may mean something else by a word: restore --version NUMBER. */
+    const option_t *o = args->command ? find_option(args->command->options, word, n) : NULL;
+    if (!o) o = find_option(grammar->globals, word, n);
     if (!o) return unknown_option(grammar, args, word);
     const char *value = word[n] == '=' ? word + n + 1 : NULL;
     if (!o->value && value) return err_new(ERR_USAGE, "--%s takes no value", o->name);
@@ -79,7 +80,7 @@ static err_t *take_option(const args_grammar_t *grammar, int argc, char *const *
         return err_new(ERR_USAGE, "more than %d options", ARGS_OPTIONS_MAX);
     args->given[args->given_n++] = (args_given_t){o->name, value};
     if (strcmp(o->name, "help") == 0) args->help = true;
-    if (strcmp(o->name, "version") == 0) args->version = true;
+    if (strcmp(o->name, "version") == 0 && !o->value) args->version = true;
     return NULL;
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "program/coffer/table.h"
+
 int cli_exit_status(const err_t *e) {
     if (!e) return CLI_DONE;
     switch (err_code(e)) {
@@ -34,13 +36,47 @@ err_t *cli_print(cli_t *cli, const buf_t *text) {
     return NULL;
 }
 
+/* Lines and tabs are ours; all else that is not shown as it is comes from names and messages. */
+static err_t *escape_lines(bytes_t text, buf_t *out) {
+    while (text.n) {
+        size_t n = 0;
+        while (n < text.n && text.p[n] != '\n' && text.p[n] != '\t') n++;
+        TRY(table_escape(bytes_slice(text, 0, n), out));
+        if (n < text.n) TRY(buf_add_byte(out, text.p[n]));
+        text = bytes_from(text, n + 1);
+    }
+    return NULL;
+}
+
+err_t *cli_say_list(FILE *to, const char *format, va_list list) {
+    CLEANUP(buf_done) buf_t shown;
+    char *text = NULL;
+    buf_init(&shown, CLI_OUTPUT_MAX);
+    int n = vasprintf(&text, format, list); /* house-rules: allow allocation: freed below */
+    if (n < 0) return err_nomem();
+    err_t *e = escape_lines(bytes_make(text, (size_t)n), &shown);
+    free(text); /* house-rules: allow allocation: it is vasprintf's */
+    if (!e && shown.n && fwrite(shown.p, 1, shown.n, to) != shown.n)
+        e = err_new(ERR_IO, "cannot write to standard output");
+    return e;
+}
+
 err_t *cli_say(cli_t *cli, const char *format, ...) {
     if (cli->json) return NULL;
     va_list list;
     va_start(list, format);
-    int n = vfprintf(cli->out, format, list);
+    err_t *e = cli_say_list(cli->out, format, list);
     va_end(list);
-    return n < 0 ? err_new(ERR_IO, "cannot write to standard output") : NULL;
+    return e;
+}
+
+void cli_warn(cli_t *cli, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    err_t *e = cli_say_list(cli->err, format, list);
+    va_end(list);
+    err_free(e);
+    (void)fflush(cli->err);
 }
 
 /* POSIX shells, section 2.2.2: within single quotes all but the quote itself stands for itself. */

@@ -5,6 +5,7 @@
 #ifndef COFFER_PROGRAM_COFFER_CLI_H
 #define COFFER_PROGRAM_COFFER_CLI_H
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clk.h"
@@ -46,8 +47,14 @@ int cli_exit_status(const err_t *e);
 
 /* Writes the buffer to standard output. */
 err_t *cli_print(cli_t *cli, const buf_t *text) WARN_UNUSED;
-/* A line for people; nothing with --json. */
+/*
+ * A line for people; nothing with --json. Names and messages come from strangers: whatever steers a
+ * terminal is shown as "\x1b", here and in the two below.
+ */
 err_t *cli_say(cli_t *cli, const char *format, ...) WARN_UNUSED PRINTF_LIKE(2, 3);
+/* The same to standard error, with --json too. */
+void cli_warn(cli_t *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+err_t *cli_say_list(FILE *to, const char *format, va_list list) WARN_UNUSED PRINTF_LIKE(2, 0);
 /* One word of a shell's command line, as it must be typed; a new string (mem_free). */
 err_t *cli_quote(const char *word, char **ret_quoted) WARN_UNUSED;
 /* The instance: --dir, else COFFER_DIR, else NULL. */
@@ -96,7 +103,8 @@ extern const command_t CMD_DEVICE_SECRETS, CMD_DEVICE_ACTIVATION_LOCK, CMD_DEVIC
 extern const command_t CMD_DISK_PROTECT, CMD_DISK_STATUS, CMD_DISK_ROTATE;
 extern const command_t CMD_KEEPER_STORAGE_KEY, CMD_KEEPER_ROTATE;
 extern const command_t CMD_SYNC_INIT, CMD_SYNC_JOIN, CMD_SYNC_APPROVE, CMD_SYNC_RUN,
-    CMD_SYNC_STATUS, CMD_SYNC_LS, CMD_SYNC_GET, CMD_SYNC_DEVICES, CMD_SYNC_REVOKE, CMD_SYNC_ROTATE,
+    CMD_SYNC_STATUS, CMD_SYNC_LS, CMD_SYNC_GET, CMD_SYNC_PUT, CMD_SYNC_MKDIR, CMD_SYNC_RM,
+    CMD_SYNC_HISTORY, CMD_SYNC_RESTORE, CMD_SYNC_DEVICES, CMD_SYNC_REVOKE, CMD_SYNC_ROTATE,
     CMD_SYNC_MOUNT;
 extern const command_t CMD_BACKUP_MAKE, CMD_BACKUP_LIST, CMD_BACKUP_VERIFY, CMD_BACKUP_PRUNE;
 extern const command_t CMD_RESTORE_REQUEST, CMD_RESTORE_APPROVE, CMD_RESTORE_OPEN;

@@ -162,8 +162,7 @@ static err_t *compare_digits(cli_t *cli, const sync_card_t *card, const char *di
             return err_new(ERR_DENIED, "the digits are not the same: do not approve this device");
         return NULL;
     }
-    (void)fprintf(cli->err, "Device %s of %s\nDigits: %s\n", card->name, card->person, digits);
-    (void)fflush(cli->err);
+    cli_warn(cli, "Device %s of %s\nDigits: %s\n", card->name, card->person, digits);
     return prompt_confirm(
         cli, "Does the other device show the same digits? Type yes: ", "--digits DIGITS", yes);
 }

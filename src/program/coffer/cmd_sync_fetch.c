@@ -59,7 +59,7 @@ static err_t *fetch_files(cli_t *cli, link_fetch_t *fetch, int dir, bool replace
             e = err_wrap(e, "%.*s", (int)files[i].path.n, (const char *)files[i].path.p);
             if (first) {
                 char why[512];
-                (void)fprintf(cli->err, "coffer: %s\n", err_text(e, why, sizeof why));
+                cli_warn(cli, "coffer: %s\n", err_text(e, why, sizeof why));
                 err_free(e);
             } else {
                 first = e;

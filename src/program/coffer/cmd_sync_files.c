@@ -12,35 +12,17 @@
 #include "base/text.h"
 #include "program/coffer/output.h"
 #include "program/coffer/sync_home.h"
+#include "program/coffer/sync_say.h"
 #include "sync/engine/look.h"
 
 /* ---- ls ---- */
-
-static const char *kind_name(sync_entry_kind_t kind) {
-    switch (kind) {
-    case SYNC_ENTRY_FOLDER: return "folder";
-    case SYNC_ENTRY_FILE: return "file";
-    case SYNC_ENTRY_LINK: return "link";
-    case SYNC_ENTRY_PAGE: return "page";
-    }
-    return "?";
-}
-
-/* Names that are no UTF-8 are shown with their bytes in hex. */
-static err_t *set_path(json_t *json, const char *path) {
-    CLEANUP(mem_free) char *hex = NULL;
-    if (text_utf8_valid(bytes_str(path))) return jso_set_str(json, "path", path);
-    TRY(text_hex_new(bytes_str(path), &hex));
-    TRY(jso_set_str(json, "path_hex", hex));
-    return jso_set_str(json, "path", "?");
-}
 
 static err_t *list_one(void *arg, const sync_look_t *look) {
     CLEANUP(jso_free) json_t *json = NULL;
     json_t *list = arg;
     TRY(jso_object(&json));
-    TRY(set_path(json, look->path));
-    TRY(jso_set_str(json, "kind", kind_name(look->kind)));
+    TRY(sync_set_path(json, "path", look->path));
+    TRY(jso_set_str(json, "kind", sync_kind_name(look->kind)));
     TRY(jso_set_int(json, "size", (int64_t)look->size));
     TRY(jso_set_time(json, "changed", look->mtime));
     TRY(jso_set_bool(json, "here", look->here));
@@ -53,7 +35,7 @@ static err_t *run_ls(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(jso_free) json_t *json = NULL;
     json_t *list = NULL;
-    TRY(sync_open_region(cli, &open));
+    TRY(sync_open_fetched(cli, NULL, &open));
     TRY(jso_object(&json));
     TRY(jso_set_array(json, "entries", &list));
     TRY(sync_look(open.engine, args->operands_n ? args->operands[0] : "", args_flag(args, "all"),
@@ -101,7 +83,7 @@ static err_t *run_get(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t region = {0};
     const char *path = args->operands[0], *slash = strrchr(path, '/');
     const char *into = args->operands_n > 1 ? args->operands[1] : slash ? slash + 1 : path;
-    TRY(sync_open_region(cli, &region));
+    TRY(sync_open_fetched(cli, NULL, &region));
     TRY(get_into(&region, path, into));
     return output_done(cli, NULL, "%s is in %s", path, into);
 }

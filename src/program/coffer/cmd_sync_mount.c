@@ -24,7 +24,7 @@ typedef struct {
 /* Called by the drive's thread that syncs: whole lines, so that they do not mix. */
 static void tell(void *ctx, const sync_report_t *r, const err_t *failure) {
     told_t *told = ctx;
-    const cli_t *cli = told->cli;
+    cli_t *cli = told->cli;
     char text[1024];
     if (told->wipe) return;
     if (failure && strcmp(r->alarm, SYNC_ALARM_WIPE) == 0) {
@@ -33,15 +33,13 @@ static void tell(void *ctx, const sync_report_t *r, const err_t *failure) {
         return;
     }
     if (failure && *r->alarm)
-        (void)fprintf(cli->err,
-                      "coffer: %s: %s; the drive stays as it is, but nothing is synced any more\n",
-                      r->alarm, err_text(failure, text, sizeof text));
+        cli_warn(cli, "coffer: %s: %s; the drive stays as it is, but nothing is synced any more\n",
+                 r->alarm, err_text(failure, text, sizeof text));
     else if (failure)
-        (void)fprintf(cli->err, "coffer: %s; trying again\n", err_text(failure, text, sizeof text));
+        cli_warn(cli, "coffer: %s; trying again\n", err_text(failure, text, sizeof text));
     else if (r->left)
-        (void)fprintf(cli->err, "coffer: %llu left for the next time; %s\n",
-                      (unsigned long long)r->left, r->first_left);
-    (void)fflush(cli->err);
+        cli_warn(cli, "coffer: %llu left for the next time; %s\n", (unsigned long long)r->left,
+                 r->first_left);
 }
 
 /* The cache is this home's folder from here on; a home that syncs another one keeps to it. */

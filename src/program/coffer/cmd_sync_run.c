@@ -15,7 +15,9 @@
 #include "base/text.h"
 #include "program/coffer/output.h"
 #include "program/coffer/remote.h"
+#include "program/coffer/sync_bar.h"
 #include "program/coffer/sync_home.h"
+#include "program/coffer/sync_say.h"
 #include "program/coffer/sync_wipe.h"
 #include "sync/client/watch.h"
 #include "sync/engine/look.h"
@@ -28,39 +30,8 @@ enum {
     AGAIN_MS = 300,  /* before a step that follows at once */
     RETRY_MS = 5000, /* while the service is away */
     STEPS_MAX = 10,  /* in a row with --once */
-    BAR_MS = 200,
     STATUS_BATCH = 4096
 };
-
-/* ---- progress ---- */
-
-typedef struct {
-    cli_t *cli;
-    bool shown;
-    int64_t last_ms, begun_ms;
-} bar_t;
-
-static void show_progress(void *ctx, const sync_progress_t *p) {
-    bar_t *bar = ctx;
-    int64_t now = clk_mono_ms(bar->cli->clk);
-    if (!bar->begun_ms) bar->begun_ms = now;
-    if (now - bar->last_ms < BAR_MS || p->bytes_all == 0) return;
-    bar->last_ms = now;
-    bar->shown = true;
-    int64_t ms = now - bar->begun_ms;
-    (void)fprintf(bar->cli->err, "\r%3llu%%  %llu of %llu MB  %.1f MB/s   ",
-                  (unsigned long long)(p->bytes_done * 100 / p->bytes_all),
-                  (unsigned long long)(p->bytes_done / 1000000),
-                  (unsigned long long)(p->bytes_all / 1000000),
-                  ms > 0 ? (double)p->bytes_done / 1000.0 / (double)ms : 0.0);
-    (void)fflush(bar->cli->err);
-}
-
-static void end_progress(bar_t *bar) {
-    if (bar->shown) (void)fprintf(bar->cli->err, "\r%*s\r", 60, "");
-    bar->shown = false;
-    bar->begun_ms = 0;
-}
 
 /* ---- one step ---- */
 
@@ -109,28 +80,9 @@ static err_t *say_report(cli_t *cli, const sync_open_t *open, const sync_report_
     return fflush(cli->out) == 0 ? NULL : err_new(ERR_IO, "cannot write to standard output");
 }
 
-/* What to do about it, in words; the engine says what happened. */
-static err_t *advise(err_t *e, const sync_report_t *r) {
-    if (strcmp(r->alarm, SYNC_ALARM_BRAKE) == 0)
-        return err_wrap(e, "stopped, nothing was changed. If so many files are meant to go, run "
-                           "again with --release-brake");
-    if (strcmp(r->alarm, SYNC_ALARM_VANISHED) == 0)
-        return err_wrap(e, "stopped, nothing was changed. Is the disk mounted?");
-    if (strcmp(r->alarm, SYNC_ALARM_REVOKED) == 0)
-        return err_wrap(e, "this device has no part in the region any more");
-    if (strcmp(r->alarm, SYNC_ALARM_WIPE) == 0)
-        return err_wrap(e, "an administrator asks that this device be wiped");
-    if (strcmp(r->alarm, SYNC_ALARM_DISABLED) == 0)
-        return err_wrap(e, "this person may not sync at present");
-    if (r->alarm[0])
-        return err_wrap(e, "the service showed what can't be: nothing was changed. Tell your "
-                           "administrator this word; coffer sync run --pardon goes on");
-    return e;
-}
-
-static err_t *step(cli_t *cli, sync_open_t *open, bar_t *bar, sync_report_t *ret_report) {
+static err_t *step(cli_t *cli, sync_open_t *open, sync_bar_t *bar, sync_report_t *ret_report) {
     err_t *e = sync_engine_step(open->engine, ret_report);
-    end_progress(bar);
+    sync_bar_end(bar);
     if (e && cli->json) {
         CLEANUP(jso_free) json_t *json = NULL;
         err_t *shown = jso_object(&json);
@@ -138,7 +90,7 @@ static err_t *step(cli_t *cli, sync_open_t *open, bar_t *bar, sync_report_t *ret
         if (!shown) shown = output_json(cli, json);
         err_free(shown);
     }
-    return e ? advise(e, ret_report) : NULL;
+    return e ? sync_advise(e, ret_report) : NULL;
 }
 
 /* ---- the loop ---- */
@@ -161,7 +113,7 @@ static bool worth_waiting(const err_t *e) {
     return err_code(e) == ERR_UNAVAILABLE || err_code(e) == ERR_TIMEOUT || err_code(e) == ERR_BUSY;
 }
 
-static err_t *run_once(cli_t *cli, sync_open_t *open, bar_t *bar) {
+static err_t *run_once(cli_t *cli, sync_open_t *open, sync_bar_t *bar) {
     sync_report_t all = {0};
     for (int i = 0; i < STEPS_MAX; i++) {
         sync_report_t r;
@@ -198,7 +150,7 @@ static err_t *http_config(const sync_open_t *open, cli_t *cli, sync_http_config_
     return NULL;
 }
 
-static err_t *run_on(cli_t *cli, sync_open_t *open, bar_t *bar, long poll_s) {
+static err_t *run_on(cli_t *cli, sync_open_t *open, sync_bar_t *bar, long poll_s) {
     CLEANUP(sync_watch_free) sync_watch_t *watch = NULL;
     sync_http_config_t config;
     TRY(http_config(open, cli, &config));
@@ -213,7 +165,7 @@ static err_t *run_on(cli_t *cli, sync_open_t *open, bar_t *bar, long poll_s) {
         err_t *e = step(cli, open, bar, &r);
         if (e && !worth_waiting(e)) return e;
         if (e) {
-            (void)fprintf(cli->err, "coffer: %s; trying again\n", err_text(e, why, sizeof why));
+            cli_warn(cli, "coffer: %s; trying again\n", err_text(e, why, sizeof why));
             wait = RETRY_MS;
             err_free(e);
         } else {
@@ -284,7 +236,7 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
     CLEANUP(buf_done) buf_t rules;
     CLEANUP(sync_open_done) sync_open_t open = {0};
     const char *folders[FOLDERS_MAX + 1];
-    bar_t bar = {.cli = cli};
+    sync_bar_t bar = {.cli = cli};
     long poll_s = 0;
     bool wiped = false;
     buf_init(&rules, IGNORE_MAX);
@@ -295,10 +247,7 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
     TRY(configure(cli, args, &open, folders));
     TRY(read_ignored(&open, &rules));
     open.config.ignore = buf_bytes(&rules);
-    if (cli->terminal && !cli->json) {
-        open.config.progress = show_progress;
-        open.config.progress_ctx = &bar;
-    }
+    sync_bar_use(&bar, &open.config);
     TRY(sync_open_engine(&open));
     if (args_flag(args, "pardon")) TRY(sync_engine_pardon(open.engine));
     err_t *e =
@@ -424,7 +373,7 @@ static err_t *run_status(cli_t *cli, const args_t *args) {
     TRY(sync_open(cli, &open));
     TRY(sync_open_engine(&open));
     err_t *e = sync_engine_fetch(open.engine, &report);
-    TRY(e ? advise(e, &report) : NULL);
+    TRY(e ? sync_advise(e, &report) : NULL);
     TRY(jso_object(&json));
     TRY(status_json(cli, &open, json));
     if (args->operands_n == 0 && !args_flag(args, "files")) return output_fields(cli, json);

@@ -15,6 +15,7 @@
 #include "ipc/sandbox.h"
 #include "program/coffer/cli.h"
 #include "program/coffer/remote.h"
+#include "program/coffer/table.h"
 
 enum { TEXT_MAX = 64 * 1024, HELP_MAX = 256 * 1024 };
 
@@ -72,10 +73,11 @@ static void print_error(const err_t *e, bool json) {
         if (!failed) return;
         err_free(failed);
     }
-    (void)fprintf(stderr, "coffer: ");
-    for (const char *p = text; *p; p++) /* a server's text must not steer the terminal */
-        (void)fputc((unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p, stderr);
-    (void)fputc('\n', stderr);
+    CLEANUP(buf_done) buf_t shown; /* a server's text must not steer the terminal */
+    buf_init(&shown, CLI_OUTPUT_MAX);
+    err_t *failed = table_escape(bytes_str(text), &shown);
+    (void)fprintf(stderr, "coffer: %.*s\n", (int)shown.n, (const char *)shown.p);
+    err_free(failed);
 }
 
 int main(int argc, char **argv) {

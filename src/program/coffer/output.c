@@ -141,11 +141,9 @@ err_t *output_done(cli_t *cli, const json_t *object, const char *format, ...) {
     }
     va_list list;
     va_start(list, format);
-    int n = vfprintf(cli->out, format, list);
+    err_t *e = cli_say_list(cli->out, format, list);
     va_end(list);
-    if (n < 0 || fputc('\n', cli->out) == EOF)
-        return err_new(ERR_IO, "cannot write to standard output");
-    return NULL;
+    return e ? e : cli_say(cli, "\n");
 }
 
 void output_note(cli_t *cli, const char *name, const char *text) {

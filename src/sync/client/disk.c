@@ -83,7 +83,7 @@ static err_t *sync_parent(const sync_folder_disk_t *disk, const char *path) {
 
 /* ---- states ---- */
 
-static bool to_stat(const struct stat *from, sync_stat_t *ret_stat) {
+bool sync_disk_stat_of(const struct stat *from, sync_stat_t *ret_stat) {
     *ret_stat = (sync_stat_t){.size = (uint64_t)from->st_size,
                               .mtime = from->st_mtim.tv_sec,
                               .mtime_ns = (uint32_t)from->st_mtim.tv_nsec,
@@ -108,7 +108,8 @@ static err_t *stat_at(int parent, const char *name, bool *ret_found, sync_stat_t
         return NULL;
     }
     *ret_found = true;
-    if (!to_stat(&state, ret_stat)) return err_new(ERR_EXISTS, "%s is no file or folder", name);
+    if (!sync_disk_stat_of(&state, ret_stat))
+        return err_new(ERR_EXISTS, "%s is no file or folder", name);
     return NULL;
 }
 
@@ -157,7 +158,7 @@ static err_t *disk_list(void *ctx, const char *path, sync_disk_each_t each, void
             if (errno != ENOENT) e = err_errno(errno, "%s/%s", path, entry->d_name);
             continue;
         }
-        if (!to_stat(&state, &stat)) continue;
+        if (!sync_disk_stat_of(&state, &stat)) continue;
         hide_stamp(disk, &stat);
         e = each(arg, entry->d_name, &stat);
     }
@@ -259,7 +260,7 @@ static err_t *disk_open(void *ctx, const char *path, sync_disk_file_t **ret_file
 static err_t *disk_file_stat(void *ctx, sync_disk_file_t *file, sync_stat_t *ret_stat) {
     struct stat state;
     if (fstat(file->fd, &state) != 0) return err_errno(errno, "a file's state");
-    if (!to_stat(&state, ret_stat)) return err_new(ERR_BUSY, "it is no file any more");
+    if (!sync_disk_stat_of(&state, ret_stat)) return err_new(ERR_BUSY, "it is no file any more");
     hide_stamp(ctx, ret_stat);
     return NULL;
 }
@@ -284,13 +285,17 @@ static void disk_close(void *ctx, sync_disk_file_t *file) {
     mem_free(file);
 }
 
-static err_t *disk_settle(void *ctx, const sync_stat_t *stat) {
-    const sync_folder_disk_t *disk = ctx;
+void sync_disk_settle(const clk_t *clk, const sync_stat_t *stat) {
     int64_t written = stat->mtime * 1000 + stat->mtime_ns / 1000000;
-    int64_t age = clk_unix_ms(disk->clk) - written;
-    if (age < 0 || age > TICK_MS) return NULL;
+    int64_t age = clk_unix_ms(clk) - written;
+    if (age < 0 || age > TICK_MS) return;
     const struct timespec nap = {.tv_nsec = (TICK_MS - age + 1) * 1000 * 1000};
     (void)nanosleep(&nap, NULL);
+}
+
+static err_t *disk_settle(void *ctx, const sync_stat_t *stat) {
+    const sync_folder_disk_t *disk = ctx;
+    sync_disk_settle(disk->clk, stat);
     return NULL;
 }
 

@@ -20,6 +20,12 @@ void sync_folder_disk_hollow(sync_folder_disk_t *disk);
 void sync_folder_disk_free(sync_folder_disk_t *disk);          /* takes NULL */
 const sync_disk_t *sync_folder_disk(sync_folder_disk_t *disk); /* borrowed */
 
+struct stat;
+/* A file's state as the engine has it; false for what is no file, folder or link. */
+bool sync_disk_stat_of(const struct stat *from, sync_stat_t *ret_stat);
+/* Waits until a write that comes now would show in the file's time. */
+void sync_disk_settle(const clk_t *clk, const sync_stat_t *stat);
+
 DEFINE_CLEANUP(sync_folder_disk_t, sync_folder_disk_free)
 
 #endif

@@ -400,6 +400,23 @@ static err_t *sign_root(sync_engine_t *engine, bytes_t change, sync_root_t *root
     return sync_root_put(root, out);
 }
 
+/* Of an edit nothing is kept but that it was seen: the next step reads it as another's. */
+static err_t *keep_seen(sync_engine_t *engine, const sync_root_t *root) {
+    CLEANUP(buf_done) buf_t changes;
+    CLEANUP(buf_done) buf_t value;
+    sync_root_seen_t seen = engine->seen;
+    buf_init(&changes, 4096);
+    buf_init(&value, 1024);
+    TRY(sync_root_follow(root, engine->chain, &seen));
+    TRY(roots_encode(&seen, root->folder, &value));
+    TRY(db_local_put(&changes, STATE_META, BYTES_LIT("seen"), buf_bytes(&value)));
+    TRY(db_local_clear(&changes, STATE_PUTS));
+    TRY(db_local_apply(engine->c.state, buf_bytes(&changes)));
+    memcpy(engine->folder, root->folder, SYNC_HASH);
+    engine->seen = seen;
+    return NULL;
+}
+
 /* The service has it: so does the state, in one piece. */
 static err_t *keep(sync_engine_t *engine, const sync_root_t *root) {
     CLEANUP(buf_done) buf_t changes;
@@ -434,7 +451,7 @@ static err_t *keep(sync_engine_t *engine, const sync_root_t *root) {
 static void forget_uploads(sync_engine_t *engine) {
     CLEANUP(buf_done) buf_t changes;
     buf_init(&changes, 1024);
-    err_t *e = db_local_clear(&changes, STATE_UPLOADS);
+    err_t *e = db_local_clear(&changes, engine_uploads(engine));
     if (!e) e = db_local_apply(engine->c.state, buf_bytes(&changes));
     err_free(e); /* the next refusal does it */
 }
@@ -455,7 +472,8 @@ static err_t *post(sync_engine_t *engine, bool *ret_done) {
     if (e && err_code(e) == ERR_VERIFY) forget_uploads(engine);
     TRY(e);
     *ret_done = !lost;
-    return lost ? NULL : keep(engine, &root);
+    if (lost) return NULL;
+    return engine->editing ? keep_seen(engine, &root) : keep(engine, &root);
 }
 
 err_t *commit_tree(sync_engine_t *engine, bool *ret_done) {

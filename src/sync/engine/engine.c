@@ -179,16 +179,20 @@ static err_t *stop_at_one(void *arg, bytes_t key, bytes_t value) {
     return err_new(ERR_EXISTS, "there is one");
 }
 
-static err_t *any_uploads(sync_engine_t *engine) {
+unsigned engine_uploads(const sync_engine_t *engine) {
+    return engine->editing ? STATE_PUTS : STATE_UPLOADS;
+}
+
+err_t *engine_find_uploads(sync_engine_t *engine) {
     engine->uploads_kept = false;
-    err_t *e = db_local_each(engine->c.state, STATE_UPLOADS, stop_at_one, &engine->uploads_kept);
+    err_t *e =
+        db_local_each(engine->c.state, engine_uploads(engine), stop_at_one, &engine->uploads_kept);
     if (!engine->uploads_kept) return e;
     err_free(e);
     return NULL;
 }
 
-/* All that the service has; the tree is loaded afterwards. */
-static err_t *fetch_all(sync_engine_t *engine) {
+err_t *engine_fetch_all(sync_engine_t *engine) {
     const sync_remote_t *remote = engine->c.remote;
     sync_news_t known = sync_engine_known(engine), news = known;
     TRY(engine_judge(engine, remote->news(remote->ctx, &known, 0, &news)));
@@ -213,14 +217,18 @@ static err_t *check_brake(sync_engine_t *engine, const sync_plan_t *plan) {
                                 (unsigned long long)plan->removed_there));
 }
 
-/* A device that may only read leaves its own changes where they are. */
-static void hold_back(sync_engine_t *engine) {
+bool engine_writes(const sync_engine_t *engine) {
     sync_chain_head_t head;
     const sync_device_t *self = sync_chain_device(engine->chain, engine->c.device->id);
     err_t *e = sync_chain_head(engine->chain, &head);
     bool writes = !e && self && (sync_chain_roles_at(self, head.position) & SYNC_WRITE);
     err_free(e);
-    if (writes) return;
+    return writes;
+}
+
+/* A device that may only read leaves its own changes where they are. */
+static void hold_back(sync_engine_t *engine) {
+    if (engine_writes(engine)) return;
     uint32_t n = sync_tree_count(engine->tree);
     for (uint32_t i = 1; i < n; i++) {
         sync_node_t *it = sync_tree_node(engine->tree, i);
@@ -253,7 +261,7 @@ static err_t *work(sync_engine_t *engine) {
                                  .device = engine->c.device->card.name,
                                  .now = clk_unix(engine->c.clk),
                                  .fold_names = engine->c.fold_names};
-    TRY(any_uploads(engine));
+    TRY(engine_find_uploads(engine));
     TRY(scan_folder(engine));
     TRY(sync_plan(engine->tree, &config, &plan));
     engine->report->conflicts = plan.conflicts;
@@ -269,13 +277,17 @@ static err_t *work(sync_engine_t *engine) {
     return apply_goal(engine);
 }
 
+err_t *engine_may_go_on(const sync_engine_t *engine) {
+    if (!is_attack(engine->alarm)) return NULL;
+    return err_new(ERR_VERIFY, "%s: stopped until somebody has looked at it", engine->alarm);
+}
+
 static err_t *run(sync_engine_t *engine, bool with_folder) {
-    if (is_attack(engine->alarm))
-        return err_new(ERR_VERIFY, "%s: stopped until somebody has looked at it", engine->alarm);
+    TRY(engine_may_go_on(engine));
     memset(engine->alarm, 0, sizeof engine->alarm);
     engine->from_service = false;
     if (with_folder) TRY(check_folder(engine));
-    TRY(fetch_all(engine));
+    TRY(engine_fetch_all(engine));
     return with_folder ? work(engine) : NULL;
 }
 

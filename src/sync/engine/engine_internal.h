@@ -18,6 +18,7 @@ enum {
     STATE_NODES = 4,      /* node -> sides */
     STATE_PAGES = 5,      /* folder -> pages of its list */
     STATE_UPLOADS = 6,    /* file -> what is uploaded of it but not committed */
+    STATE_PUTS = 7,       /* the same of files that come from elsewhere: edit.h */
 };
 
 enum {
@@ -63,6 +64,8 @@ struct sync_engine {
     uint8_t read[SYNC_HASH];   /* package of the root folder that the tree was read from */
     bool unread;               /* nothing was read yet */
     bool uploads_kept;         /* the state has uploads that were not committed */
+    bool editing;              /* the tree is changed without the folder: edit.h */
+    bool looking_back;         /* at old versions: what is not there any more is no attack */
     bool from_service;         /* the last failure was one of a call to the service */
     secret_t *key;             /* of epoch `key_epoch`; NULL: none delivered yet */
     uint64_t key_epoch;
@@ -102,6 +105,16 @@ void engine_progress(sync_engine_t *engine, const char *path, uint64_t bytes, ui
 
 /* Lets go of all that one step needed. */
 void engine_rest(sync_engine_t *engine);
+/* ERR_VERIFY after an attack that nobody has pardoned yet. */
+err_t *engine_may_go_on(const sync_engine_t *engine) WARN_UNUSED;
+/* Chain, keys, root and tree of the service; the tree is loaded afterwards. */
+err_t *engine_fetch_all(sync_engine_t *engine) WARN_UNUSED;
+/* Whether this device may write now. */
+bool engine_writes(const sync_engine_t *engine);
+/* Looks whether uploads wait in the state. */
+err_t *engine_find_uploads(sync_engine_t *engine) WARN_UNUSED;
+/* Where uploads that are not committed are remembered. */
+unsigned engine_uploads(const sync_engine_t *engine);
 
 /* ---- keys.c ---- */
 err_t *keys_load(sync_engine_t *engine) WARN_UNUSED;

@@ -98,6 +98,26 @@ err_t *sync_look(sync_engine_t *engine, const char *path, bool deep, sync_look_e
     return e;
 }
 
+static err_t *kind_at(sync_engine_t *engine, const char *path, sync_entry_kind_t *ret_kind) {
+    uint32_t node = 0;
+    TRY(persist_load(engine));
+    TRY(find_path(engine, path, &node));
+    *ret_kind = node == SYNC_ROOT_NODE
+                    ? SYNC_ENTRY_FOLDER
+                    : sync_tree_node(engine->tree, node)->side[SYNC_REMOTE]->kind;
+    return NULL;
+}
+
+err_t *sync_look_kind(sync_engine_t *engine, const char *path, bool *ret_found,
+                      sync_entry_kind_t *ret_kind) {
+    err_t *e = kind_at(engine, path, ret_kind);
+    engine_rest(engine);
+    *ret_found = e == NULL;
+    if (!e || err_code(e) != ERR_NOT_FOUND) return e;
+    err_free(e);
+    return NULL;
+}
+
 err_t *sync_engine_read(sync_engine_t *engine, const char *path, const sync_sink_t *sink) {
     sync_report_t report = {0};
     engine->report = &report;

@@ -25,6 +25,9 @@ typedef err_t *(*sync_look_each_t)(void *arg, const sync_look_t *look);
  * path gives that file. ERR_NOT_FOUND. */
 err_t *sync_look(sync_engine_t *engine, const char *path, bool deep, sync_look_each_t each,
                  void *arg) WARN_UNUSED;
+/* Whether something is there, and what; "" is a folder. */
+err_t *sync_look_kind(sync_engine_t *engine, const char *path, bool *ret_found,
+                      sync_entry_kind_t *ret_kind) WARN_UNUSED;
 /* The content of the file at `path`. Only when this returns NULL was it whole and true. */
 err_t *sync_engine_read(sync_engine_t *engine, const char *path,
                         const sync_sink_t *sink) WARN_UNUSED;

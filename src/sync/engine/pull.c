@@ -11,6 +11,8 @@ enum { PART_MAX = SYNC_HEADER + SYNC_PART_CHUNKS * SYNC_SEALED_CHUNK };
 /* Something that was signed is not there: withheld, unless the tree has changed meanwhile. */
 static err_t *missing(sync_engine_t *engine, err_t *cause) {
     CLEANUP(err_free) err_t *why = cause;
+    engine->from_service = engine->from_service || engine->looking_back;
+    if (engine->looking_back) return STEAL(why);
     sync_news_t known = sync_engine_known(engine), news = known;
     const sync_remote_t *remote = engine->c.remote;
     TRY(engine_judge(engine, remote->news(remote->ctx, &known, 0, &news)));

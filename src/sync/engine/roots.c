@@ -135,6 +135,7 @@ static err_t *begin_again(sync_engine_t *engine) {
     TRY(db_local_clear(&changes, STATE_NODES));
     TRY(db_local_clear(&changes, STATE_PAGES));
     TRY(db_local_clear(&changes, STATE_UPLOADS));
+    TRY(db_local_clear(&changes, STATE_PUTS));
     TRY(db_local_apply(engine->c.state, buf_bytes(&changes)));
     engine->seen = (sync_root_seen_t){0};
     memset(engine->folder, 0, SYNC_HASH);

@@ -66,7 +66,8 @@ static err_t *remember(sync_engine_t *engine, const sync_node_t *node, const syn
     TRY(wire_put_u32(&row, fact->index));
     TRY(record_put_raw(&row, fact->version, SYNC_NODE));
     TRY(record_put_raw(&row, fact->package, SYNC_HASH));
-    return db_local_put(&engine->out.notes, STATE_UPLOADS, BYTES_ARRAY(key), buf_bytes(&row));
+    return db_local_put(&engine->out.notes, engine_uploads(engine), BYTES_ARRAY(key),
+                        buf_bytes(&row));
 }
 
 typedef struct {
@@ -101,7 +102,7 @@ static err_t *find_upload(sync_engine_t *engine, const sync_stat_t *stat, bool *
     inode_key(stat->inode, key);
     *ret_found = false;
     if (!engine->uploads_kept) return NULL;
-    TRY(db_local_get(engine->c.state, STATE_UPLOADS, BYTES_ARRAY(key), &found, &row));
+    TRY(db_local_get(engine->c.state, engine_uploads(engine), BYTES_ARRAY(key), &found, &row));
     if (!found) return NULL;
     TRY(parse_upload(buf_bytes(&row), &upload));
     TRY(sync_chain_head(engine->chain, &head));
@@ -376,7 +377,7 @@ err_t *upload_files(sync_engine_t *engine) {
         if (!it->upload || it->later || it->away) continue;
         if (!up.small) up.small = mem_array(LIMIT_SYNC_PACKED, sizeof *up.small);
         if (!up.small) return err_nomem();
-        if (up.files >= COMMIT_FILES || up.bytes >= COMMIT_BYTES) {
+        if (!engine->editing && (up.files >= COMMIT_FILES || up.bytes >= COMMIT_BYTES)) {
             wait_for_next(engine, i);
             engine->report->again = true;
             continue;

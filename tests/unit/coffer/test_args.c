@@ -54,6 +54,18 @@ static void test_args__global_options_stand_anywhere(void **state) {
     }
 }
 
+static void test_args__a_command_may_have_an_option_of_a_global_ones_name(void **state) {
+    (void)state;
+    args_t args;
+    assert_ok(parse("sync restore a.txt --version 3", &args));
+    assert_false(args.version);
+    assert_string_equal(args_value(&args, "version"), "3");
+    assert_ok(parse("sync restore --version=3 a.txt", &args));
+    assert_false(args.version);
+    assert_ok(parse("sync put a b --version", &args));
+    assert_true(args.version);
+}
+
 static void test_args__two_dashes_end_options(void **state) {
     (void)state;
     args_t args;
@@ -192,6 +204,7 @@ static void test_cli__quotes_what_a_shell_would_take_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_args__global_options_stand_anywhere),
+        cmocka_unit_test(test_args__a_command_may_have_an_option_of_a_global_ones_name),
         cmocka_unit_test(test_args__two_dashes_end_options),
         cmocka_unit_test(test_args__repeated_options),
         cmocka_unit_test(test_args__mistakes_are_explained),
