@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -48,6 +49,8 @@ char *mem_printf(const char *format, ...) {
 }
 
 void mem_free(void *p) { free(p); }
+
+void mem_give_back(void) { (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024); }
 
 void mem_wipe(void *p, size_t size) {
     if (p && size) explicit_bzero(p, size);

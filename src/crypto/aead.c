@@ -42,16 +42,28 @@ static bool encrypt(EVP_CIPHER_CTX *ctx, bytes_t aad, bytes_t plaintext, uint8_t
     return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, out + plaintext.n) == 1;
 }
 
+static err_t *seal_into(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad,
+                        bytes_t plaintext, uint8_t *out) {
+    CLEANUP(EVP_CIPHER_CTX_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    if (!ctx || EVP_EncryptInit_ex(ctx, cipher_of(kind), NULL, key.p, nonce.p) != 1 ||
+        !encrypt(ctx, aad, plaintext, out))
+        return err_openssl(ERR_INTERNAL, "sealing");
+    return NULL;
+}
+
 err_t *aead_seal_nonce(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad, bytes_t plaintext,
                        buf_t *out) {
     TRY(check(kind, key, nonce, aad, plaintext));
     TRY(buf_reserve(out, plaintext.n + AEAD_TAG_SIZE));
-    CLEANUP(EVP_CIPHER_CTX_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (!ctx || EVP_EncryptInit_ex(ctx, cipher_of(kind), NULL, key.p, nonce.p) != 1 ||
-        !encrypt(ctx, aad, plaintext, out->p + out->n))
-        return err_openssl(ERR_INTERNAL, "sealing");
+    TRY(seal_into(kind, key, nonce, aad, plaintext, out->p + out->n));
     out->n += plaintext.n + AEAD_TAG_SIZE;
     return NULL;
+}
+
+err_t *aead_seal_place(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad, uint8_t *p,
+                       size_t n) {
+    TRY(check(kind, key, nonce, aad, bytes_make(p, n)));
+    return seal_into(kind, key, nonce, aad, bytes_make(p, n), p);
 }
 
 static bool decrypt(EVP_CIPHER_CTX *ctx, bytes_t aad, bytes_t ciphertext, const uint8_t *tag,
@@ -91,6 +103,13 @@ err_t *aead_open_nonce(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad
     TRY(open_into(kind, key, nonce, aad, sealed, out->p + out->n));
     out->n += n;
     return NULL;
+}
+
+err_t *aead_open_place(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad, uint8_t *p,
+                       size_t n) {
+    TRY(check(kind, key, nonce, aad, bytes_make(p, n)));
+    if (n < AEAD_TAG_SIZE) return refuse();
+    return open_into(kind, key, nonce, aad, bytes_make(p, n), p);
 }
 
 err_t *aead_seal(const secret_t *key, const rnd_t *rnd, bytes_t aad, bytes_t plaintext,

@@ -41,5 +41,12 @@ err_t *aead_seal_nonce(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad
                        buf_t *out) WARN_UNUSED;
 err_t *aead_open_nonce(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad, bytes_t sealed,
                        buf_t *out) WARN_UNUSED;
+/* The same where the n bytes of plaintext lie; the tag goes behind them, into room for it. */
+err_t *aead_seal_place(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad, uint8_t *p,
+                       size_t n) WARN_UNUSED;
+/* Where the n bytes of ciphertext and tag lie: the plaintext takes the first n - AEAD_TAG_SIZE. On
+ * ERR_VERIFY they are wiped. */
+err_t *aead_open_place(aead_kind_t kind, bytes_t key, bytes_t nonce, bytes_t aad, uint8_t *p,
+                       size_t n) WARN_UNUSED;
 
 #endif

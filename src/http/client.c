@@ -280,8 +280,12 @@ err_t *transfer_begin(transfer_t *transfer, CURL *easy, const client_settings_t 
                       http_response_t *response) {
     transfer_t *t = transfer;
     *t = (transfer_t){.easy = easy, .response = response};
+    buf_t kept = response->body; /* a large one is worth keeping */
+    response->body = (buf_t){0};
     http_response_done(response);
     http_response_init(response);
+    buf_clear(&kept);
+    response->body = kept;
     response->body.max = settings->response_max;
     curl_easy_reset(easy);
     if (fault_io() || !set_common(t, settings) || !set_tls(easy, settings) ||

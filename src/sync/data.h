@@ -6,7 +6,8 @@
  * its index and whether it is the last (R9). The content is padded with zeros so that sizes tell
  * little (R14). What the service sees is the Merkle root over header and chunks (R17).
  *
- * Memory: about 2 MiB for a writer or reader, whatever the size. One thread at a time each.
+ * Memory: about 2 MiB for a writer that copies, nothing else, whatever the size. One thread at a
+ * time each.
  *
  * A chunk is never sealed twice under one key: to go on with an upload send the ciphertext that
  * was made, or begin a new version; never read the file again.
@@ -84,7 +85,8 @@ err_t *sync_file_key_check(const sync_header_t *header, const secret_t *file_key
 
 /* ---- writing ---- */
 
-/* Takes the next piece of the package: the header first, then one chunk each. */
+/* Takes the next piece of the package: the header first, then one chunk each. Not for who asks
+ * for room. */
 typedef struct {
     void *ctx;
     err_t *(*write)(void *ctx, bytes_t piece);
@@ -99,6 +101,16 @@ err_t *sync_writer_new(const sync_data_id_t *id, const secret_t *folder_key, con
 void sync_writer_free(sync_writer_t *writer); /* takes NULL */
 /* ERR_INVALID for more than `size`: the file grew while it was read; begin again. */
 err_t *sync_writer_add(sync_writer_t *writer, bytes_t content) WARN_UNUSED;
+/*
+ * Without a copy, for who keeps the pieces: room for the next chunk behind what `out` has, and how
+ * many bytes of content belong there (0: padding alone); then they are sealed where they lie, and
+ * `out` has the chunk. Its sink is not asked. Not together with sync_writer_add.
+ */
+err_t *sync_writer_room(const sync_writer_t *writer, buf_t *out, uint8_t **ret_p,
+                        size_t *ret_n) WARN_UNUSED;
+err_t *sync_writer_fill(sync_writer_t *writer, buf_t *out) WARN_UNUSED;
+/* Whether chunks are missing still. */
+bool sync_writer_wants(const sync_writer_t *writer);
 /* Pads, writes the last chunk. ERR_INVALID if content is missing. */
 err_t *sync_writer_end(sync_writer_t *writer, uint8_t ret_root[SYNC_HASH],
                        uint64_t *ret_package_size) WARN_UNUSED;
@@ -122,6 +134,9 @@ size_t sync_reader_chunk_size(const sync_reader_t *reader, uint32_t index);
  * could have made it: what it belongs to is told by the Merkle root alone. */
 err_t *sync_reader_chunk(const sync_reader_t *reader, uint32_t index, bytes_t sealed,
                          buf_t *out) WARN_UNUSED;
+/* The same where the chunk's n bytes lie; *ret_plain is among them. On failure they are lost. */
+err_t *sync_reader_place(const sync_reader_t *reader, uint32_t index, uint8_t *p, size_t n,
+                         bytes_t *ret_plain) WARN_UNUSED;
 
 /* ---- without keys: for the service and its scrubber ---- */
 

@@ -46,30 +46,51 @@ size_t sync_reader_chunk_size(const sync_reader_t *reader, uint32_t index) {
     return index < reader->chunks ? plain_size(reader, index) + AEAD_TAG_SIZE : 0;
 }
 
-/* Cuts the padding off, which must be zeros: there is one form of a content. */
-static err_t *cut_padding(const sync_reader_t *reader, uint32_t index, size_t before, buf_t *out) {
+/* Without the padding, which must be zeros: there is one form of a content. */
+static err_t *cut_padding(const sync_reader_t *reader, uint32_t index, bytes_t plain,
+                          size_t *ret_keep) {
     uint64_t from = (uint64_t)index * SYNC_CHUNK;
-    size_t plain = out->n - before;
     size_t keep = 0;
     if (reader->size > from)
-        keep = reader->size - from < plain ? (size_t)(reader->size - from) : plain;
-    for (size_t i = before + keep; i < out->n; i++)
-        if (out->p[i] != 0) return sync_refuse();
-    out->n = before + keep;
+        keep = reader->size - from < plain.n ? (size_t)(reader->size - from) : plain.n;
+    for (size_t i = keep; i < plain.n; i++)
+        if (plain.p[i] != 0) return sync_refuse();
+    *ret_keep = keep;
+    return NULL;
+}
+
+typedef struct {
+    uint8_t nonce[AEAD_NONCE_SIZE], aad[SYNC_CHUNK_AAD];
+} chunk_args_t;
+
+static err_t *args_of(const sync_reader_t *reader, uint32_t index, size_t n,
+                      chunk_args_t *ret_args) {
+    if (index >= reader->chunks || n != sync_reader_chunk_size(reader, index)) return sync_refuse();
+    bool last = index + 1 == reader->chunks;
+    sync_chunk_nonce(&reader->header, index, last, ret_args->nonce);
+    sync_chunk_aad(reader->header_hash, index, last, ret_args->aad);
     return NULL;
 }
 
 err_t *sync_reader_chunk(const sync_reader_t *reader, uint32_t index, bytes_t sealed, buf_t *out) {
-    if (index >= reader->chunks || sealed.n != sync_reader_chunk_size(reader, index))
-        return sync_refuse();
-    uint8_t nonce[AEAD_NONCE_SIZE], aad[SYNC_CHUNK_AAD];
-    bool last = index + 1 == reader->chunks;
-    size_t before = out->n;
-    sync_chunk_nonce(&reader->header, index, last, nonce);
-    sync_chunk_aad(reader->header_hash, index, last, aad);
-    TRY(aead_open_nonce(AEAD_AES256_GCM, secret_bytes(reader->keys.chunk), BYTES_ARRAY(nonce),
-                        BYTES_ARRAY(aad), sealed, out));
-    err_t *e = cut_padding(reader, index, before, out);
-    if (e) out->n = before;
+    chunk_args_t args;
+    size_t before = out->n, keep = 0;
+    TRY(args_of(reader, index, sealed.n, &args));
+    TRY(aead_open_nonce(AEAD_AES256_GCM, secret_bytes(reader->keys.chunk), BYTES_ARRAY(args.nonce),
+                        BYTES_ARRAY(args.aad), sealed, out));
+    err_t *e = cut_padding(reader, index, bytes_from(buf_bytes(out), before), &keep);
+    out->n = before + keep;
     return e;
+}
+
+err_t *sync_reader_place(const sync_reader_t *reader, uint32_t index, uint8_t *p, size_t n,
+                         bytes_t *ret_plain) {
+    chunk_args_t args;
+    size_t keep = 0;
+    TRY(args_of(reader, index, n, &args));
+    TRY(aead_open_place(AEAD_AES256_GCM, secret_bytes(reader->keys.chunk), BYTES_ARRAY(args.nonce),
+                        BYTES_ARRAY(args.aad), p, n));
+    TRY(cut_padding(reader, index, bytes_make(p, n - AEAD_TAG_SIZE), &keep));
+    *ret_plain = bytes_make(p, keep);
+    return NULL;
 }

@@ -17,7 +17,7 @@ struct sync_writer {
     uint64_t sealed;       /* of padded */
     uint32_t index;
     bool ended;
-    uint8_t *plain; /* SYNC_CHUNK bytes */
+    uint8_t *plain; /* SYNC_CHUNK bytes, or NULL while nothing was added */
     size_t plain_n;
     buf_t out;
 };
@@ -63,13 +63,56 @@ err_t *sync_writer_new(const sync_data_id_t *id, const secret_t *folder_key, con
     writer->size = size;
     writer->padded = sync_padded(size);
     TRY(sync_package_size(writer->padded, &package));
-    writer->plain = mem_alloc(SYNC_CHUNK);
-    if (!writer->plain) return err_nomem();
     merkle_init(&writer->merkle);
     TRY(begin(writer, folder_key, rnd));
     *ret_writer = STEAL(writer);
     return NULL;
 }
+
+/* ---- in the caller's buffer ---- */
+
+/* Plain bytes of the next chunk, with padding. */
+static size_t plain_size(const sync_writer_t *writer) {
+    uint64_t left = writer->padded - writer->sealed;
+    return left < SYNC_CHUNK ? (size_t)left : SYNC_CHUNK;
+}
+
+static size_t content_size(const sync_writer_t *writer) {
+    uint64_t left = writer->size - writer->taken;
+    return left < SYNC_CHUNK ? (size_t)left : SYNC_CHUNK;
+}
+
+bool sync_writer_wants(const sync_writer_t *writer) { return writer->sealed < writer->padded; }
+
+err_t *sync_writer_room(const sync_writer_t *writer, buf_t *out, uint8_t **ret_p, size_t *ret_n) {
+    if (writer->ended || writer->plain_n || !sync_writer_wants(writer))
+        return err_new(ERR_USAGE, "no chunk is wanted here");
+    TRY(buf_reserve(out, plain_size(writer) + AEAD_TAG_SIZE));
+    *ret_p = out->p + out->n;
+    *ret_n = content_size(writer);
+    return NULL;
+}
+
+err_t *sync_writer_fill(sync_writer_t *writer, buf_t *out) {
+    uint8_t nonce[AEAD_NONCE_SIZE], aad[SYNC_CHUNK_AAD];
+    uint8_t *p = NULL;
+    size_t n = 0, plain = plain_size(writer);
+    bool last = writer->sealed + plain == writer->padded;
+    TRY(sync_writer_room(writer, out, &p, &n));
+    memset(p + n, 0, plain - n);
+    sync_chunk_nonce(&writer->header, writer->index, last, nonce);
+    sync_chunk_aad(writer->header_hash, writer->index, last, aad);
+    TRY(aead_seal_place(AEAD_AES256_GCM, secret_bytes(writer->keys.chunk), BYTES_ARRAY(nonce),
+                        BYTES_ARRAY(aad), p, plain));
+    TRY(merkle_add_data(&writer->merkle, bytes_make(p, plain + AEAD_TAG_SIZE)));
+    writer->taken += n;
+    writer->sealed += plain;
+    writer->index++;
+    out->n += plain + AEAD_TAG_SIZE;
+    return NULL;
+}
+
+/* ---- with a copy ---- */
 
 static err_t *seal_chunk(sync_writer_t *writer, bool last) {
     uint8_t nonce[AEAD_NONCE_SIZE], aad[SYNC_CHUNK_AAD];
@@ -87,6 +130,7 @@ static err_t *seal_chunk(sync_writer_t *writer, bool last) {
 
 /* NULL: zeros. */
 static err_t *push(sync_writer_t *writer, const uint8_t *p, uint64_t n) {
+    if (n && !writer->plain && !(writer->plain = mem_alloc(SYNC_CHUNK))) return err_nomem();
     while (n) {
         size_t room = SYNC_CHUNK - writer->plain_n;
         size_t take = n < room ? (size_t)n : room;
@@ -117,7 +161,7 @@ err_t *sync_writer_end(sync_writer_t *writer, uint8_t ret_root[SYNC_HASH],
     if (writer->ended) return err_new(ERR_USAGE, "the package has ended");
     if (writer->taken != writer->size)
         return err_new(ERR_INVALID, "less content than was announced");
-    TRY(push(writer, NULL, writer->padded - writer->size));
+    TRY(push(writer, NULL, writer->padded - writer->sealed - writer->plain_n));
     TRY(merkle_root(&writer->merkle, ret_root));
     writer->ended = true;
     return sync_package_size(writer->padded, ret_package_size);

@@ -236,19 +236,19 @@ static err_t *late_failure(sim_net_t *net) {
     return unreachable();
 }
 
-static err_t *data_put(void *ctx, const uint8_t root[SYNC_HASH], bytes_t data) {
+static err_t *data_put(void *ctx, const uint8_t root[SYNC_HASH], buf_t *data) {
     sim_net_t *net = ctx;
-    TRY(ask(net, data));
+    TRY(ask(net, buf_bytes(data)));
     if (net->late_n == SIM_LATE) arrive(net);
     if (sim_rnd_percent(net->rnd, 50)) {
         buf_t *late = &net->late[net->late_n];
         buf_clear(late);
         TRY(buf_add(late, bytes_make(root, SYNC_HASH)));
-        TRY(buf_add(late, data));
+        TRY(buf_add(late, buf_bytes(data)));
         net->late_n++;
         return NULL;
     }
-    TRY(sim_service_data_put(net->service, root, data));
+    TRY(sim_service_data_put(net->service, root, buf_bytes(data)));
     return answer(net);
 }
 
@@ -260,10 +260,10 @@ static err_t *upload_held(void *ctx, const uint8_t upload[SYNC_NODE], uint32_t *
 }
 
 static err_t *upload_put(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,
-                         uint32_t part, bytes_t data) {
+                         uint32_t part, buf_t *data) {
     sim_net_t *net = ctx;
-    TRY(ask(net, data));
-    TRY(sim_service_upload_put(net->service, upload, package_size, part, data));
+    TRY(ask(net, buf_bytes(data)));
+    TRY(sim_service_upload_put(net->service, upload, package_size, part, buf_bytes(data)));
     return answer(net);
 }
 

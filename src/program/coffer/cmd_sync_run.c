@@ -240,6 +240,7 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
     long poll_s = 0;
     bool wiped = false;
     buf_init(&rules, IGNORE_MAX);
+    mem_give_back();
     TRY(args_number(args, "poll", 1, 24 * 60 * 60, POLL_S, &poll_s));
     TRY(sync_wipe_resume(cli, &wiped));
     if (wiped) return NULL;

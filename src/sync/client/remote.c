@@ -132,7 +132,7 @@ static err_t *provisional(const uint8_t upload[SYNC_NODE], hex_t *ret_hex) {
 }
 
 static err_t *put_part(sync_http_t *http, const hex_t *name, uint64_t package_size, uint32_t part,
-                       bytes_t data) {
+                       buf_t *data) {
     char path[PATH_SIZE], url[URL_MAX];
     (void)snprintf(path, sizeof path, "/data/%s/%u?size=%llu", name->text, part,
                    (unsigned long long)package_size);
@@ -163,8 +163,10 @@ static err_t *upload_held(void *ctx, const uint8_t upload[SYNC_NODE], uint32_t *
     return NULL;
 }
 
+static err_t *upload_room(void *ctx, size_t bytes) { return send_room(ctx, bytes); }
+
 static err_t *upload_put(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,
-                         uint32_t part, bytes_t data) {
+                         uint32_t part, buf_t *data) {
     hex_t name;
     TRY(provisional(upload, &name));
     return put_part(ctx, &name, package_size, part, data);
@@ -184,9 +186,9 @@ static err_t *upload_end(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t pa
     return sync_http_json(ctx, "POST", path, body, NULL);
 }
 
-static err_t *data_put(void *ctx, const uint8_t root[SYNC_HASH], bytes_t data) {
+static err_t *data_put(void *ctx, const uint8_t root[SYNC_HASH], buf_t *data) {
     hex_t name = hex32(root);
-    return put_part(ctx, &name, data.n, 0, data);
+    return put_part(ctx, &name, data->n, 0, data);
 }
 
 /* ---- fetching, with the next part on its way ---- */
@@ -274,6 +276,7 @@ static void fill(sync_http_t *http) {
                                    .deliveries = deliveries,
                                    .deliver = deliver,
                                    .upload_held = upload_held,
+                                   .upload_room = upload_room,
                                    .upload_put = upload_put,
                                    .upload_end = upload_end,
                                    .data_put = data_put,

@@ -3,7 +3,8 @@
  * The device logs in with its log-in key when it must; its token is kept in the local state, so
  * that a program that starts often does not log in often. Data goes out on threads of its own,
  * so that a file is read and sealed while the piece before is on its way; they hold no more than
- * SYNC_HTTP_AHEAD bytes. One thread calls; calls that fail in the net are tried again.
+ * SYNC_HTTP_AHEAD bytes, and with the piece that is being sealed SYNC_HTTP_HELD. One thread calls;
+ * calls that fail in the net are tried again.
  */
 #ifndef COFFER_SYNC_CLIENT_REMOTE_H
 #define COFFER_SYNC_CLIENT_REMOTE_H
@@ -15,7 +16,12 @@
 #include "sync/device_key.h"
 #include "sync/engine/remote.h"
 
-enum { SYNC_HTTP_AHEAD = 9 * 1024 * 1024, SYNC_HTTP_WIPE = 16 };
+/* Bytes that are on their way at once, and those with what is being sealed meanwhile. */
+enum {
+    SYNC_HTTP_AHEAD = 9 * 1024 * 1024,
+    SYNC_HTTP_HELD = 15 * 1024 * 1024 + 512 * 1024,
+    SYNC_HTTP_WIPE = 16
+};
 
 /* Everything but `state`, `clk` and `device` is copied. */
 typedef struct {

@@ -72,9 +72,12 @@ err_t *call_judge(sync_http_t *http, const http_response_t *reply) WARN_UNUSED;
 /* ---- remote_send.c ---- */
 err_t *send_start(sync_http_t *http) WARN_UNUSED;
 void send_stop(sync_http_t *http);
-/* Begins; waits until there is room. Failures of others that ended come out here. */
-err_t *send_put(sync_http_t *http, const char *url, bytes_t body) WARN_UNUSED;
-/* Waits for all. */
+/* Begins, with what is in `body`, where another buffer, empty, is then; waits until there is room.
+ * Failures of others that ended come out here. */
+err_t *send_put(sync_http_t *http, const char *url, buf_t *body) WARN_UNUSED;
+/* Waits until bytes more than those on their way are few enough, or nothing is on its way. */
+err_t *send_room(sync_http_t *http, size_t bytes) WARN_UNUSED;
+/* Waits for all; large buffers are given back. */
 err_t *send_drain(sync_http_t *http) WARN_UNUSED;
 /* Begins to fetch; the answer is taken by send_fetched. */
 err_t *send_fetch(sync_http_t *http, const char *url, const char *range,

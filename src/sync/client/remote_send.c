@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "sync/client/remote_internal.h"
 
+enum { LARGE = 1024 * 1024 }; /* bytes of a buffer that is not kept for the next request */
+
 /* ---- the threads ---- */
 
 static void run_one(sender_t *sender) {
@@ -139,46 +141,66 @@ static err_t *acquire(sync_http_t *http, size_t bytes, sender_t **ret_sender) {
     }
 }
 
+/* Each has what the other had, but for how much they may have. */
+static void swap(buf_t *a, buf_t *b) {
+    buf_t was = *a;
+    a->p = b->p, a->n = b->n, a->room = b->room;
+    b->p = was.p, b->n = was.n, b->room = was.room;
+}
+
+/* Takes the body (NULL: none): a part of 8 MiB is not worth a copy. */
 static err_t *begin(sync_http_t *http, sender_t *sender, const char *method, const char *url,
-                    const char *range, bytes_t body) {
+                    const char *range, buf_t *body) {
     TRY(call_login(http, false));
     buf_clear(&sender->body);
-    TRY(buf_add(&sender->body, body));
+    if (body) swap(&sender->body, body);
     (void)snprintf(sender->method, sizeof sender->method, "%s", method);
     (void)snprintf(sender->url, sizeof sender->url, "%s", url);
     (void)snprintf(sender->range, sizeof sender->range, "%s", range);
     memcpy(sender->authorization, http->authorization, sizeof sender->authorization);
     http->requests++;
-    http->sent += body.n;
+    http->sent += sender->body.n;
     (void)pthread_mutex_lock(&http->lock);
-    http->ahead += body.n;
+    http->ahead += sender->body.n;
     sender->state = SENDER_BUSY;
     (void)pthread_cond_broadcast(&http->changed);
     (void)pthread_mutex_unlock(&http->lock);
     return NULL;
 }
 
-err_t *send_put(sync_http_t *http, const char *url, bytes_t body) {
+err_t *send_put(sync_http_t *http, const char *url, buf_t *body) {
     sender_t *sender = NULL;
-    TRY(acquire(http, body.n, &sender));
+    TRY(acquire(http, body->n, &sender));
     return begin(http, sender, "PUT", url, "", body);
 }
 
-err_t *send_drain(sync_http_t *http) {
+static err_t *wait_for(sync_http_t *http, size_t bytes) {
     for (;;) {
         TRY(collect_done(http));
         (void)pthread_mutex_lock(&http->lock);
         bool busy = find(http, SENDER_BUSY) || find(http, SENDER_DONE);
+        bool room = http->ahead + bytes <= SYNC_HTTP_HELD;
         (void)pthread_mutex_unlock(&http->lock);
-        if (!busy) return NULL;
+        if (!busy || room) return NULL;
         await_change(http);
     }
+}
+
+err_t *send_room(sync_http_t *http, size_t bytes) { return wait_for(http, bytes); }
+
+err_t *send_drain(sync_http_t *http) {
+    TRY(wait_for(http, SYNC_HTTP_HELD + 1));
+    for (size_t i = 0; i < SENDERS; i++) {
+        sender_t *sender = &http->senders[i];
+        if (sender != http->fetching && sender->body.room > LARGE) buf_done(&sender->body);
+    }
+    return NULL;
 }
 
 err_t *send_fetch(sync_http_t *http, const char *url, const char *range, sender_t **ret_sender) {
     sender_t *sender = NULL;
     TRY(acquire(http, 0, &sender));
-    TRY(begin(http, sender, "GET", url, range, BYTES_NONE));
+    TRY(begin(http, sender, "GET", url, range, NULL));
     *ret_sender = sender;
     return NULL;
 }
@@ -189,7 +211,6 @@ err_t *send_fetched(sync_http_t *http, sender_t *sender, buf_t *ret_data) {
     (void)pthread_mutex_unlock(&http->lock);
     TRY(collect(http, sender));
     buf_clear(ret_data);
-    err_t *e = buf_add(ret_data, buf_bytes(&sender->reply.body));
-    buf_done(&sender->reply.body);
-    return e;
+    swap(ret_data, &sender->reply.body);
+    return NULL;
 }

@@ -28,7 +28,6 @@ static void init_buffers(sync_engine_t *engine) {
     buf_init(&engine->out.added, CHANGES_MAX);
     buf_init(&engine->out.dropped, CHANGES_MAX);
     buf_init(&engine->part, SYNC_HEADER + (size_t)SYNC_PART_CHUNKS * SYNC_SEALED_CHUNK);
-    buf_init_secret(&engine->plain, SYNC_CHUNK);
     buf_init(&engine->record, SYNC_REMOTE_ANSWER);
     buf_init(&engine->packed, PLAIN_MAX);
     buf_init(&engine->list, PLAIN_MAX);
@@ -63,7 +62,6 @@ void engine_rest(sync_engine_t *engine) {
     buf_done(&engine->out.added);
     buf_done(&engine->out.dropped);
     buf_done(&engine->part);
-    buf_done(&engine->plain);
     buf_done(&engine->record);
     buf_done(&engine->packed);
     buf_done(&engine->list);

@@ -87,8 +87,8 @@ struct sync_engine {
     size_t pages_n, pages_room;
     uint32_t fetch;
     outbox_t out;
-    buf_t part, plain, record; /* scratch: sealed part, plain content, signature package */
-    uint8_t pack[SYNC_HASH];   /* whose plain text is in `packed` */
+    buf_t part, record;      /* scratch: a part, signature packages */
+    uint8_t pack[SYNC_HASH]; /* whose plain text is in `packed` */
     buf_t packed;
     buf_t list; /* scratch: a folder's list */
     buf_t path, path2;
@@ -184,6 +184,10 @@ typedef struct {
 typedef struct push push_t;
 err_t *push_begin(sync_engine_t *engine, const push_what_t *what, push_t **ret_push) WARN_UNUSED;
 err_t *push_add(push_t *push, bytes_t content) WARN_UNUSED;
+/* Without a copy, instead of push_add: room for the next *ret_n bytes of content; then all of them
+ * are there. */
+err_t *push_room(push_t *push, uint8_t **ret_p, size_t *ret_n) WARN_UNUSED;
+err_t *push_filled(push_t *push) WARN_UNUSED;
 /* The data is on its way, and the signature package waits in the outbox. */
 err_t *push_end(push_t *push, uint8_t ret_package[SYNC_HASH]) WARN_UNUSED;
 void push_free(push_t *push);

@@ -113,21 +113,21 @@ static err_t *open_header(pull_t *pull, bytes_t bytes) {
     return merkle_add_data(&pull->merkle, bytes);
 }
 
-static err_t *open_part(pull_t *pull, bytes_t data) {
-    buf_t *plain = &pull->engine->plain;
-    while (data.n && pull->next < sync_reader_chunks(pull->reader)) {
+/* From here on in the part's buffer; each chunk is opened where it lies. */
+static err_t *open_part(pull_t *pull, size_t at) {
+    buf_t *part = &pull->engine->part;
+    while (at < part->n && pull->next < sync_reader_chunks(pull->reader)) {
         size_t n = sync_reader_chunk_size(pull->reader, pull->next);
-        if (n > data.n) return err_new(ERR_VERIFY, "a chunk is cut off");
-        bytes_t chunk = bytes_slice(data, 0, n);
-        TRY(merkle_add_data(&pull->merkle, chunk));
-        buf_clear(plain);
-        TRY(sync_reader_chunk(pull->reader, pull->next++, chunk, plain));
-        err_t *e = plain->n ? pull->sink->write(pull->sink->ctx, buf_bytes(plain)) : NULL;
+        bytes_t plain = BYTES_NONE;
+        if (n > part->n - at) return err_new(ERR_VERIFY, "a chunk is cut off");
+        TRY(merkle_add_data(&pull->merkle, bytes_make(part->p + at, n)));
+        TRY(sync_reader_place(pull->reader, pull->next++, part->p + at, n, &plain));
+        err_t *e = plain.n ? pull->sink->write(pull->sink->ctx, plain) : NULL;
         pull->sink_failed = e != NULL;
         if (e) return e;
-        data = bytes_from(data, n);
+        at += n;
     }
-    return data.n ? err_new(ERR_VERIFY, "more data than was signed") : NULL;
+    return at < part->n ? err_new(ERR_VERIFY, "more data than was signed") : NULL;
 }
 
 static err_t *read_content(pull_t *pull) {
@@ -136,12 +136,9 @@ static err_t *read_content(pull_t *pull) {
     if (parts == 0) return err_new(ERR_VERIFY, "a package of a size that can't be");
     for (uint32_t part = 0; part < parts; part++) {
         TRY(get_part(pull, part));
-        bytes_t data = buf_bytes(&pull->engine->part);
-        if (part == 0) {
-            TRY(open_header(pull, bytes_slice(data, 0, SYNC_HEADER)));
-            data = bytes_from(data, SYNC_HEADER);
-        }
-        TRY(open_part(pull, data));
+        if (part == 0)
+            TRY(open_header(pull, bytes_slice(buf_bytes(&pull->engine->part), 0, SYNC_HEADER)));
+        TRY(open_part(pull, part == 0 ? SYNC_HEADER : 0));
     }
     TRY(merkle_root(&pull->merkle, root));
     if (memcmp(root, pull->package->root, SYNC_HASH) != 0)

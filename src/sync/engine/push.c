@@ -15,6 +15,7 @@ struct push {
     uint64_t package_size;
     uint32_t parts, part;
     uint64_t part_size;
+    bool filled; /* in the part itself, not added in copies */
 };
 
 void push_free(push_t *push) {
@@ -24,19 +25,23 @@ void push_free(push_t *push) {
 }
 
 /* Parts leave when they are full; that of a small package when its root is known. */
-static err_t *take_piece(void *ctx, bytes_t piece) {
-    push_t *push = ctx;
+static err_t *send_full(push_t *push) {
     sync_engine_t *engine = push->engine;
     const sync_remote_t *remote = engine->c.remote;
     uint64_t offset = 0;
-    TRY(buf_add(&engine->part, piece));
     if (push->parts == 1 || engine->part.n < push->part_size) return NULL;
     TRY(engine_judge(engine, remote->upload_put(remote->ctx, push->upload, push->package_size,
-                                                push->part, buf_bytes(&engine->part))));
+                                                push->part, &engine->part)));
     buf_clear(&engine->part);
     push->part++;
     (void)sync_part(push->package_size, push->part, &offset, &push->part_size);
     return NULL;
+}
+
+static err_t *take_piece(void *ctx, bytes_t piece) {
+    push_t *push = ctx;
+    TRY(buf_add(&push->engine->part, piece));
+    return send_full(push);
 }
 
 err_t *push_begin(sync_engine_t *engine, const push_what_t *what, push_t **ret_push) {
@@ -68,13 +73,42 @@ err_t *push_begin(sync_engine_t *engine, const push_what_t *what, push_t **ret_p
 
 err_t *push_add(push_t *push, bytes_t content) { return sync_writer_add(push->writer, content); }
 
+err_t *push_room(push_t *push, uint8_t **ret_p, size_t *ret_n) {
+    buf_t *part = &push->engine->part;
+    const sync_remote_t *remote = push->engine->c.remote;
+    if (remote->upload_room)
+        TRY(engine_judge(push->engine,
+                         remote->upload_room(remote->ctx, part->n + SYNC_SEALED_CHUNK)));
+    /* At once as long as it will be: it must not grow step by step. */
+    TRY(buf_reserve(part, (size_t)push->part_size - part->n));
+    return sync_writer_room(push->writer, part, ret_p, ret_n);
+}
+
+err_t *push_filled(push_t *push) {
+    push->filled = true;
+    TRY(sync_writer_fill(push->writer, &push->engine->part));
+    return send_full(push);
+}
+
+/* Chunks that are padding alone. */
+static err_t *fill_rest(push_t *push) {
+    uint8_t *p = NULL;
+    size_t n = 0;
+    while (push->filled && sync_writer_wants(push->writer)) {
+        TRY(push_room(push, &p, &n));
+        if (n) return NULL; /* content is missing: the end says so */
+        TRY(push_filled(push));
+    }
+    return NULL;
+}
+
 static err_t *send_rest(push_t *push, const uint8_t root[SYNC_HASH]) {
     sync_engine_t *engine = push->engine;
     const sync_remote_t *remote = engine->c.remote;
     if (push->parts > 1)
         return engine_judge(
             engine, remote->upload_end(remote->ctx, push->upload, push->package_size, root));
-    TRY(engine_judge(engine, remote->data_put(remote->ctx, root, buf_bytes(&engine->part))));
+    TRY(engine_judge(engine, remote->data_put(remote->ctx, root, &engine->part)));
     buf_clear(&engine->part);
     return NULL;
 }
@@ -119,8 +153,10 @@ err_t *push_end(push_t *push, uint8_t ret_package[SYNC_HASH]) {
     uint8_t root[SYNC_HASH], id[SYNC_HASH];
     uint64_t size = 0;
     buf_init(&record, SYNC_PACKAGE_MAX);
+    TRY(fill_rest(push));
     TRY(sync_writer_end(push->writer, root, &size));
     TRY(send_rest(push, root));
+    if (push->parts > 1) buf_done(&engine->part);
     TRY(sign(push, root, &record, id));
     TRY(wire_put_bytes(&engine->out.runs, buf_bytes(&record)));
     if (++engine->out.waiting == SYNC_REMOTE_PACKAGES) TRY(push_flush(engine));

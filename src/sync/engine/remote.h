@@ -41,17 +41,20 @@ typedef struct {
     /*
      * A data package while its root is not known: parts (sync_part) in order under a number of the
      * caller's. put may return before the part is held; its failure then comes with a later call.
+     * What is in `data` it may keep: then another buffer, empty, is there in its place.
      * end waits for all of them and tells the root: ERR_VERIFY if the service found another.
      * held: how many parts, from the first on, need not be sent.
      */
     err_t *(*upload_held)(void *ctx, const uint8_t upload[SYNC_NODE], uint32_t *ret_parts);
+    /* May be NULL. Before the next part has so many bytes: waits while too much is on its way. */
+    err_t *(*upload_room)(void *ctx, size_t bytes);
     err_t *(*upload_put)(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,
-                         uint32_t part, bytes_t data);
+                         uint32_t part, buf_t *data);
     err_t *(*upload_end)(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,
                          const uint8_t root[SYNC_HASH]);
     /* A data package of one part. May return before it is held, as above: packages_put waits. */
-    err_t *(*data_put)(void *ctx, const uint8_t root[SYNC_HASH], bytes_t data);
-    /* One part; replaces what is in ret_data. */
+    err_t *(*data_put)(void *ctx, const uint8_t root[SYNC_HASH], buf_t *data);
+    /* One part; replaces what is in ret_data, maybe by another buffer. */
     err_t *(*data_get)(void *ctx, const uint8_t root[SYNC_HASH], uint64_t package_size,
                        uint32_t part, buf_t *ret_data);
 

@@ -5,13 +5,14 @@
 
 #include "base/mem.h"
 
-enum { FACTS_MAX = 0x7fffffff, FIRST_NODES = 256, LOAD = 1 };
+/* Ids have a second bucket each: every step of a chain is a line of memory that is far away. */
+enum { FACTS_MAX = 0x7fffffff, FIRST_NODES = 256, IDS_LOAD = 2 };
 
 struct sync_tree {
     arena_t *arena;
     sync_node_t *nodes;
     uint32_t n, room;
-    uint32_t *ids;               /* heads of chains; `buckets` of them */
+    uint32_t *ids;               /* heads of chains; IDS_LOAD * `buckets` of them */
     uint32_t *names[SYNC_SIDES]; /* the same by side, parent and name */
     uint32_t buckets;            /* a power of two */
 };
@@ -28,16 +29,25 @@ void sync_tree_free(sync_tree_t *tree) {
 uint32_t sync_tree_count(const sync_tree_t *tree) { return tree->n; }
 sync_node_t *sync_tree_node(sync_tree_t *tree, uint32_t node) { return &tree->nodes[node]; }
 
-/* FNV-1a: ids are random, and names that collide cost their own writer's time alone. */
-static uint32_t mix(uint32_t hash, bytes_t data) {
-    for (size_t i = 0; i < data.n; i++) hash = (hash ^ data.p[i]) * 16777619U;
-    return hash ^ hash >> 15;
+/* Eight bytes at a time: ids are random, and names that collide cost their own writer's time. */
+static uint64_t mix(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+    return hash ^ hash >> 32;
 }
 static uint32_t id_bucket(const sync_tree_t *tree, const uint8_t id[SYNC_NODE]) {
-    return mix(2166136261U, bytes_make(id, SYNC_NODE)) & (tree->buckets - 1);
+    uint64_t words[2];
+    memcpy(words, id, SYNC_NODE);
+    return (uint32_t)mix(mix(0, words[0]), words[1]) & (tree->buckets * IDS_LOAD - 1);
 }
 static uint32_t name_bucket(const sync_tree_t *tree, uint32_t parent, bytes_t name) {
-    return mix((parent + 1) * 2654435761U, name) & (tree->buckets - 1);
+    uint64_t hash = mix(parent + 1ULL, name.n), word = 0;
+    for (; name.n > sizeof word; name = bytes_from(name, sizeof word)) {
+        memcpy(&word, name.p, sizeof word);
+        hash = mix(hash, word);
+    }
+    word = 0;
+    bytes_put(&word, name);
+    return (uint32_t)mix(hash, word) & (tree->buckets - 1);
 }
 
 static void link_name(sync_tree_t *tree, sync_side_t side, uint32_t node) {
@@ -48,7 +58,7 @@ static void link_name(sync_tree_t *tree, sync_side_t side, uint32_t node) {
 }
 
 static void rehash(sync_tree_t *tree) {
-    for (uint32_t i = 0; i < tree->buckets; i++) tree->ids[i] = SYNC_NO_NODE;
+    for (uint32_t i = 0; i < tree->buckets * IDS_LOAD; i++) tree->ids[i] = SYNC_NO_NODE;
     for (int side = 0; side < SYNC_SIDES; side++)
         for (uint32_t i = 0; i < tree->buckets; i++) tree->names[side][i] = SYNC_NO_NODE;
     for (uint32_t i = 0; i < tree->n; i++) {
@@ -74,10 +84,10 @@ static err_t *grow(sync_tree_t *tree) {
     sync_node_t *nodes = mem_resize(tree->nodes, (size_t)room * sizeof *nodes);
     if (!nodes) return err_nomem();
     tree->nodes = nodes;
-    TRY(grow_table(&tree->ids, room * LOAD));
-    for (int side = 0; side < SYNC_SIDES; side++) TRY(grow_table(&tree->names[side], room * LOAD));
+    TRY(grow_table(&tree->ids, room * IDS_LOAD));
+    for (int side = 0; side < SYNC_SIDES; side++) TRY(grow_table(&tree->names[side], room));
     tree->room = room;
-    tree->buckets = room * LOAD;
+    tree->buckets = room;
     rehash(tree);
     return NULL;
 }

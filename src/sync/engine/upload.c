@@ -11,7 +11,6 @@
 enum {
     SMALL_FILE = 128 * 1024,     /* bytes of what goes into packs */
     PACK_FULL = 2 * 1024 * 1024, /* bytes of a pack that takes no more */
-    READ_SIZE = 256 * 1024,      /* bytes read at once */
     COMMIT_FILES = 32 * 1024,    /* uploads of one commit */
     UPLOAD_ROW = 256,
 };
@@ -247,12 +246,12 @@ static err_t *send_large(sync_engine_t *engine, uint32_t node) {
     TRY(rnd_fill(engine->c.rnd, what.version, SYNC_NODE));
     content_of(&what, &content);
     TRY(push_begin(engine, &what, &push));
-    buf_clear(&engine->plain);
-    TRY(buf_reserve(&engine->plain, READ_SIZE));
     for (uint64_t at = 0; at < what.size;) {
-        size_t n = what.size - at < READ_SIZE ? (size_t)(what.size - at) : (size_t)READ_SIZE;
-        TRY(read_at(&reading, at, engine->plain.p, n));
-        TRY(push_add(push, bytes_make(engine->plain.p, n)));
+        uint8_t *p = NULL;
+        size_t n = 0;
+        TRY(push_room(push, &p, &n));
+        TRY(read_at(&reading, at, p, n));
+        TRY(push_filled(push));
         at += n;
         engine_progress(engine, NULL, n, 0);
     }

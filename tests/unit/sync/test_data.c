@@ -309,6 +309,113 @@ static void test_data__a_file_that_changes_while_it_is_read_is_refused(void **st
     sync_writer_free(writer);
 }
 
+/* Randomness that begins anew with each of these: two writers then make the same. */
+typedef struct {
+    rnd_t rnd;
+    uint8_t *next;
+} replay_t;
+
+static err_t *replay(const rnd_t *rnd, void *p, size_t n) {
+    uint8_t *next = ((const replay_t *)(const void *)rnd)->next;
+    for (size_t i = 0; i < n; i++) ((uint8_t *)p)[i] = (*next)++;
+    return NULL;
+}
+
+static err_t *collect(void *ctx, bytes_t piece) { return buf_add(ctx, piece); }
+
+static void write_in_place(sync_writer_t *writer, bytes_t content, buf_t *out) {
+    size_t at = 0;
+    while (sync_writer_wants(writer)) {
+        uint8_t *p = NULL;
+        size_t n = 0;
+        assert_ok(sync_writer_room(writer, out, &p, &n));
+        assert_true(n <= SYNC_CHUNK && n <= content.n - at);
+        bytes_put(p, bytes_slice(content, at, n));
+        at += n;
+        assert_ok(sync_writer_fill(writer, out));
+    }
+    assert_int_equal(at, content.n);
+}
+
+static void check_places(const fixture_t *f, size_t n) {
+    sync_data_id_t id = fixture_data_id(f, 1);
+    uint8_t *content = content_of(n), roots[2][SYNC_HASH];
+    uint64_t sizes[2] = {0, 0};
+    buf_t blobs[2];
+    for (int way = 0; way < 2; way++) {
+        sync_writer_t *writer = NULL;
+        uint8_t seed = 7;
+        replay_t rnd = {{replay}, &seed};
+        buf_init(&blobs[way], (size_t)32 << 20);
+        sync_sink_t sink = {&blobs[way], collect};
+        assert_ok(sync_writer_new(&id, f->key, &rnd.rnd, n, &sink, &writer));
+        if (way) write_in_place(writer, bytes_make(content, n), &blobs[way]);
+        else assert_ok(sync_writer_add(writer, bytes_make(content, n)));
+        assert_ok(sync_writer_end(writer, roots[way], &sizes[way]));
+        sync_writer_free(writer);
+    }
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_int_equal(sizes[0], blobs[1].n);
+    assert_true(bytes_eq(buf_bytes(&blobs[0]), buf_bytes(&blobs[1])));
+    assert_memory_equal(roots[0], roots[1], SYNC_HASH);
+    buf_done(&blobs[0]);
+    buf_done(&blobs[1]);
+    mem_free(content);
+}
+
+static void test_data__in_place_is_the_same_as_in_copies(void **state) {
+    static const size_t sizes[] = {
+        0, 1, 1000, SYNC_CHUNK - 1, SYNC_CHUNK, SYNC_CHUNK + 1, 9 * SYNC_CHUNK + 17};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) check_places(*state, sizes[i]);
+}
+
+static void test_data__content_that_is_missing_in_place_is_refused(void **state) {
+    const fixture_t *f = *state;
+    sync_data_id_t id = fixture_data_id(f, 1);
+    sync_writer_t *writer = NULL;
+    buf_t out;
+    uint8_t root[SYNC_HASH], *p = NULL;
+    uint64_t size = 0;
+    size_t n = 0;
+    buf_init(&out, (size_t)32 << 20);
+    sync_sink_t sink = {&out, collect};
+    assert_ok(sync_writer_new(&id, f->key, fixture_rnd(), SYNC_CHUNK + 5, &sink, &writer));
+    assert_ok(sync_writer_room(writer, &out, &p, &n));
+    assert_int_equal(n, SYNC_CHUNK);
+    memset(p, 1, n);
+    assert_ok(sync_writer_fill(writer, &out));
+    assert_err(ERR_INVALID, sync_writer_end(writer, root, &size));
+    assert_ok(sync_writer_add(writer, BYTES_LIT("12")));
+    assert_err(ERR_USAGE, sync_writer_room(writer, &out, &p, &n));
+    sync_writer_free(writer);
+    buf_done(&out);
+}
+
+static void test_data__opens_where_it_lies_and_wipes_what_does_not_open(void **state) {
+    fixture_blob_t blob;
+    uint8_t *content = content_of(SYNC_CHUNK + 100);
+    bytes_t plain = BYTES_NONE;
+    fixture_blob(*state, 1, bytes_make(content, SYNC_CHUNK + 100), &blob);
+    sync_reader_t *reader = reader_of(&blob);
+    size_t n = sync_reader_chunk_size(reader, 0);
+    uint8_t *chunk = mem_alloc(n);
+    assert_non_null(chunk);
+    bytes_put(chunk, bytes_slice(chunk_of(&blob, 0), 0, n));
+    assert_err(ERR_VERIFY, sync_reader_place(reader, 1, chunk, n, &plain));
+    assert_err(ERR_VERIFY, sync_reader_place(reader, 0, chunk, n - 1, &plain));
+    assert_true(bytes_eq(bytes_make(chunk, n), bytes_slice(chunk_of(&blob, 0), 0, n)));
+    assert_ok(sync_reader_place(reader, 0, chunk, n, &plain));
+    assert_true(bytes_eq(plain, bytes_make(content, SYNC_CHUNK)));
+    bytes_put(chunk, bytes_slice(chunk_of(&blob, 0), 0, n));
+    chunk[n - 1] ^= 1;
+    assert_err(ERR_VERIFY, sync_reader_place(reader, 0, chunk, n, &plain));
+    assert_int_equal(chunk[0] | chunk[SYNC_CHUNK - 1], 0);
+    mem_free(chunk);
+    sync_reader_free(reader);
+    fixture_blob_done(&blob);
+    mem_free(content);
+}
+
 static void test_data__two_versions_share_nothing(void **state) {
     fixture_blob_t a, b;
     fixture_blob(*state, 1, BYTES_LIT("same"), &a);
@@ -346,6 +453,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_data__comes_back_at_every_awkward_size, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_data__in_place_is_the_same_as_in_copies, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_data__content_that_is_missing_in_place_is_refused,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_data__opens_where_it_lies_and_wipes_what_does_not_open,
+                                        setup, teardown),
         cmocka_unit_test(test_data__sizes_are_padded_and_few),
         cmocka_unit_test(test_data__sizes_of_packages_are_one_to_one),
         cmocka_unit_test(test_data__parts_cover_a_package_and_fit_a_blob),
