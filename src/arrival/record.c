@@ -5,10 +5,13 @@
 
 #include <stdio.h>
 
+#include "arrival/app_push.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
+#include "store/app_pushes.h"
+#include "store/jobs.h"
 #include "store/lease_events.h"
 
 enum { NAME_BYTES = 16 };
@@ -75,6 +78,19 @@ static err_t *remember(db_conn_t *conn, arena_t *arena, const char *account, con
     return db_mailbox_folders_put(conn, &mark);
 }
 
+/* One job a device and account: a later event takes the place of one that still waits. */
+static err_t *push_app(db_conn_t *conn, arena_t *arena, const db_mail_event_t *event) {
+    db_app_push_t push;
+    bool found = false;
+    TRY(db_app_pushes_find(conn, arena, event->device_id, &push, &found));
+    if (!found) return NULL;
+    CLEANUP(mem_free) char *name = mem_printf("%s %s", event->device_id, event->account);
+    CLEANUP(mem_free) char *payload = mem_printf("{\"event\":\"%s\"}", event->event);
+    if (!name || !payload) return err_nomem();
+    return db_jobs_put(conn, APP_PUSH_RELEASE_JOB, name, payload, event->created_ms,
+                       event->created_ms);
+}
+
 static err_t *tell(db_conn_t *conn, arena_t *arena, const char *account, const arrival_t *a,
                    int64_t now_ms) {
     char name[ARRIVAL_EVENT_SIZE];
@@ -95,6 +111,7 @@ static err_t *tell(db_conn_t *conn, arena_t *arena, const char *account, const a
                                        .created_ms = now_ms};
         TRY(db_lease_events_add(conn, &lease, LIMIT_LEASE_EVENTS));
         TRY(db_mail_events_add(conn, &event));
+        TRY(push_app(conn, arena, &event));
     }
     return db_mailboxes_told(conn, account, now_ms);
 }

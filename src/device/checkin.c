@@ -4,6 +4,7 @@
  */
 #include "audit/note.h"
 #include "device/checkin_token.h"
+#include "store/app_pushes.h"
 #include "store/device_tokens.h"
 #include "store/jobs.h"
 #include "store/lease_ends.h"
@@ -104,6 +105,7 @@ static err_t *forget_secrets(db_conn_t *conn, const checkin_t *x, const char *id
     }
     if (!x->known) return NULL;
     TRY(db_device_tokens_remove(conn, id));
+    TRY(db_app_pushes_remove(conn, id, INT64_MAX));
     return db_lease_ends_anew(conn, id, devices_now(x->devices));
 }
 

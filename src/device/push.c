@@ -24,23 +24,40 @@ static err_t *make_body(const char *magic, buf_t *out) {
     return jso_write(object, false, out);
 }
 
-err_t *push_message(const char *base, const char *topic, bytes_t token, const char *magic,
-                    int64_t expiry, push_message_t *ret_message) {
-    CLEANUP(push_message_done) push_message_t m = {0};
+/* All but the body. */
+static err_t *address(const char *base, const char *topic, const char *type, bytes_t token,
+                      int64_t expiry, push_message_t *m) {
     char number[24];
-    buf_init(&m.body, LIMIT_APNS_PAYLOAD);
     if (token.n == 0 || token.n > LIMIT_TOKEN)
         return err_new(ERR_LIMIT, "a push token has 1 to %d bytes", LIMIT_TOKEN);
     CLEANUP(mem_free) char *hex = NULL;
     TRY(text_hex_new(token, &hex));
-    m.url = mem_printf("%s/3/device/%s", base, hex);
-    if (!m.url) return err_nomem();
+    m->url = mem_printf("%s/3/device/%s", base, hex);
+    if (!m->url) return err_nomem();
     (void)snprintf(number, sizeof number, "%lld", (long long)expiry);
-    TRY(header(&m, 0, "apns-topic", topic));
-    TRY(header(&m, 1, "apns-push-type", "mdm"));
-    TRY(header(&m, 2, "apns-priority", "10"));
-    TRY(header(&m, 3, "apns-expiration", number));
+    TRY(header(m, 0, "apns-topic", topic));
+    TRY(header(m, 1, "apns-push-type", type));
+    TRY(header(m, 2, "apns-priority", "10"));
+    return header(m, 3, "apns-expiration", number);
+}
+
+err_t *push_message(const char *base, const char *topic, bytes_t token, const char *magic,
+                    int64_t expiry, push_message_t *ret_message) {
+    CLEANUP(push_message_done) push_message_t m = {0};
+    buf_init(&m.body, LIMIT_APNS_PAYLOAD);
+    TRY(address(base, topic, "mdm", token, expiry, &m));
     TRY(make_body(magic, &m.body));
+    *ret_message = m;
+    m = (push_message_t){0};
+    return NULL;
+}
+
+err_t *push_message_app(const char *base, const char *topic, bytes_t token, bytes_t payload,
+                        int64_t expiry, push_message_t *ret_message) {
+    CLEANUP(push_message_done) push_message_t m = {0};
+    buf_init(&m.body, LIMIT_APNS_PAYLOAD);
+    TRY(address(base, topic, "alert", token, expiry, &m));
+    TRY(buf_add(&m.body, payload));
     *ret_message = m;
     m = (push_message_t){0};
     return NULL;

@@ -25,6 +25,12 @@ typedef struct {
  */
 err_t *push_message(const char *base, const char *topic, bytes_t token, const char *magic,
                     int64_t expiry, push_message_t *ret_message) WARN_UNUSED;
+/*
+ * The same for a device's mail program: topic is its bundle identifier, payload a JSON object with
+ * "aps"; ERR_LIMIT past LIMIT_APNS_PAYLOAD.
+ */
+err_t *push_message_app(const char *base, const char *topic, bytes_t token, bytes_t payload,
+                        int64_t expiry, push_message_t *ret_message) WARN_UNUSED;
 void push_message_done(push_message_t *message);
 
 typedef enum {

@@ -4,6 +4,7 @@
 #include "audit/note.h"
 #include "device/command_schema.h"
 #include "device/mail_delivery.h"
+#include "store/app_pushes.h"
 #include "store/device_tokens.h"
 #include "store/lease_ends.h"
 #include "store/profiles.h"
@@ -171,6 +172,7 @@ err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const 
     TRY(db_devices_set_state(conn, device->id, "removed"));
     TRY(db_lease_ends_add(conn, device->id, "left management", devices_now(devices)));
     TRY(db_device_tokens_remove(conn, device->id));
+    TRY(db_app_pushes_remove(conn, device->id, INT64_MAX));
     TRY(mail_delivery_end(devices, conn, device->id));
     TRY(device_retire(devices, conn, arena, device->identity, actor, "left management"));
     return db_commands_cancel_all(conn, device->id, devices_now(devices), ret_cancelled);

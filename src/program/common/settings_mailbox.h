@@ -12,6 +12,7 @@ typedef struct {
     const char *imap_ca; /* PEM file, or "": the system's */
     int64_t reconcile_s; /* each mailbox is looked at so often, whatever its server says */
     mail_app_t app;      /* what new devices' mail program is told */
+    const char *push_certificate, *push_key; /* PEM files for pushes to it, or "" */
 } settings_mailbox_t;
 
 extern const char *const SETTINGS_MAILBOX_KEYS[];

@@ -15,8 +15,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "keeper/client_mailbox.h"
+#include "program/common/worker.h"
 #include "program/courier/idler_internal.h"
-#include "program/courier/worker.h"
 
 enum {
     TALK_MS = 60 * 1000, /* a server's answer may take so long */

@@ -28,6 +28,7 @@
 #include "program/common/peers.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
+#include "program/courier/app_pusher.h"
 #include "program/courier/directory_serve.h"
 #include "program/courier/idler.h"
 #include "program/courier/publisher.h"
@@ -53,11 +54,13 @@ typedef struct {
     publisher_t *_Atomic publisher;
     pusher_t *_Atomic pusher; /* set once; the wake-up thread reads it */
     notify_conf_t notify;
+    app_pusher_t *_Atomic app_pusher;
     sender_t *_Atomic sender;
     watcher_t *_Atomic watcher;
     idler_t *_Atomic idler;
     char *store_dir, *store_path, *topic;
     buf_t cert_pem, key_pem, ca_pem, device_ca_pem, imap_ca_pem;
+    buf_t app_cert_pem, app_key_pem; /* for pushes to mail programs */
     _Atomic bool stop;
 } courier_t;
 
@@ -66,6 +69,7 @@ static void on_wake(void *ctx, const rpc_request_t *request, rpc_reply_t *reply)
     pusher_t *pusher = c->pusher;
     if (request->intent == COURIER_WAKE) {
         if (pusher) pusher_wake(pusher);
+        app_pusher_wake(c->app_pusher);
         sender_wake(c->sender);
         watcher_wake(c->watcher);
         publisher_wake(c->publisher);
@@ -101,28 +105,44 @@ static err_t *enter_sandbox(courier_t *c) {
     return NULL;
 }
 
+static pusher_options_t pusher_options(const courier_t *c) {
+    return (pusher_options_t){.db = c->db,
+                              .audit = &c->audit,
+                              .log = &c->log,
+                              .clk = clk_real(),
+                              .url = c->settings.push_url,
+                              .topic = c->topic,
+                              .http = {.ca_pem = buf_bytes(&c->ca_pem),
+                                       .cert_pem = buf_bytes(&c->cert_pem),
+                                       .key_pem = buf_bytes(&c->key_pem),
+                                       .version = HTTP_VERSION_ALPN,
+                                       .connect_ms = 10000,
+                                       .total_ms = 30000,
+                                       .response_max = 64 * 1024}};
+}
+
 static err_t *start_pusher(courier_t *c) {
-    const settings_t *s = &c->settings;
-    if (!s->push_certificate[0]) {
+    pusher_options_t options = pusher_options(c);
+    pusher_t *pusher = NULL;
+    if (!c->settings.push_certificate[0]) {
         log_line(&c->log, LOG_WARNING, "pushing is off: coffer.conf has no [push] certificate");
         return NULL;
     }
-    pusher_options_t options = {.db = c->db,
-                                .audit = &c->audit,
-                                .log = &c->log,
-                                .clk = clk_real(),
-                                .url = s->push_url,
-                                .topic = c->topic,
-                                .http = {.ca_pem = buf_bytes(&c->ca_pem),
-                                         .cert_pem = buf_bytes(&c->cert_pem),
-                                         .key_pem = buf_bytes(&c->key_pem),
-                                         .version = HTTP_VERSION_ALPN,
-                                         .connect_ms = 10000,
-                                         .total_ms = 30000,
-                                         .response_max = 64 * 1024}};
-    pusher_t *pusher = NULL;
     TRY(pusher_new(&options, &pusher));
     c->pusher = pusher;
+    return NULL;
+}
+
+static err_t *start_app_pusher(courier_t *c) {
+    pusher_options_t options = pusher_options(c);
+    app_pusher_t *pusher = NULL;
+    if (!c->settings.mailbox.push_certificate[0]) return NULL;
+    options.kind = PUSHER_APP;
+    options.topic = c->settings.mailbox.app.identifier;
+    options.http.cert_pem = buf_bytes(&c->app_cert_pem);
+    options.http.key_pem = buf_bytes(&c->app_key_pem);
+    TRY(app_pusher_start(&options, &pusher));
+    c->app_pusher = pusher;
     return NULL;
 }
 
@@ -181,6 +201,9 @@ static err_t *start(courier_t *c, const char *dir) {
     TRY_WRAP(read_pem(s, s->push_ca, &c->ca_pem), "[push] ca");
     TRY_WRAP(read_pem(s, "public/device-ca.pem", &c->device_ca_pem), "device CA");
     TRY_WRAP(read_pem(s, s->mailbox.imap_ca, &c->imap_ca_pem), "[mailbox] imap_ca");
+    TRY_WRAP(read_pem(s, s->mailbox.push_certificate, &c->app_cert_pem),
+             "[mailbox] push_certificate");
+    TRY_WRAP(read_pem(s, s->mailbox.push_key, &c->app_key_pem), "[mailbox] push_key");
     TRY(push_topic(s, &c->topic));
     if (settings_has_ldap(&s->ldap)) TRY(dirserve_new(s, &c->log, &c->directory));
     sender_t *sender = NULL;
@@ -199,6 +222,7 @@ static err_t *start(courier_t *c, const char *dir) {
                        &c->wakes));
     TRY(start_publisher(c));
     TRY(start_pusher(c));
+    TRY(start_app_pusher(c));
     TRY(sender_start(sender, c->db, &c->audit, &c->log, clk_real()));
     if (c->directory) watcher_use_directory(watcher, dirserve_people(c->directory));
     TRY(watcher_start(watcher, c->db, c->keeper, &c->audit, &c->log, clk_real()));
@@ -237,6 +261,7 @@ static void finish(courier_t *c) {
     idler_stop(c->idler);
     rpc_server_free(c->wakes);
     pusher_free(c->pusher);
+    app_pusher_stop(c->app_pusher);
     sender_free(c->sender);
     watcher_free(c->watcher);
     dirserve_free(c->directory);
@@ -250,6 +275,8 @@ static void finish(courier_t *c) {
     buf_done(&c->ca_pem);
     buf_done(&c->device_ca_pem);
     buf_done(&c->imap_ca_pem);
+    buf_done(&c->app_cert_pem);
+    buf_done(&c->app_key_pem);
     mem_free(c->store_dir);
     mem_free(c->store_path);
     mem_free(c->topic);
@@ -286,6 +313,8 @@ int main(int argc, char **argv) {
     buf_init(&courier.ca_pem, CREDENTIAL_MAX);
     buf_init(&courier.device_ca_pem, CREDENTIAL_MAX);
     buf_init(&courier.imap_ca_pem, CREDENTIAL_MAX);
+    buf_init(&courier.app_cert_pem, CREDENTIAL_MAX);
+    buf_init_secret(&courier.app_key_pem, CREDENTIAL_MAX);
     err_t *e = start(&courier, dir);
     if (!e) run(&courier, &signals);
     bool failed = e != NULL;

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "directory/publish.h"
-#include "program/courier/worker.h"
+#include "program/common/worker.h"
 
 enum { ARENA = 1024 * 1024, LEASE_MS = 10 * 60 * 1000, BATCH = 4 };
 

@@ -5,11 +5,13 @@
  */
 #include "program/courier/pusher.h"
 
+#include "arrival/app_push.h"
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "device/push.h"
 #include "http/multi.h"
+#include "store/app_pushes.h"
 #include "store/devices.h"
 #include "store/jobs.h"
 
@@ -91,37 +93,95 @@ static void on_answer(void *ctx, const http_response_t *response) {
 
 /* ---- taking ---- */
 
+/* Whom a job is for. */
+typedef struct {
+    bool there; /* else there is nothing to push */
+    const char *device_id;
+    bytes_t token;
+    int64_t token_ms;
+    const char *topic; /* of an MDM push, or "" */
+    const char *magic; /* of an MDM push */
+} target_t;
+
 typedef struct {
     pusher_t *pusher;
     arena_t *arena;
     size_t room;
     db_job_t *jobs;
-    db_device_t *devices; /* parallel to jobs; state NULL: nothing to push */
+    target_t *targets; /* parallel to jobs */
     size_t count;
 } batch_t;
 
-static bool may_push(const db_device_t *device) {
-    return strcmp(device->state, "enrolled") == 0 && strcmp(device->push_state, "ok") == 0;
+static const char *job_kind(const pusher_t *pusher) {
+    switch (pusher->o.kind) {
+    case PUSHER_MDM: return "push";
+    case PUSHER_APP: return APP_PUSH_JOB;
+    }
+    return "";
+}
+
+static err_t *find_device(db_conn_t *conn, arena_t *arena, const db_job_t *job, target_t *t) {
+    db_device_t device;
+    TRY(db_devices_by_id(conn, arena, job->name, &device, &t->there));
+    if (!t->there) return NULL;
+    t->there = strcmp(device.state, "enrolled") == 0 && strcmp(device.push_state, "ok") == 0;
+    *t = (target_t){.there = t->there,
+                    .device_id = device.id,
+                    .token = device.push_token,
+                    .token_ms = device.token_ms,
+                    .topic = device.topic,
+                    .magic = device.push_magic};
+    return NULL;
+}
+
+static err_t *find_app(db_conn_t *conn, arena_t *arena, const db_job_t *job, target_t *t) {
+    db_app_push_t row;
+    bytes_t id;
+    char *device = NULL;
+    const char *account = NULL;
+    TRY(app_push_name(job->name, &id, &account));
+    TRY(arena_alloc(arena, id.n + 1, &device));
+    bytes_put(device, id);
+    device[id.n] = '\0';
+    TRY(db_app_pushes_find(conn, arena, device, &row, &t->there));
+    if (t->there)
+        *t = (target_t){.there = true,
+                        .device_id = device,
+                        .token = row.token,
+                        .token_ms = row.token_ms,
+                        .topic = ""};
+    return NULL;
 }
 
 static err_t *take(db_conn_t *conn, void *arg) {
     batch_t *batch = arg;
-    int64_t now = clk_unix_ms(batch->pusher->o.clk);
-    TRY(db_jobs_take(conn, batch->arena, "push", now, now + LEASE_MS, batch->room, &batch->jobs,
-                     &batch->count));
-    TRY(arena_alloc(batch->arena, (batch->count + 1) * sizeof *batch->devices, &batch->devices));
+    const pusher_t *pusher = batch->pusher;
+    int64_t now = clk_unix_ms(pusher->o.clk);
+    TRY(db_jobs_take(conn, batch->arena, job_kind(pusher), now, now + LEASE_MS, batch->room,
+                     &batch->jobs, &batch->count));
+    TRY(arena_alloc(batch->arena, (batch->count + 1) * sizeof *batch->targets, &batch->targets));
     for (size_t i = 0; i < batch->count; i++) {
         const db_job_t *job = &batch->jobs[i];
-        bool found = false;
-        TRY(db_devices_by_id(conn, batch->arena, job->name, &batch->devices[i], &found));
-        if (found && may_push(&batch->devices[i])) continue;
-        batch->devices[i].state = NULL;
-        TRY(db_jobs_done(conn, job->seq, job->generation));
+        target_t *t = &batch->targets[i];
+        *t = (target_t){0};
+        TRY(pusher->o.kind == PUSHER_MDM ? find_device(conn, batch->arena, job, t)
+                                         : find_app(conn, batch->arena, job, t));
+        if (!t->there) TRY(db_jobs_done(conn, job->seq, job->generation));
     }
     return NULL;
 }
 
-static err_t *send_one(pusher_t *pusher, const db_job_t *job, const db_device_t *device) {
+static err_t *make_message(const pusher_t *pusher, const db_job_t *job, const target_t *t,
+                           push_message_t *message) {
+    int64_t expiry = clk_unix(pusher->o.clk) + EXPIRY_S;
+    const char *topic = t->topic[0] ? t->topic : pusher->o.topic;
+    if (pusher->o.kind == PUSHER_APP)
+        return push_message_app(pusher->o.url, topic, t->token, bytes_str(job->payload), expiry,
+                                message);
+    return push_message(pusher->o.url, topic, t->token, t->magic, expiry, message);
+}
+
+static err_t *send_one(pusher_t *pusher, const db_job_t *job, const target_t *t) {
     CLEANUP(push_message_done) push_message_t message = {0};
     CLEANUP(flight_free) flight_t *flight = mem_zalloc(sizeof *flight);
     if (!flight) return err_nomem();
@@ -129,29 +189,33 @@ static err_t *send_one(pusher_t *pusher, const db_job_t *job, const db_device_t 
                          .seq = job->seq,
                          .generation = job->generation,
                          .attempts = job->attempts,
-                         .token_ms = device->token_ms,
-                         .device_id = mem_strdup(device->id)};
+                         .token_ms = t->token_ms,
+                         .device_id = mem_strdup(t->device_id)};
     if (!flight->device_id) return err_nomem();
-    TRY(push_message(pusher->o.url, device->topic[0] ? device->topic : pusher->o.topic,
-                     device->push_token, device->push_magic, clk_unix(pusher->o.clk) + EXPIRY_S,
-                     &message));
+    TRY(make_message(pusher, job, t, &message));
     TRY(http_multi_add(pusher->multi, "POST", message.url, (const char *const *)message.headers,
                        buf_bytes(&message.body), on_answer, flight));
     flight = NULL; /* on_answer has it now */
     return NULL;
 }
 
+typedef struct {
+    const pusher_t *pusher;
+    int64_t due_ms;
+} due_t;
+
 static err_t *next_due(db_conn_t *conn, void *arg) {
-    int64_t *due = arg;
+    due_t *x = arg;
     bool found = false;
-    TRY(db_jobs_next_due(conn, "push", due, &found));
-    if (!found) *due = INT64_MAX;
+    TRY(db_jobs_next_due(conn, job_kind(x->pusher), &x->due_ms, &found));
+    if (!found) x->due_ms = INT64_MAX;
     return NULL;
 }
 
 static err_t *take_due(pusher_t *pusher, int64_t *ret_next_ms) {
-    int64_t due = INT64_MAX;
-    TRY(db_read(pusher->o.db, next_due, &due));
+    due_t x = {.pusher = pusher, .due_ms = INT64_MAX};
+    TRY(db_read(pusher->o.db, next_due, &x));
+    int64_t due = x.due_ms;
     int64_t now = clk_unix_ms(pusher->o.clk);
     *ret_next_ms = due > now ? due - now : 0;
     size_t room = http_multi_room(pusher->multi);
@@ -162,10 +226,10 @@ static err_t *take_due(pusher_t *pusher, int64_t *ret_next_ms) {
     batch.arena = arena;
     TRY(db_write(pusher->o.db, take, &batch));
     for (size_t i = 0; i < batch.count; i++) /* what can't be sent now waits for its lease's end */
-        if (batch.devices[i].state)
+        if (batch.targets[i].there)
             log_error(pusher->o.log, LOG_WARNING,
-                      send_one(pusher, &batch.jobs[i], &batch.devices[i]), "push to device %s",
-                      batch.jobs[i].name);
+                      send_one(pusher, &batch.jobs[i], &batch.targets[i]), "push to device %s",
+                      batch.targets[i].device_id);
     return NULL;
 }
 
@@ -177,10 +241,13 @@ static err_t *settle_one(pusher_t *pusher, db_conn_t *conn, const flight_t *f) {
     switch (f->verdict.outcome) {
     case PUSH_SENT: return db_jobs_done(conn, f->seq, f->generation);
     case PUSH_TOKEN_GONE:
-        TRY(db_devices_set_push_state(conn, f->device_id, "unregistered", f->token_ms));
+        TRY(pusher->o.kind == PUSHER_APP
+                ? db_app_pushes_remove(conn, f->device_id, f->token_ms)
+                : db_devices_set_push_state(conn, f->device_id, "unregistered", f->token_ms));
         TRY(db_jobs_done(conn, f->seq, f->generation));
-        return audit_note(pusher->o.audit, conn, "apns", "push.unregistered", f->device_id,
-                          "reason", f->verdict.reason, NULL);
+        return audit_note(pusher->o.audit, conn, "apns", "push.unregistered", f->device_id, "app",
+                          pusher->o.kind == PUSHER_APP ? pusher->o.topic : NULL, "reason",
+                          f->verdict.reason, NULL);
     case PUSH_RETRY:
         if (wait == 0) wait = push_backoff_ms(f->attempts, (uint8_t)f->seq);
         return db_jobs_retry(conn, f->seq, f->generation, now + wait, f->verdict.reason);
@@ -204,7 +271,10 @@ static void complain(pusher_t *pusher, const flight_t *f) {
     pusher->complained_ms = now;
     log_line(pusher->o.log, ours ? LOG_ERROR : LOG_WARNING, "push to device %s failed: %s%s",
              f->device_id, f->verdict.reason,
-             ours ? " (check [push] certificate and topic in coffer.conf)" : ", will try again");
+             ours ? pusher->o.kind == PUSHER_APP
+                        ? " (check [mailbox] push_certificate and app in coffer.conf)"
+                        : " (check [push] certificate and topic in coffer.conf)"
+                  : ", will try again");
 }
 
 static err_t *settle_finished(pusher_t *pusher) {

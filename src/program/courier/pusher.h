@@ -1,6 +1,6 @@
 /*
  * Turns push jobs into APNs requests over one kept HTTP/2 connection, and their answers into
- * rows. Owned by the courier's main thread; only pusher_wake may be called from others.
+ * rows. Owned by the thread that calls it; only pusher_wake may be called from others.
  */
 #ifndef COFFER_PROGRAM_PUSHER_H
 #define COFFER_PROGRAM_PUSHER_H
@@ -12,13 +12,19 @@
 
 typedef struct pusher pusher_t;
 
+typedef enum {
+    PUSHER_MDM, /* jobs "push": devices are to call the MDM server */
+    PUSHER_APP, /* jobs "app-push": devices' mail programs are told */
+} pusher_kind_t;
+
 typedef struct {
     db_t *db; /* borrowed, as all of these */
     const audit_t *audit;
     const log_t *log;
     const clk_t *clk;
     const char *url;   /* https://api.push.apple.com:443 */
-    const char *topic; /* com.apple.mgmt.* */
+    const char *topic; /* com.apple.mgmt.*, or the program's bundle identifier */
+    pusher_kind_t kind;
     http_client_config_t http;
 } pusher_options_t;
 

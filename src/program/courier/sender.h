@@ -7,7 +7,7 @@
 
 #include "audit/audit.h"
 #include "program/common/notify_conf.h"
-#include "program/courier/worker.h"
+#include "program/common/worker.h"
 
 typedef struct sender sender_t;
 

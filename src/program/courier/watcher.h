@@ -12,7 +12,7 @@
 #include "keeper/client.h"
 #include "program/common/expiry_conf.h"
 #include "program/common/notify_conf.h"
-#include "program/courier/worker.h"
+#include "program/common/worker.h"
 
 typedef struct watcher watcher_t;
 

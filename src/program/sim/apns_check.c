@@ -77,6 +77,31 @@ static bool read_expiry(const char *text, apns_verdict_t *v) {
     return true;
 }
 
+/* An object with "aps"; what only wakes the app has no alert, and the other kind has one. */
+static bool read_app(bytes_t body, bool background) {
+    CLEANUP(jso_free) json_t *object = NULL;
+    json_t *aps = NULL, *alert = NULL;
+    err_t *e = jso_parse_object(body, &object);
+    if (!e) e = jso_get_object(object, "aps", true, &aps);
+    if (!e) e = jso_get_object(aps, "alert", !background, &alert);
+    bool ok = !e && background != (alert != NULL);
+    err_free(e);
+    return ok;
+}
+
+static void judge_app(const apns_request_t *r, bytes_t body, apns_verdict_t *v) {
+    bool background = strcmp(r->push_type, "background") == 0;
+    v->app = true;
+    if (!background && strcmp(r->push_type, "alert") != 0) refuse(v, 400, "InvalidPushType");
+    else if (!read_expiry(r->expiration, v)) refuse(v, 400, "BadExpirationDate");
+    else if (background && strcmp(r->priority, "5") != 0) refuse(v, 400, "BadPriority");
+    else if (body.n == 0) refuse(v, 400, "PayloadEmpty");
+    else if (body.n > LIMIT_APNS_PAYLOAD) refuse(v, 413, "PayloadTooLarge");
+    else if (!read_app(body, background)) refuse(v, 400, "BadPayload");
+}
+
+static bool is_mdm(const char *topic) { return strncmp(topic, "com.apple.mgmt.", 15) == 0; }
+
 static void judge(const apns_request_t *r, bytes_t body, const char *topic, apns_verdict_t *v) {
     if (r->too_long) refuse(v, 400, "BadMessageId");
     else if (strncmp(r->path, PATH_PREFIX, sizeof PATH_PREFIX - 1) != 0) refuse(v, 404, "BadPath");
@@ -84,8 +109,9 @@ static void judge(const apns_request_t *r, bytes_t body, const char *topic, apns
     else if (!topic[0]) refuse(v, 403, "BadCertificate");
     else if (!read_token(r->path, v)) refuse(v, 400, "BadDeviceToken");
     else if (!r->topic[0]) refuse(v, 400, "MissingTopic");
-    else if (strncmp(r->topic, "com.apple.mgmt.", 15) != 0) refuse(v, 400, "BadTopic");
+    else if (is_mdm(topic) && !is_mdm(r->topic)) refuse(v, 400, "BadTopic");
     else if (strcmp(r->topic, topic) != 0) refuse(v, 400, "TopicDisallowed");
+    else if (!is_mdm(topic)) judge_app(r, body, v);
     else if (strcmp(r->push_type, "mdm") != 0) refuse(v, 400, "InvalidPushType");
     else if (!read_expiry(r->expiration, v)) refuse(v, 400, "BadExpirationDate");
     else if (r->priority[0] && strcmp(r->priority, "10") != 0 && strcmp(r->priority, "5") != 0)

@@ -1,6 +1,7 @@
 /*
  * What the push stand-in demands of a request: Apple's "Sending notification requests to APNs",
- * and of MDM pushes that the body is exactly {"mdm":"magic"}. Pure.
+ * of MDM pushes that the body is exactly {"mdm":"magic"}, of an app's that it has "aps" and fits
+ * its push type. Pure.
  */
 #ifndef COFFER_SIM_APNS_CHECK_H
 #define COFFER_SIM_APNS_CHECK_H
@@ -28,6 +29,7 @@ typedef struct {
     char token[APNS_TOKEN_HEX + 1]; /* lower-case hex */
     char magic[LIMIT_PUSH_MAGIC + 1];
     int64_t expiry; /* seconds since 1970; 0: do not keep */
+    bool app;       /* for an app, not for the MDM client */
 } apns_verdict_t;
 
 /* Notes one header; unknown ones are skipped. */

@@ -16,6 +16,7 @@ enum {
     READ_BYTES = 16384,
     REPLY_BYTES = 128,
     OUT_MAX = 4 * 1024 * 1024,
+    LOG_LINE_MAX = 32 * 1024,
 };
 
 typedef struct stream stream_t;
@@ -117,7 +118,8 @@ static void answer(apns_h2_t *conn, stream_t *s, unsigned status, const char *re
     if (sent != 0) conn->broken = true;
 }
 
-static err_t *log_line_of(const apns_verdict_t *v, bool delivered, int64_t now, buf_t *line) {
+static err_t *log_line_of(const apns_verdict_t *v, bool delivered, bytes_t body, int64_t now,
+                          buf_t *line) {
     CLEANUP(jso_free) json_t *object = NULL;
     TRY(jso_object(&object));
     TRY(jso_set_time(object, "time", now));
@@ -127,15 +129,16 @@ static err_t *log_line_of(const apns_verdict_t *v, bool delivered, int64_t now, 
     TRY(jso_set_str(object, "magic", v->magic));
     TRY(jso_set_int(object, "expiration", v->expiry));
     TRY(jso_set_bool(object, "delivered", delivered));
+    if (v->app) TRY(jso_set_string(object, "payload", body));
     TRY(jso_write(object, false, line));
     return buf_add_byte(line, '\n');
 }
 
-static void log_request(const apns_t *apns, const apns_verdict_t *v, bool delivered) {
+static void log_request(const apns_t *apns, const apns_verdict_t *v, bool delivered, bytes_t body) {
     CLEANUP(buf_done) buf_t line;
-    buf_init(&line, 8192);
+    buf_init(&line, LOG_LINE_MAX);
     if (apns->log < 0) return;
-    err_t *e = log_line_of(v, delivered, clk_unix(apns->clk), &line);
+    err_t *e = log_line_of(v, delivered, body, clk_unix(apns->clk), &line);
     if (!e) e = file_write_fd(apns->log, buf_bytes(&line));
     err_free(e); /* a full disk must not change what the stand-in answers */
 }
@@ -151,7 +154,7 @@ static void handle(apns_h2_t *conn, stream_t *s) {
         v.status = s->fault.status;
         v.reason = s->fault.reason;
     }
-    if (v.status == 200) {
+    if (v.status == 200 && !v.app) {
         err_t *e = apns_lines_push(apns->lines, v.token, v.magic, v.expiry, clk_unix(apns->clk),
                                    &delivered);
         if (e) {
@@ -162,7 +165,7 @@ static void handle(apns_h2_t *conn, stream_t *s) {
     }
     if (v.status == 200) apns->pushes++;
     else apns->refused++;
-    log_request(apns, &v, delivered);
+    log_request(apns, &v, delivered, buf_bytes(&s->body));
     answer(conn, s, v.status, v.reason);
 }
 

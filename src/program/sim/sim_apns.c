@@ -32,13 +32,15 @@ static const char serve_help[] =
     "  --json, --quiet      JSON lines; nothing\n";
 
 static const char cert_help[] =
-    "usage: coffer-sim apns-cert --out DIR --topic com.apple.mgmt.External.NAME [--host NAME]\n\n"
+    "usage: coffer-sim apns-cert --out DIR --topic com.apple.mgmt.External.NAME [--app ID] "
+    "[--host NAME]\n\n"
     "Makes what the push stand-in and an instance need to talk: DIR/ca.*, DIR/server.* (for\n"
     "localhost and 127.0.0.1, and --host), DIR/push.* (the push certificate: its UID is the "
     "topic),\n"
     "each as .cert.pem and .key.pem.\n\n"
     "  --out DIR       where to put them\n"
     "  --topic TOPIC   the push topic\n"
+    "  --app ID        also app-push-*.pem, for pushes to the app with this bundle identifier\n"
     "  --host NAME     another DNS name of the stand-in\n"
     "  --json, --quiet JSON lines; nothing\n";
 
@@ -165,14 +167,13 @@ static err_t *make_certificates(int argc, char **argv) {
     CLEANUP(credential_done) credential_t ca = {0};
     CLEANUP(credential_done) credential_t server = {0};
     CLEANUP(credential_done) credential_t push = {0};
-    const char *dir = NULL, *topic = NULL, *host = NULL;
+    CLEANUP(credential_done) credential_t app_push = {0};
+    const char *dir = NULL, *topic = NULL, *host = NULL, *app = NULL;
     sim_out_t out = {0};
-    const sim_option_t options[] = {{"out", &dir, NULL},
-                                    {"topic", &topic, NULL},
-                                    {"host", &host, NULL},
-                                    {"json", NULL, &out.json},
-                                    {"quiet", NULL, &out.quiet}};
-    TRY(sim_args(argc, argv, options, 5, NULL, 0, NULL));
+    const sim_option_t options[] = {{"out", &dir, NULL},       {"topic", &topic, NULL},
+                                    {"host", &host, NULL},     {"app", &app, NULL},
+                                    {"json", NULL, &out.json}, {"quiet", NULL, &out.quiet}};
+    TRY(sim_args(argc, argv, options, 6, NULL, 0, NULL));
     TRY(sim_need(dir, "out"));
     TRY(sim_need(topic, "topic"));
     if (strncmp(topic, "com.apple.mgmt.", 15) != 0)
@@ -190,6 +191,8 @@ static err_t *make_certificates(int argc, char **argv) {
     TRY(write_pair(&ca, dir, "ca-key.pem", "ca.pem"));
     TRY(write_pair(&server, dir, "server-key.pem", "server-cert.pem"));
     TRY(write_pair(&push, dir, "push-key.pem", "push-cert.pem"));
+    if (app) TRY(make_push(&ca, app, now, &app_push));
+    if (app) TRY(write_pair(&app_push, dir, "app-push-key.pem", "app-push-cert.pem"));
     sim_note(&out, "apns.certificates",
              "made ca.pem, server-*.pem and push-*.pem in %s for the topic %s", dir, topic);
     return NULL;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "http/query.h"
 #include "program/web/api.h"
+#include "store/app_pushes.h"
 #include "store/device_tokens.h"
 #include "store/devices.h"
 #include "store/lease_ends.h"
@@ -187,6 +188,7 @@ static err_t *lose_device(db_conn_t *conn, void *arg) {
     if (!found) return err_new(ERR_NOT_FOUND, "there is no device %s", job->name);
     TRY(db_lease_ends_add(conn, row.id, "lost", clk_unix_ms(clk_real())));
     TRY(db_device_tokens_remove(conn, row.id));
+    TRY(db_app_pushes_remove(conn, row.id, INT64_MAX));
     TRY(revoke_device(job->web->revoker, conn, job->arena, row.identity, REVOKE_ON_LOST, job->actor,
                       &job->count));
     CLEANUP(mem_free) char *object = mem_printf("device:%s", row.enrolment_key);

@@ -25,6 +25,7 @@
 #include "program/common/peers.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
+#include "program/web/app_push_work.h"
 #include "program/web/directory_work.h"
 #include "program/web/web.h"
 #include "program/web/web_sync.h"
@@ -150,7 +151,13 @@ static err_t *start_escrow(program_t *p) {
                                        .rotate = on_reveal,
                                        .rotate_ctx = web},
                    &web->escrow));
-    return streams_start(&(streams_options_t){web->db, web->escrow, &web->log, clk_real()},
+    TRY(app_push_work_start(web, on_job, &web->app_push));
+    return streams_start(&(streams_options_t){.db = web->db,
+                                              .escrow = web->escrow,
+                                              .log = &web->log,
+                                              .clk = clk_real(),
+                                              .told = app_push_work_wake,
+                                              .told_ctx = web->app_push},
                          &web->streams);
 }
 
@@ -313,6 +320,7 @@ static void stop(program_t *p) {
     web_sync_quiet(web);
     if (web->server) http_server_stop(web->server, STOP_GRACE_MS);
     streams_stop(web->streams);
+    app_push_work_stop(web->app_push);
     background_stop(p->escrow_work);
     background_stop(p->revocation_work);
     background_stop(p->directory_work);

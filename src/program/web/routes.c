@@ -3,6 +3,7 @@
  */
 #include "base/limits.h"
 #include "program/web/api.h"
+#include "program/web/api_app_push.h"
 #include "program/web/api_arrival.h"
 #include "program/web/api_escrow.h"
 #include "program/web/api_leases.h"
@@ -67,6 +68,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_LEASE_ROUTES,
     WEB_MAIL_APP_ROUTES,
     WEB_ARRIVAL_ROUTES,
+    WEB_APP_PUSH_ROUTES,
     WEB_SYNC_ROUTES,
     WEB_SHARE_ROUTES,
 };

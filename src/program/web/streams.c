@@ -232,6 +232,7 @@ static err_t *make_round(streams_t *s) {
             s->last = r.rows[i].seq;
         }
         more = r.count == BATCH;
+        if (r.count && s->o.told) s->o.told(s->o.told_ctx);
     }
     return NULL;
 }

@@ -19,6 +19,8 @@ typedef struct {
     escrow_t *escrow;
     const log_t *log;
     const clk_t *clk;
+    void (*told)(void *ctx); /* events were handed on; may be NULL. On the hub's thread */
+    void *told_ctx;
 } streams_options_t;
 
 err_t *streams_start(const streams_options_t *options, streams_t **ret_streams) WARN_UNUSED;

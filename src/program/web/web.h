@@ -66,7 +66,8 @@ struct web {
     devices_t *devices;
     web_sync_t *sync; /* NULL: off */
     cert_list_t factory_cas;
-    streams_t *streams; /* of devices that listen */
+    streams_t *streams;             /* of devices that listen */
+    struct app_push_work *app_push; /* NULL: mail programs get no pushes */
     sessions_t *sessions;
     http_rate_t *lease_rate; /* of what a device asks about leases, by its id */
     http_rate_t *rate;       /* of what costs a private key or a password's hash, by address */

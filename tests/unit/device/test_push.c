@@ -20,6 +20,21 @@ static void test_push__message_is_what_apple_wants(void **state) {
     assert_true(bytes_eq(buf_bytes(&m.body), BYTES_LIT("{\"mdm\":\"ma\\\"gic\"}")));
 }
 
+static void test_push__apps_have_their_own_topic_and_type(void **state) {
+    (void)state;
+    CLEANUP(push_message_done) push_message_t m = {0};
+    uint8_t large[LIMIT_APNS_PAYLOAD + 1] = {0};
+    assert_ok(push_message_app("https://a", "org.example.mail", BYTES_LIT("\x01\xab"),
+                               BYTES_LIT("{\"aps\":{}}"), 1800000000, &m));
+    assert_string_equal(m.url, "https://a/3/device/01ab");
+    assert_string_equal(m.headers[0], "apns-topic: org.example.mail");
+    assert_string_equal(m.headers[1], "apns-push-type: alert");
+    assert_true(bytes_eq(buf_bytes(&m.body), BYTES_LIT("{\"aps\":{}}")));
+    push_message_t other;
+    assert_err(ERR_LIMIT,
+               push_message_app("https://a", "t", BYTES_LIT("1"), BYTES_ARRAY(large), 1, &other));
+}
+
 static void test_push__token_has_a_limit(void **state) {
     (void)state;
     uint8_t token[LIMIT_TOKEN + 1] = {0};
@@ -88,6 +103,7 @@ static void test_push__survives_every_failing_allocation(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_push__message_is_what_apple_wants),
+        cmocka_unit_test(test_push__apps_have_their_own_topic_and_type),
         cmocka_unit_test(test_push__token_has_a_limit),
         cmocka_unit_test(test_push__judges_answers),
         cmocka_unit_test(test_push__backs_off_to_an_hour),

@@ -43,6 +43,33 @@ static void test_apns_check__takes_an_mdm_push(void **state) {
     assert_int_equal(v.expiry, 1795000000);
 }
 
+static void test_apns_check__takes_what_apps_are_sent(void **state) {
+    (void)state;
+    static const struct {
+        const char *type, *priority, *body, *reason;
+    } cases[] = {
+        {"alert", "10", "{\"aps\":{\"alert\":{\"body\":\"x\"}},\"more\":1}", ""},
+        {"background", "5", "{\"aps\":{\"content-available\":1}}", ""},
+        {"background", "10", "{\"aps\":{\"content-available\":1}}", "BadPriority"},
+        {"background", "5", "{\"aps\":{\"alert\":{}}}", "BadPayload"},
+        {"alert", "10", "{\"aps\":{}}", "BadPayload"},
+        {"alert", "10", "{\"mdm\":\"magic\"}", "BadPayload"},
+        {"alert", "10", "", "PayloadEmpty"},
+        {"mdm", "10", "{\"mdm\":\"magic\"}", "InvalidPushType"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        apns_request_t r = good_request();
+        (void)snprintf(r.topic, sizeof r.topic, "org.example.mail");
+        (void)snprintf(r.push_type, sizeof r.push_type, "%s", cases[i].type);
+        (void)snprintf(r.priority, sizeof r.priority, "%s", cases[i].priority);
+        apns_verdict_t v = apns_check(&r, bytes_str(cases[i].body), "org.example.mail");
+        assert_string_equal(v.reason, cases[i].reason);
+        assert_true(v.app);
+        assert_string_equal(apns_check(&r, bytes_str(cases[i].body), "org.example").reason,
+                            "TopicDisallowed");
+    }
+}
+
 static void test_apns_check__refuses_with_apples_reasons(void **state) {
     (void)state;
     static const char body[] = "{\"mdm\":\"magic\"}";
@@ -335,6 +362,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_apns_check__takes_an_mdm_push),
+        cmocka_unit_test(test_apns_check__takes_what_apps_are_sent),
         cmocka_unit_test(test_apns_check__refuses_with_apples_reasons),
         cmocka_unit_test(test_apns_check__notes_oversized_headers),
         cmocka_unit_test(test_apns_script__applies_rules_in_order),

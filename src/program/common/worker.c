@@ -1,7 +1,7 @@
 /*
  * A thread for one kind of job: see worker.h.
  */
-#include "program/courier/worker.h"
+#include "program/common/worker.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
