@@ -201,3 +201,63 @@ def test_the_server_has_no_say_in_whose_share_it_is(service, people, tmp_path):
     # Whom she lets in is let in by her, and nobody with her.
     true.sync("share", BERT, "--digits", true.sync("digits", BERT).strip(), home=home)
     assert true.who(home) == {(dora, "fine", "manage"), (BERT, "fine", "read")}
+
+
+def names(rows):
+    return sorted(r["person"] for r in rows)
+
+
+def test_a_group_comes_in_as_far_as_people_have_compared(service, people, tmp_path_factory):
+    """The service says who is in a group; that brings in only those whose digits were compared."""
+    anna, group = people[ANNA], "sales@example.org"
+    emil, fay, gus = (Somebody(service, f"{n}@example.org", tmp_path_factory.mktemp(n)) for n in ("emil", "fay", "gus"))
+    home = anna.place / "sales"
+    anna.sync("make-share", home, *anna.access())
+    anna.sync("share", "--group", group, home=home, status=3)  # nobody is in it
+    service.coffer("mail", "group", "set", group, BERT, emil.email, "nobody-yet@example.org")
+    anna.sync("share", BERT, "--digits", digits(people, BERT, ANNA), home=anna.place / "team")  # compared once, elsewhere
+    out = json.loads(anna.sync("share", "--group", group, "--write", "--json", home=home, status=4))
+    assert names(out["joined"]) == [BERT] and out["devices"] == 1
+    waits = {r["person"]: r for r in out["waiting"]}
+    assert waits["nobody-yet@example.org"]["why"] == "no device yet"
+    assert waits[emil.email]["digits"] == emil.sync("digits", ANNA).strip()
+    assert anna.who(home) == {(ANNA, "fine", "manage"), (BERT, "fine", "write")}
+    # He is compared and comes in with the group; who is not in it can't be brought in with it.
+    anna.sync("share", emil.email, "--group", group, "--write", "--digits", waits[emil.email]["digits"], home=home)
+    anna.sync("share", gus.email, "--group", group, "--digits", gus.sync("digits", ANNA).strip(), home=home, status=3)
+    # One is new: she waits, is compared for another share, and comes in. One has left: out, with a new key.
+    service.coffer("mail", "group", "set", group, emil.email, fay.email)
+    before = json.loads(anna.sync("who", "--json", home=home))["epoch"]
+    out = json.loads(anna.sync("follow", "--json", home=home, status=4))
+    assert names(out["left"]) == [BERT] and names(out["waiting"]) == [fay.email] and "joined" not in out
+    assert json.loads(anna.sync("who", "--json", home=home))["epoch"] == before + 1
+    anna.sync("share", fay.email, "--digits", fay.sync("digits", ANNA).strip(), home=anna.place / "team")
+    assert names(json.loads(anna.sync("follow", "--json", home=home))["joined"]) == [fay.email]
+    assert anna.who(home) == {(ANNA, "fine", "manage"), (emil.email, "fine", "write"), (fay.email, "fine", "write")}
+    # On the service's word: he comes in, and is shown as one whom nobody compared.
+    service.coffer("mail", "group", "set", group, emil.email, fay.email, gus.email)
+    anna.sync("follow", "--on-trust", home=home)
+    rows = {r["person"]: r["compared"] for r in json.loads(anna.sync("who", "--json", home=home))["devices"]}
+    assert rows == {ANNA: True, emil.email: True, fay.email: True, gus.email: False}
+    # A group that is gone takes nobody along by itself.
+    service.coffer("mail", "group", "remove", group)
+    assert "empty or gone" in anna.sync("follow", home=home, status=4)
+    assert "is out with 3 devices" in anna.sync("unshare", "--group", group, home=home)
+    assert anna.who(home) == {(ANNA, "fine", "manage")}
+
+
+def test_another_region_than_the_compared_one_is_noticed(people, tmp_path):
+    """What was compared is kept for all shares: the server can't show other devices later."""
+    anna = people[ANNA]
+    known = anna.home / "known.json"
+    anna.sync("share", BERT, "--digits", digits(people, BERT, ANNA), home=anna.place / "team")
+    true = known.read_text()
+    assert json.loads(true)["people"][BERT]
+    home = anna.place / "later"
+    anna.sync("make-share", home, *anna.access())
+    known.write_text(true.replace(json.loads(true)["people"][BERT], "11" * 32))
+    assert "another region of bert@example.org" in anna.sync("share", BERT, home=home, status=5)
+    assert (BERT, "fine", "read") not in anna.who(home)
+    known.write_text(true)
+    anna.sync("share", BERT, home=home)  # no question
+    assert (BERT, "fine", "read") in anna.who(home)

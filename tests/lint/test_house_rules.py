@@ -144,6 +144,17 @@ def test_house_rules__wants_a_readme(tmp_path):
     assert "src/pki/README.md:1: readme: " in said
 
 
+def test_house_rules__finds_tests_that_are_only_named(tmp_path):
+    write_tree(tmp_path, {"tests/unit/a/test_a.c": f"{OPENING}static void test_a__holds(void **state) {{ (void)state; }}\n",
+                          "docs/threat-model.md": "| it holds | `tests/unit/a/test_a.c`, `test_a__holds` |\n"})
+    assert house_rules(tmp_path)[0] == 0
+    for wrong in ("`tests/unit/a/test_b.c`", "`test_a__falls`"):
+        (tmp_path / "docs/threat-model.md").write_text(f"x\n{wrong}\n")
+        status, said = house_rules(tmp_path)
+        assert status == 1
+        assert "docs/threat-model.md:2: named-test: there is no " in said
+
+
 def test_house_rules__waiver_exempts_its_rule_only(tmp_path):
     waiver = "/* house-rules: allow allocation: the library hands out malloc'ed memory */"
     write_tree(tmp_path, {"src/pki/a.c": f"{OPENING}{waiver}\nvoid f(void *p) {{ free(p); }}\n"})

@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
+#include "program/coffer/share_group.h"
+#include "program/coffer/share_known.h"
 #include "program/coffer/share_proof.h"
 
 static err_t *open_share(cli_t *cli, sync_open_t *open, share_work_t *ret_work) {
@@ -41,22 +43,41 @@ static err_t *parse_home(const char *hex, uint8_t ret_home[SYNC_HASH]) {
 
 static err_t *new_member(const args_t *args, const char *person, sync_member_t *ret_member) {
     sync_member_t member = {.roles = SYNC_READ};
+    const char *group = args_value(args, "group") ? args_value(args, "group") : "";
     if (args_flag(args, "write")) member.roles |= SYNC_WRITE;
     if (args_flag(args, "manage")) member.roles = SYNC_ALL;
     if (strlen(person) > LIMIT_SYNC_PERSON)
         return err_new(ERR_USAGE, "an address has up to %d bytes", LIMIT_SYNC_PERSON);
-    memcpy(member.person, person, strlen(person));
+    if (strlen(group) > LIMIT_SYNC_PERSON)
+        return err_new(ERR_USAGE, "a group's address has up to %d bytes", LIMIT_SYNC_PERSON);
+    bytes_put(member.person, bytes_str(person));
+    bytes_put(member.group, bytes_str(group));
     *ret_member = member;
     return NULL;
 }
 
+/* Who was compared before, for whatever share, need not be again; another region must. */
+static err_t *is_known(const sync_home_t *home, const sync_member_t *member, bool *ret_known) {
+    uint8_t known[SYNC_HASH];
+    bool found = false;
+    TRY(share_known_find(home, member->person, &found, known));
+    *ret_known = found && memcmp(known, member->home, SYNC_HASH) == 0;
+    if (!found || *ret_known) return NULL;
+    return err_new(ERR_VERIFY,
+                   "the server shows another region of %s than the one that was compared; if that "
+                   "is so, compare again and give --digits",
+                   member->person);
+}
+
 /* Only the digits tell whether the server shows her devices or its own: people look at them once.
  */
-static err_t *compare(cli_t *cli, const args_t *args, const uint8_t mine[SYNC_HASH],
-                      sync_member_t *member) {
+static err_t *compare(cli_t *cli, const args_t *args, const sync_home_t *home,
+                      const uint8_t mine[SYNC_HASH], sync_member_t *member) {
     static const char *const yes[] = {"yes", NULL};
     char digits[SYNC_SAFETY_TEXT], question[512];
     const char *given = args_value(args, "digits");
+    if (!given) TRY(is_known(home, member, &member->compared));
+    if (member->compared) return NULL;
     TRY(sync_safety_text(mine, member->home, digits));
     if (given && strcmp(given, digits) != 0)
         return err_new(ERR_VERIFY,
@@ -72,7 +93,7 @@ static err_t *compare(cli_t *cli, const args_t *args, const uint8_t mine[SYNC_HA
         TRY(prompt_confirm(cli, question, "--digits DIGITS", yes));
     }
     member->compared = true;
-    return NULL;
+    return share_known_put(home, member->person, member->home);
 }
 
 /*
@@ -99,24 +120,68 @@ static err_t *add_maker(share_work_t *work, const uint8_t home[SYNC_HASH]) {
     return share_work_put(work, &me);
 }
 
+static err_t *share_person(cli_t *cli, const args_t *args, share_work_t *work,
+                           const uint8_t mine[SYNC_HASH]) {
+    size_t added = 0, ended = 0;
+    sync_member_t member;
+    const sync_open_t *open = work->open;
+    const char *person = args->operands[0], *of = args_value(args, "of");
+    TRY(new_member(args, person, &member));
+    if (member.group[0]) TRY(share_group_check(open, member.group, person));
+    if (of) TRY(parse_home(of, member.home));
+    else TRY(share_work_home_of(open, person, NULL, member.home));
+    TRY(compare(cli, args, &open->home, mine, &member));
+    TRY(add_maker(work, mine));
+    TRY(share_work_put(work, &member));
+    TRY(share_work_follow(work, &added, &ended));
+    return output_done(cli, NULL, "%s can %s now, on %zu device%s. New ones follow.", person,
+                       role_name(member.roles), added, added == 1 ? "" : "s");
+}
+
+/* Who waits is a matter for people: exit status 4. */
+static err_t *say_waiting(cli_t *cli, const share_group_t *g) {
+    size_t i = 0;
+    const json_t *item = NULL;
+    if (g->waiting) cli->status = CLI_REFUSED;
+    json_array_foreach(json_object_get(g->out, "waiting"), i, item) {
+        const char *digits = json_string_value(json_object_get(item, "digits"));
+        TRY(cli_say(cli, "Waits: %s, %s%s%s\n", json_string_value(json_object_get(item, "person")),
+                    json_string_value(json_object_get(item, "why")), digits ? ": " : "",
+                    digits ? digits : ""));
+    }
+    return NULL;
+}
+
+static err_t *share_group(cli_t *cli, const args_t *args, share_work_t *work,
+                          const uint8_t mine[SYNC_HASH]) {
+    CLEANUP(jso_free) json_t *out = NULL;
+    size_t added = 0, ended = 0;
+    sync_member_t like;
+    if (args_value(args, "digits") || args_value(args, "of"))
+        return err_new(ERR_USAGE, "--digits and --of are for one PERSON");
+    TRY(new_member(args, "", &like));
+    TRY(jso_object(&out));
+    share_group_t g = {
+        .work = work, .mine = mine, .on_trust = args_flag(args, "on-trust"), .out = out};
+    TRY(add_maker(work, mine));
+    TRY(share_group_add(&g, like.group, like.roles));
+    TRY(share_work_follow(work, &added, &ended));
+    TRY(jso_set_int(out, "devices", (int64_t)added));
+    TRY(say_waiting(cli, &g));
+    return output_done(cli, out, "%zu of %s came in, with %zu devices; %zu wait.", g.joined,
+                       like.group, added, g.waiting);
+}
+
 static err_t *run_share(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(share_work_done) share_work_t work = {0};
     uint8_t mine[SYNC_HASH];
-    size_t added = 0, ended = 0;
-    sync_member_t member;
-    const char *person = args->operands[0], *of = args_value(args, "of");
-    TRY(new_member(args, person, &member));
+    if (!args->operands_n && !args_value(args, "group"))
+        return err_new(ERR_USAGE, "share with whom? Give PERSON, or --group GROUP");
     TRY(open_share(cli, &open, &work));
     TRY(own_home(&work, mine));
-    if (of) TRY(parse_home(of, member.home));
-    else TRY(share_work_home_of(&open, person, NULL, member.home));
-    TRY(compare(cli, args, mine, &member));
-    TRY(add_maker(&work, mine));
-    TRY(share_work_put(&work, &member));
-    TRY(share_work_follow(&work, &added, &ended));
-    return output_done(cli, NULL, "%s can %s now, on %zu device%s. New ones follow.", person,
-                       role_name(member.roles), added, added == 1 ? "" : "s");
+    return args->operands_n ? share_person(cli, args, &work, mine)
+                            : share_group(cli, args, &work, mine);
 }
 
 static const option_t share_options[] = {
@@ -124,6 +189,8 @@ static const option_t share_options[] = {
     {"manage", NULL, "may add and end people and devices, too"},
     {"digits", "DIGITS", "that the person's device shows (coffer sync digits): not asked then"},
     {"of", "REGION", "which of the person's regions; default: the first that was made"},
+    {"group", "GROUP", "all of this group, or with PERSON one who came with it"},
+    {"on-trust", NULL, "let in those of a group whose digits nobody compared, too"},
     SYNC_HOME_OPTIONS,
     {NULL, NULL, NULL},
 };
@@ -131,16 +198,22 @@ static const option_t share_options[] = {
 const command_t CMD_SYNC_SHARE = {
     .group = "sync",
     .name = "share",
-    .operands = "PERSON",
+    .operands = "[PERSON]",
     .summary = "Let a colleague's devices into this region, today's and those to come",
-    .notes = "PERSON is an address. What is shared is the whole region of --home: coffer sync\n"
-             "make-share makes one. Once, two people compare digits, since the server could show "
-             "devices of its own. People\n"
-             "stay named by the chain of their devices: a new device comes in with the next\n"
-             "coffer sync follow, one that was lost goes out, with a new key.",
+    .notes =
+        "PERSON is an address. What is shared is the whole region of --home: coffer sync\n"
+        "make-share makes one. Once, two people compare digits, since the server could show "
+        "devices of its own. People\n"
+        "stay named by the chain of their devices: a new device comes in with the next\n"
+        "coffer sync follow, one that was lost goes out, with a new key.\n"
+        "\n"
+        "With --group those of the group come in whose digits were compared, here or for another\n"
+        "share; for the others the digits are shown (exit status 4). coffer sync follow keeps in\n"
+        "step with the group. The server says who is in it: --on-trust takes its word also for\n"
+        "whose devices those are, and coffer sync who shows for whom.",
     .examples = "  coffer sync share --home ~/team bert@example.org --write\n"
-                "  coffer sync share --home ~/team carl@example.org --digits '12345 67890 ...'",
-    .min = 1,
+                "  coffer sync share --home ~/team carl@example.org --digits '12345 67890 ...'\n"
+                "  coffer sync share --home ~/team --group sales@example.org",
     .max = 1,
     .options = share_options,
     .run = run_share,
@@ -151,14 +224,18 @@ const command_t CMD_SYNC_SHARE = {
 static err_t *run_unshare(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(share_work_done) share_work_t work = {0};
+    const char *group = args_value(args, "group");
     size_t added = 0, ended = 0;
+    if ((args->operands_n != 0) == (group != NULL))
+        return err_new(ERR_USAGE, "give PERSON, or --group GROUP");
     TRY(open_share(cli, &open, &work));
-    TRY(share_work_drop(&work, args->operands[0]));
+    if (group) TRY(share_group_drop(&work, group));
+    else TRY(share_work_drop(&work, args->operands[0]));
     TRY(share_work_follow(&work, &added, &ended));
     return output_done(cli, NULL,
                        "%s is out with %zu device%s, and a new key is in force. What was copied "
                        "before, they have.",
-                       args->operands[0], ended, ended == 1 ? "" : "s");
+                       group ? group : args->operands[0], ended, ended == 1 ? "" : "s");
 }
 
 static err_t *run_follow(cli_t *cli, const args_t *args) {
@@ -166,28 +243,47 @@ static err_t *run_follow(cli_t *cli, const args_t *args) {
     CLEANUP(share_work_done) share_work_t work = {0};
     CLEANUP(jso_free) json_t *json = NULL;
     size_t added = 0, ended = 0;
-    (void)args;
+    uint8_t mine[SYNC_HASH];
     TRY(open_share(cli, &open, &work));
     if (work.n == 0) return err_new(ERR_NOT_FOUND, "this region is not shared");
-    TRY(share_work_follow(&work, &added, &ended));
+    TRY(own_home(&work, mine));
     TRY(jso_object(&json));
+    share_group_t g = {
+        .work = &work, .mine = mine, .on_trust = args_flag(args, "on-trust"), .out = json};
+    TRY(share_group_follow(&g));
+    TRY(share_work_follow(&work, &added, &ended));
+    TRY(say_waiting(cli, &g));
     TRY(jso_set_int(json, "added", (int64_t)added));
     TRY(jso_set_int(json, "ended", (int64_t)ended));
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = i ? g.removed : g.joined;
+        if (n) TRY(cli_say(cli, "%zu of groups %s.\n", n, i ? "have left" : "came in"));
+    }
     return output_done(cli, json, "%zu devices came in, %zu went out.", added, ended);
 }
 
 static const option_t home_options[] = {SYNC_HOME_OPTIONS, {NULL, NULL, NULL}};
+static const option_t unshare_options[] = {
+    {"group", "GROUP", "all who came with this group"},
+    SYNC_HOME_OPTIONS,
+    {NULL, NULL, NULL},
+};
+static const option_t follow_options[] = {
+    {"on-trust", NULL, "let in those of groups whose digits nobody compared, too"},
+    SYNC_HOME_OPTIONS,
+    {NULL, NULL, NULL},
+};
 
 const command_t CMD_SYNC_UNSHARE = {
     .group = "sync",
     .name = "unshare",
-    .operands = "PERSON",
+    .operands = "[PERSON]",
     .summary = "End what was shared with somebody: all devices out, a new key",
     .notes = "A device that was ended comes back with new keys only, or in a new share.",
-    .examples = "  coffer sync unshare --home ~/team bert@example.org",
-    .min = 1,
+    .examples = "  coffer sync unshare --home ~/team bert@example.org\n"
+                "  coffer sync unshare --home ~/team --group sales@example.org",
     .max = 1,
-    .options = home_options,
+    .options = unshare_options,
     .run = run_unshare,
 };
 
@@ -198,9 +294,11 @@ const command_t CMD_SYNC_FOLLOW = {
     .summary = "Bring a share in step with its members' devices",
     .notes =
         "Adds their new devices and ends those that they ended. For a device that manages the\n"
-        "share; run it daily, or after somebody said that a device is new or lost.",
+        "share; run it daily, or after somebody said that a device is new or lost. Of groups it\n"
+        "ends who left; who is new comes in if the digits were compared before, else is shown\n"
+        "(exit status 4): compare, and coffer sync share PERSON --group GROUP.",
     .examples = "  coffer sync follow --home ~/team",
-    .options = home_options,
+    .options = follow_options,
     .run = run_follow,
 };
 

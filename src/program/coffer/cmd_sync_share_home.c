@@ -2,6 +2,8 @@
  * coffer sync make-share, open-share: another region for the same device, in a home of its own. A
  * device has the same keys in its own region and in shares: that is what it is known by.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -35,6 +37,14 @@ static err_t *copy_keys(const sync_home_t *from, const char *dir) {
     return copy_file(key, dir, "device.key", &copy);
 }
 
+static err_t *absolute(const char *path, char **ret_path) {
+    char *found = realpath(path, NULL);
+    if (!found) return err_errno(errno, "%s", path);
+    *ret_path = mem_strdup(found);
+    free(found); /* house-rules: allow allocation: it is realpath's */
+    return *ret_path ? NULL : err_nomem();
+}
+
 /* The same service, another region. */
 static err_t *write_home(cli_t *cli, const sync_home_t *from, const char *dir,
                          const uint8_t region[SYNC_HASH]) {
@@ -47,6 +57,7 @@ static err_t *write_home(cli_t *cli, const sync_home_t *from, const char *dir,
     memcpy(home.region, region, SYNC_HASH);
     /* Never asked of the server later: it could name a region of its own. */
     home.has_own = true;
+    TRY(absolute(from->own_path ? from->own_path : from->path, &home.own_path));
     memcpy(home.own, from->has_own ? from->own : from->region, SYNC_HASH);
     TRY(rnd_fill(cli->rnd, home.marker, SYNC_NODE));
     return sync_home_write(&home);

@@ -24,6 +24,7 @@ void sync_home_done(sync_home_t *home) {
     mem_free(home->ca_file);
     mem_free(home->resolve);
     mem_free(home->folder);
+    mem_free(home->own_path);
     *home = (sync_home_t){0};
 }
 
@@ -83,6 +84,7 @@ err_t *sync_home_write(const sync_home_t *home) {
     TRY(jso_set_str(json, "folder", home->folder));
     TRY(set_hex(json, "region", BYTES_ARRAY(home->region)));
     if (home->has_own) TRY(set_hex(json, "own", BYTES_ARRAY(home->own)));
+    if (home->own_path) TRY(jso_set_str(json, "own_home", home->own_path));
     TRY(set_hex(json, "marker", BYTES_ARRAY(home->marker)));
     TRY(jso_write(json, true, &text));
     TRY(sync_home_file(home->path, "sync.json", &path));
@@ -120,6 +122,7 @@ static err_t *parse(bytes_t text, sync_home_t *home) {
     TRY(sync_get_hex(json, "region", home->region, SYNC_HASH));
     home->has_own = json_object_get(json, "own") != NULL;
     if (home->has_own) TRY(sync_get_hex(json, "own", home->own, SYNC_HASH));
+    TRY(get_text(json, "own_home", false, &home->own_path));
     return sync_get_hex(json, "marker", home->marker, SYNC_NODE);
 }
 

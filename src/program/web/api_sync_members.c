@@ -60,6 +60,26 @@ err_t *api_sync_homes(void *ctx, http_request_t *request, http_reply_t *reply) {
     return api_sync_run(ctx, request, reply, API_SYNC_DEVICE, homes);
 }
 
+static err_t *group(web_t *web, sync_call_t *call, http_request_t *request, http_reply_t *reply) {
+    (void)web;
+    CLEANUP(jso_free) json_t *out = NULL;
+    json_t *array = NULL;
+    const char *name = NULL;
+    db_mail_member_t *rows = NULL;
+    size_t n = 0;
+    TRY(api_param(request, "group", &name));
+    TRY(sync_group_of(call, name, &rows, &n));
+    TRY(jso_object(&out));
+    TRY(jso_set_str(out, "group", name));
+    TRY(jso_set_array(out, "members", &array));
+    for (size_t i = 0; i < n; i++) TRY(jso_add_string(array, bytes_str(rows[i].member)));
+    return api_send(reply, 200, out);
+}
+
+err_t *api_sync_group(void *ctx, http_request_t *request, http_reply_t *reply) {
+    return api_sync_run(ctx, request, reply, API_SYNC_DEVICE, group);
+}
+
 static err_t *home_chain(web_t *web, sync_call_t *call, http_request_t *request,
                          http_reply_t *reply) {
     (void)web;

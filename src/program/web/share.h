@@ -26,6 +26,7 @@ err_t *api_sync_link_remove(void *ctx, http_request_t *request, http_reply_t *re
 err_t *api_sync_members_add(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_sync_members_list(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_sync_homes(void *ctx, http_request_t *request, http_reply_t *reply);
+err_t *api_sync_group(void *ctx, http_request_t *request, http_reply_t *reply);
 err_t *api_sync_home_chain(void *ctx, http_request_t *request, http_reply_t *reply);
 
 /* The part of WEB_ROUTES that is about links; they authenticate by themselves. */
@@ -44,6 +45,7 @@ err_t *api_sync_home_chain(void *ctx, http_request_t *request, http_reply_t *rep
                        api_sync_members_add),                                                      \
         WEB_LINK_ROUTE("GET", "/r/:region/members", 0, api_sync_members_list),                     \
         WEB_LINK_ROUTE("GET", "/r/:region/people/:email", 0, api_sync_homes),                      \
+        WEB_LINK_ROUTE("GET", "/r/:region/groups/:group", 0, api_sync_group),                      \
         WEB_LINK_ROUTE("GET", "/r/:region/homes/:home/chain", 0, api_sync_home_chain)
 
 #endif

@@ -164,6 +164,30 @@ err_t *sync_homes_of(sync_call_t *call, const char *email, const char **ret_pers
 
 typedef struct {
     sync_call_t *call;
+    const char *group;
+    db_mail_member_t *rows;
+    size_t n;
+} group_t;
+
+static err_t *group_fn(db_conn_t *conn, void *arg) {
+    group_t *g = arg;
+    TRY(db_mail_groups_of(conn, g->call->arena, g->group, LIMIT_SYNC_MEMBERS, &g->rows, &g->n));
+    return g->n ? NULL : sync_no(g->call, SYNC_WORD_ABSENT, "nobody is in %.128s", g->group);
+}
+
+err_t *sync_group_of(sync_call_t *call, const char *group, db_mail_member_t **ret_rows,
+                     size_t *ret_count) {
+    group_t g = {.call = call, .group = group};
+    if (!call->policy.may_share)
+        return sync_no(call, SYNC_WORD_POLICY, "sharing is not allowed for you");
+    TRY(db_read(call->service->o.db, group_fn, &g));
+    *ret_rows = g.rows;
+    *ret_count = g.n;
+    return NULL;
+}
+
+typedef struct {
+    sync_call_t *call;
     const uint8_t *home;
     int64_t from, entries;
     db_sync_entry_t *rows;

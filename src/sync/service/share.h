@@ -6,6 +6,7 @@
 #ifndef COFFER_SYNC_SERVICE_SHARE_H
 #define COFFER_SYNC_SERVICE_SHARE_H
 
+#include "store/mail_book.h"
 #include "sync/service/service.h"
 
 /*
@@ -18,6 +19,10 @@ err_t *sync_members_read(sync_call_t *call, int64_t after, buf_t *out) WARN_UNUS
 /* The regions that somebody's devices may be known by; SYNC_WORD_PERSON: nobody has the address. */
 err_t *sync_homes_of(sync_call_t *call, const char *email, const char **ret_person,
                      db_sync_region_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/* The addresses in a group of the organisation (mail group); SYNC_WORD_ABSENT if it has none,
+ * SYNC_WORD_POLICY for who may not share. */
+err_t *sync_group_of(sync_call_t *call, const char *group, db_mail_member_t **ret_rows,
+                     size_t *ret_count) WARN_UNUSED;
 /* Appends runs: entries of somebody's home. SYNC_WORD_ABSENT for what is a share or nothing. */
 err_t *sync_home_chain(sync_call_t *call, const uint8_t home[SYNC_HASH], int64_t from, buf_t *out,
                        int64_t *ret_entries) WARN_UNUSED;
