@@ -24,7 +24,7 @@ typedef struct {
     /* In a share's home: the region that the device has by itself, by which others know it. */
     bool has_own;
     uint8_t own[SYNC_HASH];
-    char *own_path; /* of that region's home, or NULL: a share's home of before */
+    char *own_path;            /* of that region's home, or NULL: a share's home of before */
     uint8_t marker[SYNC_NODE]; /* of the folder */
 } sync_home_t;
 
