@@ -9,8 +9,8 @@
  * Memory: about 2 MiB for a writer that copies, nothing else, whatever the size. One thread at a
  * time each.
  *
- * A chunk is never sealed twice under one key: to go on with an upload send the ciphertext that
- * was made, or begin a new version; never read the file again.
+ * Two contents are never sealed as the same chunk under one key: to go on with an upload see
+ * sync_writer_again, or begin a new version.
  */
 #ifndef COFFER_SYNC_DATA_H
 #define COFFER_SYNC_DATA_H
@@ -99,6 +99,14 @@ err_t *sync_writer_new(const sync_data_id_t *id, const secret_t *folder_key, con
                        uint64_t size, const sync_sink_t *sink,
                        sync_writer_t **ret_writer) WARN_UNUSED;
 void sync_writer_free(sync_writer_t *writer); /* takes NULL */
+/*
+ * The same package once more, from its header: what comes out is byte by byte what came out before,
+ * if the content is the same. Who goes on with an upload so MUST compare each chunk's tag with the
+ * one of before, and let none go out that has another: the content has changed, and two contents
+ * under one nonce would give both away.
+ */
+err_t *sync_writer_again(const sync_header_t *header, const secret_t *folder_key, uint64_t size,
+                         const sync_sink_t *sink, sync_writer_t **ret_writer) WARN_UNUSED;
 /* ERR_INVALID for more than `size`: the file grew while it was read; begin again. */
 err_t *sync_writer_add(sync_writer_t *writer, bytes_t content) WARN_UNUSED;
 /*
@@ -137,6 +145,12 @@ err_t *sync_reader_chunk(const sync_reader_t *reader, uint32_t index, bytes_t se
 /* The same where the chunk's n bytes lie; *ret_plain is among them. On failure they are lost. */
 err_t *sync_reader_place(const sync_reader_t *reader, uint32_t index, uint8_t *p, size_t n,
                          bytes_t *ret_plain) WARN_UNUSED;
+/*
+ * Seals once more, in its place, a whole chunk that was read before, for its leaf in the Merkle
+ * tree alone: `p` has SYNC_CHUNK bytes of content, then SYNC_SEALED_CHUNK bytes. Not the last
+ * chunk.
+ */
+err_t *sync_reader_reseal(const sync_reader_t *reader, uint32_t index, uint8_t *p) WARN_UNUSED;
 
 /* ---- without keys: for the service and its scrubber ---- */
 

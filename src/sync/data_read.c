@@ -94,3 +94,11 @@ err_t *sync_reader_place(const sync_reader_t *reader, uint32_t index, uint8_t *p
     *ret_plain = bytes_make(p, keep);
     return NULL;
 }
+
+err_t *sync_reader_reseal(const sync_reader_t *reader, uint32_t index, uint8_t *p) {
+    chunk_args_t args;
+    if (index + 1 >= reader->chunks) return sync_refuse();
+    TRY(args_of(reader, index, SYNC_SEALED_CHUNK, &args));
+    return aead_seal_place(AEAD_AES256_GCM, secret_bytes(reader->keys.chunk),
+                           BYTES_ARRAY(args.nonce), BYTES_ARRAY(args.aad), p, SYNC_CHUNK);
+}

@@ -40,31 +40,54 @@ static err_t *emit(sync_writer_t *writer) {
     return writer->sink.write(writer->sink.ctx, buf_bytes(&writer->out));
 }
 
-static err_t *begin(sync_writer_t *writer, const secret_t *folder_key, const rnd_t *rnd) {
+static err_t *new_key(sync_writer_t *writer, const secret_t *folder_key, const rnd_t *rnd) {
     sync_header_t *header = &writer->header;
     TRY(secret_random(rnd, SYNC_KEY, &writer->file_key));
     TRY(rnd_fill(rnd, header->salt, sizeof header->salt));
     TRY(rnd_fill(rnd, header->prefix, sizeof header->prefix));
-    TRY(sync_file_key_wrap(header, folder_key, writer->file_key, rnd));
-    TRY(sync_file_keys_derive(header, writer->file_key, &writer->keys));
-    TRY(sync_header_put(header, &writer->out));
+    return sync_file_key_wrap(header, folder_key, writer->file_key, rnd);
+}
+
+static err_t *begin(sync_writer_t *writer) {
+    TRY(sync_file_keys_derive(&writer->header, writer->file_key, &writer->keys));
+    TRY(sync_header_put(&writer->header, &writer->out));
     TRY(digest_sha256(buf_bytes(&writer->out), writer->header_hash));
     return emit(writer);
 }
 
-err_t *sync_writer_new(const sync_data_id_t *id, const secret_t *folder_key, const rnd_t *rnd,
-                       uint64_t size, const sync_sink_t *sink, sync_writer_t **ret_writer) {
+static err_t *make(const sync_header_t *header, uint64_t size, const sync_sink_t *sink,
+                   sync_writer_t **ret_writer) {
     uint64_t package = 0;
     CLEANUP(sync_writer_free) sync_writer_t *writer = mem_zalloc(sizeof *writer);
     if (!writer) return err_nomem();
     buf_init(&writer->out, SYNC_SEALED_CHUNK);
-    writer->header.id = *id;
+    writer->header = *header;
     writer->sink = *sink;
     writer->size = size;
     writer->padded = sync_padded(size);
     TRY(sync_package_size(writer->padded, &package));
     merkle_init(&writer->merkle);
-    TRY(begin(writer, folder_key, rnd));
+    *ret_writer = STEAL(writer);
+    return NULL;
+}
+
+err_t *sync_writer_new(const sync_data_id_t *id, const secret_t *folder_key, const rnd_t *rnd,
+                       uint64_t size, const sync_sink_t *sink, sync_writer_t **ret_writer) {
+    CLEANUP(sync_writer_free) sync_writer_t *writer = NULL;
+    const sync_header_t header = {.id = *id};
+    TRY(make(&header, size, sink, &writer));
+    TRY(new_key(writer, folder_key, rnd));
+    TRY(begin(writer));
+    *ret_writer = STEAL(writer);
+    return NULL;
+}
+
+err_t *sync_writer_again(const sync_header_t *header, const secret_t *folder_key, uint64_t size,
+                         const sync_sink_t *sink, sync_writer_t **ret_writer) {
+    CLEANUP(sync_writer_free) sync_writer_t *writer = NULL;
+    TRY(make(header, size, sink, &writer));
+    TRY(sync_file_key_open(header, folder_key, &writer->file_key));
+    TRY(begin(writer));
     *ret_writer = STEAL(writer);
     return NULL;
 }

@@ -69,6 +69,7 @@ err_t *api_sync_set_hash(json_t *object, const char *name, bytes_t hash) WARN_UN
     X(sync_parts_list)                                                                             \
     X(sync_parts_put)                                                                              \
     X(sync_parts_name)                                                                             \
+    X(sync_parts_drop)                                                                             \
     X(sync_data_get)                                                                               \
     X(sync_status)                                                                                 \
     X(sync_packages_add)                                                                           \
@@ -134,6 +135,7 @@ SYNC_HANDLERS(SYNC_DECLARE)
         SYNC_OWN("GET", "/r/:region/data/:root/parts", 0, sync_parts_list),                        \
         SYNC_OWN("PUT", "/r/:region/data/:root/:part", LIMIT_SYNC_PART, sync_parts_put),           \
         SYNC_OWN("POST", "/r/:region/data/:root/name", LIMIT_HTTP_BODY_FORM, sync_parts_name),     \
+        SYNC_OWN("DELETE", "/r/:region/data/:root", 0, sync_parts_drop),                           \
         SYNC_OWN("GET", "/r/:region/data/:root", 0, sync_data_get),                                \
         SYNC_OWN("POST", "/r/:region/status", SYNC_BODY_IDS, sync_status),                         \
         SYNC_OWN("POST", "/r/:region/packages/get", SYNC_BODY_IDS, sync_packages_get),             \

@@ -60,6 +60,15 @@ static err_t *sync_parts_name_run(web_t *web, sync_call_t *call, http_request_t 
     return http_reply_empty(reply, 204);
 }
 
+static err_t *sync_parts_drop_run(web_t *web, sync_call_t *call, http_request_t *request,
+                                  http_reply_t *reply) {
+    uint8_t name[SYNC_HASH];
+    (void)web;
+    TRY(api_sync_param(call, request, "root", name));
+    TRY(sync_data_drop(call, name));
+    return http_reply_empty(reply, 204);
+}
+
 err_t *api_sync_range(sync_call_t *call, const http_request_t *request, api_sync_range_t *range) {
     bytes_t text, from;
     *range = (api_sync_range_t){.to = UINT64_MAX};
@@ -320,6 +329,7 @@ SYNC_HANDLER(sync_missing, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_list, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_put, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_parts_name, API_SYNC_DEVICE)
+SYNC_HANDLER(sync_parts_drop, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_data_get, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_status, API_SYNC_DEVICE)
 SYNC_HANDLER(sync_packages_add, API_SYNC_DEVICE)

@@ -165,6 +165,17 @@ static err_t *upload_held(void *ctx, const uint8_t upload[SYNC_NODE], uint32_t *
 
 static err_t *upload_room(void *ctx, size_t bytes) { return send_room(ctx, bytes); }
 
+static err_t *upload_drop(void *ctx, const uint8_t upload[SYNC_NODE]) {
+    char path[PATH_SIZE];
+    hex_t name;
+    TRY(provisional(upload, &name));
+    (void)snprintf(path, sizeof path, "/data/%s", name.text);
+    err_t *e = sync_http_call(ctx, "DELETE", path, OCTETS, BYTES_NONE, NULL);
+    if (!e || err_code(e) != ERR_NOT_FOUND) return e;
+    err_free(e);
+    return NULL;
+}
+
 static err_t *upload_put(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,
                          uint32_t part, buf_t *data) {
     hex_t name;
@@ -277,6 +288,7 @@ static void fill(sync_http_t *http) {
                                    .deliver = deliver,
                                    .upload_held = upload_held,
                                    .upload_room = upload_room,
+                                   .upload_drop = upload_drop,
                                    .upload_put = upload_put,
                                    .upload_end = upload_end,
                                    .data_put = data_put,

@@ -252,16 +252,64 @@ static void temp_name(const sync_fact_t *goal, char out[TEMP_NAME]) {
     out[(size_t)2 * SYNC_NODE] = '\0';
 }
 
-static err_t *fetch_content(sync_engine_t *engine, uint32_t node, const char *temp) {
+/* ---- what came of it before the connection broke ---- */
+
+static err_t *read_here(void *ctx, uint64_t offset, uint8_t *p, size_t n) {
+    const fetching_t *f = ctx;
+    const sync_disk_t *disk = f->engine->c.disk;
+    size_t got = 0;
+    for (; n; offset += got, p += got, n -= got) {
+        TRY(disk->read(disk->ctx, f->file, offset, p, n, &got));
+        if (!got) return err_new(ERR_BUSY, "it became shorter");
+    }
+    return NULL;
+}
+
+static err_t *skip_here(void *ctx, uint64_t n) {
+    fetching_t *f = ctx;
+    f->at += n;
+    engine_progress(f->engine, NULL, n, 0);
+    return NULL;
+}
+
+/* An empty one, or with `go_on` one with the beginning of a large content. */
+static err_t *open_temp(fetching_t *f, const char *temp, bool go_on, uint64_t *ret_here) {
+    const sync_disk_t *disk = f->engine->c.disk;
+    sync_stat_t stat = {0};
+    *ret_here = 0;
+    TRY(disk->temp(disk->ctx, temp, &f->file));
+    TRY(disk->file_stat(disk->ctx, f->file, &stat));
+    if (!stat.size) return NULL;
+    if (go_on && stat.size >= 2 * (uint64_t)SYNC_PART_CHUNKS * SYNC_CHUNK) {
+        *ret_here = stat.size;
+        return NULL;
+    }
+    disk->close(disk->ctx, f->file);
+    f->file = NULL;
+    TRY(disk->discard(disk->ctx, temp));
+    return disk->temp(disk->ctx, temp, &f->file);
+}
+
+static err_t *fetch_into(sync_engine_t *engine, uint32_t node, const char *temp, bool go_on) {
     const sync_disk_t *disk = engine->c.disk;
     const sync_node_t *it = sync_tree_node(engine->tree, node);
     const sync_fact_t *goal = it->side[SYNC_GOAL];
     CLEANUP(fetching_done) fetching_t f = {.engine = engine};
+    pull_have_t have = {.ctx = &f, .read = read_here, .skip = skip_here};
     bool hollow = false;
-    TRY(disk->temp(disk->ctx, temp, &f.file));
+    TRY(open_temp(&f, temp, go_on, &have.size));
     if (disk->hollow) TRY(disk->hollow(disk->ctx, f.file, &hollow));
-    if (!hollow) TRY(pull_file(engine, it, goal, &(sync_sink_t){&f, to_disk}));
+    if (disk->hollow) have.size = 0;
+    if (!hollow) TRY(pull_file_on(engine, it, goal, &(sync_sink_t){&f, to_disk}, &have));
     return disk->finish(disk->ctx, f.file, goal->size, goal->mode, goal->mtime, goal->mtime_ns);
+}
+
+/* Once more from the beginning if what was here turns out to be something else. */
+static err_t *fetch_content(sync_engine_t *engine, uint32_t node, const char *temp) {
+    err_t *e = fetch_into(engine, node, temp, true);
+    if (!e || err_code(e) != ERR_BUSY || engine->from_service || engine->alarm[0]) return e;
+    err_free(e);
+    return fetch_into(engine, node, temp, false);
 }
 
 static err_t *make_last(const sync_engine_t *engine) {
@@ -288,7 +336,7 @@ static err_t *fetch_file(sync_engine_t *engine, uint32_t node, sync_stat_t *ret_
         engine->report->bytes_down += it->side[SYNC_GOAL]->size;
         return NULL;
     }
-    err_ignore(disk->discard(disk->ctx, temp));
+    if (!engine->from_service) err_ignore(disk->discard(disk->ctx, temp));
     return e;
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "crypto/digest.h"
-#include "sync/engine/engine_internal.h"
+#include "sync/engine/resume.h"
 
 enum { PAGE_ENTRIES = 3000, PAGE_BYTES = 2 * 1024 * 1024, ENTRY_BYTES = 160 };
 
@@ -490,7 +490,10 @@ err_t *commit_tree(sync_engine_t *engine, bool *ret_done) {
     TRY(push_flush(engine));
     TRY(gather_change(engine));
     TRY(post(engine, ret_done));
-    if (*ret_done) engine->report->commits++;
-    else engine->report->again = true;
+    if (*ret_done) {
+        engine->report->commits++;
+        err_ignore(resume_forget_all(engine)); /* else after the next commit */
+    }
+    if (!*ret_done) engine->report->again = true;
     return NULL;
 }

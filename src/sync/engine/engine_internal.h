@@ -19,6 +19,8 @@ enum {
     STATE_PAGES = 5,      /* folder -> pages of its list */
     STATE_UPLOADS = 6,    /* file -> what is uploaded of it but not committed */
     STATE_PUTS = 7,       /* the same of files that come from elsewhere: edit.h */
+    STATE_RESUMES = 8,    /* file -> an upload on its way; file, part -> its tags: resume.h */
+    STATE_PUT_RESUMES = 9,
 };
 
 enum {
@@ -163,6 +165,17 @@ err_t *pull_plain(sync_engine_t *engine, const sync_package_t *package, sync_met
 /* Takes the content piece by piece; only what end() allows is whole and true. */
 err_t *pull_content(sync_engine_t *engine, const sync_package_t *package, sync_meta_kind_t kind,
                     const sync_sink_t *sink, uint64_t *ret_size) WARN_UNUSED;
+/* What is here of a content already, from its beginning on; whether it is true is found out. */
+typedef struct {
+    void *ctx;
+    uint64_t size; /* bytes */
+    err_t *(*read)(void *ctx, uint64_t offset, uint8_t *p, size_t n);
+    err_t *(*skip)(void *ctx, uint64_t n); /* the sink need not take these */
+} pull_have_t;
+/* As pull_file, but large files go on from there. ERR_BUSY: what was here is not what it should be;
+ * nothing was proved. */
+err_t *pull_file_on(sync_engine_t *engine, const sync_node_t *node, const sync_fact_t *fact,
+                    const sync_sink_t *sink, const pull_have_t *have) WARN_UNUSED;
 /* A file's content as the fact has it, from its package or its pack. */
 err_t *pull_file(sync_engine_t *engine, const sync_node_t *node, const sync_fact_t *fact,
                  const sync_sink_t *sink) WARN_UNUSED;
@@ -183,6 +196,14 @@ typedef struct {
 } push_what_t;
 typedef struct push push_t;
 err_t *push_begin(sync_engine_t *engine, const push_what_t *what, push_t **ret_push) WARN_UNUSED;
+/* The same of a file, which goes on with what a former try has sent of it; `what` has the node of
+ * that try. ERR_BUSY: the file has changed since. */
+err_t *push_begin_file(sync_engine_t *engine, const push_what_t *what, const sync_stat_t *stat,
+                       push_t **ret_push) WARN_UNUSED;
+/* The version that is written. */
+const uint8_t *push_version(const push_t *push);
+/* Whether the state has what it takes to go on with it. */
+bool push_is_watched(const push_t *push);
 err_t *push_add(push_t *push, bytes_t content) WARN_UNUSED;
 /* Without a copy, instead of push_add: room for the next *ret_n bytes of content; then all of them
  * are there. */

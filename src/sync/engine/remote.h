@@ -48,6 +48,8 @@ typedef struct {
     err_t *(*upload_held)(void *ctx, const uint8_t upload[SYNC_NODE], uint32_t *ret_parts);
     /* May be NULL. Before the next part has so many bytes: waits while too much is on its way. */
     err_t *(*upload_room)(void *ctx, size_t bytes);
+    /* May be NULL. Nobody goes on with it: what is held of it need not be. */
+    err_t *(*upload_drop)(void *ctx, const uint8_t upload[SYNC_NODE]);
     err_t *(*upload_put)(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,
                          uint32_t part, buf_t *data);
     err_t *(*upload_end)(void *ctx, const uint8_t upload[SYNC_NODE], uint64_t package_size,

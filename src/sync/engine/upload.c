@@ -5,7 +5,7 @@
  * client; one thread.
  */
 #include "base/mem.h"
-#include "sync/engine/engine_internal.h"
+#include "sync/engine/resume.h"
 #include "sync/pack.h"
 
 enum {
@@ -114,9 +114,14 @@ static err_t *find_upload(sync_engine_t *engine, const sync_stat_t *stat, bool *
 err_t *upload_known(sync_engine_t *engine, const sync_stat_t *stat, bool *ret_found,
                     uint8_t ret_node[SYNC_NODE]) {
     upload_t upload;
+    resume_t resume;
     bool found = false;
     TRY(find_upload(engine, stat, &found, &upload));
     if (found) memcpy(ret_node, upload.node, SYNC_NODE);
+    *ret_found = found;
+    if (found || stat->size < SYNC_CHUNK) return NULL;
+    TRY(resume_find(engine, stat, &found, &resume));
+    if (found) memcpy(ret_node, resume.id.node, SYNC_NODE);
     *ret_found = found;
     return NULL;
 }
@@ -236,7 +241,7 @@ static void content_of(const push_what_t *what, sync_fact_t *ret_fact) {
     memcpy(ret_fact->version, what->version, SYNC_NODE);
 }
 
-static err_t *send_large(sync_engine_t *engine, uint32_t node) {
+static err_t *send_whole(sync_engine_t *engine, uint32_t node) {
     CLEANUP(reading_done) reading_t reading = {.disk = engine->c.disk};
     CLEANUP(push_free) push_t *push = NULL;
     push_what_t what;
@@ -244,8 +249,9 @@ static err_t *send_large(sync_engine_t *engine, uint32_t node) {
     TRY(open_found(engine, node, &reading));
     what_of(engine, node, &what);
     TRY(rnd_fill(engine->c.rnd, what.version, SYNC_NODE));
+    TRY(push_begin_file(engine, &what, &sync_tree_node(engine->tree, node)->found, &push));
+    memcpy(what.version, push_version(push), SYNC_NODE);
     content_of(&what, &content);
-    TRY(push_begin(engine, &what, &push));
     for (uint64_t at = 0; at < what.size;) {
         uint8_t *p = NULL;
         size_t n = 0;
@@ -257,7 +263,22 @@ static err_t *send_large(sync_engine_t *engine, uint32_t node) {
     }
     TRY(still_found(engine, node, &reading));
     TRY(push_end(push, content.package));
-    return uploaded(engine, node, &content, true);
+    TRY(uploaded(engine, node, &content, true));
+    if (!push_is_watched(push)) return NULL;
+    /* From here on it is remembered as uploaded, not as on its way. */
+    uint64_t inode = sync_tree_node(engine->tree, node)->found.inode;
+    TRY(resume_done(engine, inode, what.size, &engine->out.notes));
+    return push_flush(engine);
+}
+
+/* A file that has changed is another version: what was sent of it is of no use. */
+static err_t *send_large(sync_engine_t *engine, uint32_t node) {
+    uint64_t inode = sync_tree_node(engine->tree, node)->found.inode;
+    err_t *e = send_whole(engine, node);
+    bool changed = e && err_code(e) == ERR_BUSY && !engine->from_service && !engine->alarm[0];
+    if (changed) err_ignore(resume_forget(engine, inode));
+    if (changed) engine->from_service = false;
+    return e;
 }
 
 /* ---- small files ---- */

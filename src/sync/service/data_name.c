@@ -3,6 +3,7 @@
  * parts come under a random name, and this gives them the right one, when it is. Worker threads.
  */
 #include "store/sync_data.h"
+#include "store/sync_packages.h"
 #include "sync/service/service_internal.h"
 
 typedef struct {
@@ -61,4 +62,26 @@ err_t *sync_data_name(sync_call_t *call, const uint8_t from[SYNC_HASH],
     if (!(call->roles & SYNC_WRITE)) return sync_no(call, SYNC_WORD_ROLE, "the device only reads");
     if (bytes_eq(n.from, n.to)) return sync_no(call, SYNC_WORD_MALFORMED, "it has that name");
     return db_write(call->service->o.db, name_fn, &n);
+}
+
+/* ---- an upload that nobody goes on with ---- */
+
+static err_t *drop_fn(db_conn_t *conn, void *arg) {
+    const name_t *n = arg;
+    sync_call_t *call = n->call;
+    db_sync_data_t data;
+    bool found = false;
+    int64_t packages = 0;
+    TRY(db_sync_data_find(conn, call->arena, call->region.seq, n->from, &data, &found));
+    if (!found) return sync_no(call, SYNC_WORD_ABSENT, "nothing of this package is here");
+    TRY(db_sync_package_of_root(conn, call->region.seq, n->from, &packages));
+    if (packages) return sync_no(call, SYNC_WORD_DATA, "a package has this data");
+    TRY(db_sync_region_use(conn, call->region.seq, -data.size));
+    return db_sync_data_remove(conn, &data, clk_unix_ms(call->service->o.clk));
+}
+
+err_t *sync_data_drop(sync_call_t *call, const uint8_t name[SYNC_HASH]) {
+    name_t n = {call, bytes_make(name, SYNC_HASH), BYTES_NONE};
+    if (!(call->roles & SYNC_WRITE)) return sync_no(call, SYNC_WORD_ROLE, "the device only reads");
+    return db_write(call->service->o.db, drop_fn, &n);
 }

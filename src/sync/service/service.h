@@ -134,6 +134,8 @@ err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t 
  * root, which they must have (SYNC_WORD_DATA). May be repeated. */
 err_t *sync_data_name(sync_call_t *call, const uint8_t from[SYNC_HASH],
                       const uint8_t root[SYNC_HASH]) WARN_UNUSED;
+/* Data that no package has: its sender doesn't go on with it, and its bytes count no more. */
+err_t *sync_data_drop(sync_call_t *call, const uint8_t name[SYNC_HASH]) WARN_UNUSED;
 typedef struct {
     uint64_t size;
     uint32_t parts;      /* of the whole */

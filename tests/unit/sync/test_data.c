@@ -416,6 +416,56 @@ static void test_data__opens_where_it_lies_and_wipes_what_does_not_open(void **s
     mem_free(content);
 }
 
+static void write_again(const fixture_t *f, const fixture_blob_t *blob, bytes_t content,
+                        buf_t *out) {
+    sync_writer_t *writer = NULL;
+    secret_t *folder_key = NULL;
+    uint8_t root[SYNC_HASH];
+    uint64_t size = 0;
+    buf_init(out, (size_t)64 << 20);
+    assert_ok(
+        sync_folder_key(blob->header.id.region, f->key, 1, blob->header.id.folder, &folder_key));
+    assert_ok(sync_writer_again(&blob->header, folder_key, content.n, &(sync_sink_t){out, collect},
+                                &writer));
+    assert_ok(sync_writer_add(writer, content));
+    assert_ok(sync_writer_end(writer, root, &size));
+    sync_writer_free(writer);
+    secret_free(folder_key);
+}
+
+/* What goes on with an upload, and what tells that it can't: the tags. */
+static void test_data__is_written_again_byte_by_byte(void **state) {
+    const fixture_t *f = *state;
+    const size_t n = 2 * SYNC_CHUNK + 5;
+    uint8_t *content = content_of(n);
+    fixture_blob_t blob;
+    buf_t again;
+    fixture_blob(f, 1, bytes_make(content, n), &blob);
+    write_again(f, &blob, bytes_make(content, n), &again);
+    assert_true(bytes_eq(buf_bytes(&again), buf_bytes(&blob.blob)));
+    buf_done(&again);
+    sync_reader_t *reader = reader_of(&blob);
+    uint8_t *chunk = mem_alloc(SYNC_SEALED_CHUNK);
+    assert_non_null(chunk);
+    for (uint32_t i = 0; i < 2; i++) {
+        bytes_put(chunk, bytes_make(content + (size_t)i * SYNC_CHUNK, SYNC_CHUNK));
+        assert_ok(sync_reader_reseal(reader, i, chunk));
+        assert_true(bytes_eq(bytes_make(chunk, SYNC_SEALED_CHUNK), chunk_of(&blob, i)));
+    }
+    assert_err(ERR_VERIFY, sync_reader_reseal(reader, 2, chunk));
+    mem_free(chunk);
+    content[SYNC_CHUNK + 7] ^= 1;
+    write_again(f, &blob, bytes_make(content, n), &again);
+    const size_t tag = SYNC_HEADER + SYNC_SEALED_CHUNK - AEAD_TAG_SIZE;
+    assert_memory_equal(again.p + tag, blob.blob.p + tag, AEAD_TAG_SIZE);
+    assert_memory_not_equal(again.p + tag + SYNC_SEALED_CHUNK,
+                            blob.blob.p + tag + SYNC_SEALED_CHUNK, AEAD_TAG_SIZE);
+    buf_done(&again);
+    sync_reader_free(reader);
+    fixture_blob_done(&blob);
+    mem_free(content);
+}
+
 static void test_data__two_versions_share_nothing(void **state) {
     fixture_blob_t a, b;
     fixture_blob(*state, 1, BYTES_LIT("same"), &a);
@@ -473,6 +523,7 @@ int main(void) {
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_data__a_file_that_changes_while_it_is_read_is_refused,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_data__is_written_again_byte_by_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(test_data__two_versions_share_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_data__survives_every_failed_allocation, setup,
                                         teardown),

@@ -304,6 +304,27 @@ static void test_service__forgets_what_nobody_committed(void **state) {
     version_done(&package);
 }
 
+static void test_service__drops_what_nobody_goes_on_with(void **state) {
+    fix_t *f = *state;
+    version_t data, package;
+    version_make(f, 1, &data);
+    version_make(f, 2, &package);
+    put_data(f, &data);
+    put_version(f, &package);
+    sync_call_t mine = call_by(f, f->service, &f->sync.laptop), *call = &mine;
+    assert_err(ERR_VERIFY, sync_data_drop(call, package.blob.root));
+    assert_int_equal(call->word, SYNC_WORD_DATA);
+    assert_true(readable(f, &package));
+    assert_ok(sync_data_drop(call, data.blob.root));
+    assert_false(readable(f, &data));
+    assert_int_equal(used(f), (int64_t)package.blob.size);
+    assert_err(ERR_NOT_FOUND, sync_data_drop(call, data.blob.root));
+    call->roles = SYNC_READ;
+    assert_err(ERR_DENIED, sync_data_drop(call, package.blob.root));
+    version_done(&data);
+    version_done(&package);
+}
+
 static void test_service__never_forgets_what_a_tree_has(void **state) {
     fix_t *f = *state;
     version_t folder, next;
@@ -528,6 +549,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_service__forgets_what_nobody_committed),
+        T(test_service__drops_what_nobody_goes_on_with),
         T(test_service__never_forgets_what_a_tree_has),
         T(test_service__keeps_dropped_versions_as_long_as_they_are_held),
         T(test_service__follows_what_another_service_wrote),
