@@ -46,6 +46,7 @@ static const int keeper_allowed[] = {
     CALL(getdents64),
     CALL(fsync),
     CALL(fdatasync),
+    CALL(sync_file_range),
     CALL(ftruncate),
     CALL(fallocate),
     CALL(fadvise64),

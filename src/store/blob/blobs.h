@@ -70,8 +70,13 @@ err_t *blob_put_end(blob_put_t *put) WARN_UNUSED;
 void blob_put_free(blob_put_t *put); /* gives up what was not ended; takes NULL */
 /* All of it in one call. */
 err_t *blobs_put(blobs_t *blobs, const blob_id_t *id, bytes_t content) WARN_UNUSED;
-/* The same where the caller has just made the id of this very content: it is not checked again. */
-err_t *blobs_put_known(blobs_t *blobs, const blob_id_t *id, bytes_t content) WARN_UNUSED;
+/*
+ * All but the end, where the caller has just made the id of this very content: it is not checked
+ * again. The content goes to the disk while the caller does something else; blob_put_end() waits
+ * for it. *ret_put NULL: a quorum has it already.
+ */
+err_t *blobs_put_begin(blobs_t *blobs, const blob_id_t *id, bytes_t content,
+                       blob_put_t **ret_put) WARN_UNUSED;
 
 DEFINE_CLEANUP(blobs_t, blobs_free)
 DEFINE_CLEANUP(blob_put_t, blob_put_free)

@@ -3,6 +3,7 @@
  * spool file; only when it is whole and what its id says, stores see it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@
 #include "store/blob/blobs_internal.h"
 #include "store/blob/disk.h"
 
-enum { STEP = 256 * 1024 };
+enum { STEP = 256 * 1024, EARLY = 1024 * 1024 };
 
 struct blob_put {
     blobs_t *blobs;
@@ -21,7 +22,8 @@ struct blob_put {
     sealed_writer_t *writer;
     buf_t out;
     int fd;
-    char *path; /* of the spool file */
+    uint64_t written, started; /* bytes of the spool file; on their way to the disk */
+    char *path;                /* of the spool file */
 };
 
 /* ---- begin ---- */
@@ -119,8 +121,18 @@ void blob_put_free(blob_put_t *put) {
 
 /* ---- content ---- */
 
+/* The disk begins at once: the wait in the end is for what is left. Only that one must succeed. */
+static void start_writing(blob_put_t *put) {
+    if (put->written - put->started < EARLY) return;
+    (void)sync_file_range(put->fd, (off_t)put->started, (off_t)(put->written - put->started),
+                          SYNC_FILE_RANGE_WRITE);
+    put->started = put->written;
+}
+
 static err_t *flush(blob_put_t *put) {
     TRY_WRAP(file_write_fd(put->fd, buf_bytes(&put->out)), "the spool of blobs");
+    put->written += put->out.n;
+    start_writing(put);
     buf_clear(&put->out);
     return NULL;
 }
@@ -275,20 +287,25 @@ static bool needs_hash(const blobs_t *blobs) {
     return false;
 }
 
-static err_t *put_whole(blobs_t *blobs, const blob_id_t *id, bytes_t content, bool known) {
+static err_t *put_all(blobs_t *blobs, const blob_id_t *id, bytes_t content, bool known,
+                      blob_put_t **ret_put) {
     CLEANUP(blob_put_free) blob_put_t *put = NULL;
     bool present = false;
     TRY(blobs_put_new(blobs, id, content.n, &present, &put));
-    if (present) return NULL;
-    sealed_writer_lean(put->writer, known, !needs_hash(blobs));
-    TRY(blob_put_add(put, content));
-    return blob_put_end(put);
+    if (!present) {
+        sealed_writer_lean(put->writer, known, !needs_hash(blobs));
+        TRY(blob_put_add(put, content));
+    }
+    *ret_put = STEAL(put);
+    return NULL;
 }
 
 err_t *blobs_put(blobs_t *blobs, const blob_id_t *id, bytes_t content) {
-    return put_whole(blobs, id, content, false);
+    CLEANUP(blob_put_free) blob_put_t *put = NULL;
+    TRY(put_all(blobs, id, content, false, &put));
+    return put ? blob_put_end(put) : NULL;
 }
 
-err_t *blobs_put_known(blobs_t *blobs, const blob_id_t *id, bytes_t content) {
-    return put_whole(blobs, id, content, true);
+err_t *blobs_put_begin(blobs_t *blobs, const blob_id_t *id, bytes_t content, blob_put_t **ret_put) {
+    return put_all(blobs, id, content, true, ret_put);
 }

@@ -118,7 +118,6 @@ static err_t *find_leaves(put_t *p, bytes_t content) {
     size_t n = 0;
     TRY(arena_alloc(p->call->arena, (SYNC_PART_CHUNKS + 1) * SYNC_HASH, &leaves));
     if (p->part.part == 0) {
-        p->part.header = bytes_slice(content, 0, SYNC_HEADER);
         TRY(merkle_leaf(p->part.header, leaves));
         content = bytes_from(content, SYNC_HEADER);
         n = 1;
@@ -146,9 +145,12 @@ static err_t *check_header(const put_t *p) {
 }
 
 /* What a disk or a quorum lacks is the service's own trouble; that its disks are full has a word.
- */
+ * The leaves are hashed while the disk writes. */
 static err_t *store_blob(put_t *p, const blob_id_t *id, bytes_t content) {
-    err_t *e = blobs_put_known(p->call->service->o.blobs, id, content);
+    CLEANUP(blob_put_free) blob_put_t *put = NULL;
+    err_t *e = blobs_put_begin(p->call->service->o.blobs, id, content, &put);
+    if (!e) e = find_leaves(p, content);
+    if (!e && put) e = blob_put_end(put);
     if (e && err_code(e) == ERR_FULL) p->call->word = SYNC_WORD_FULL;
     return e;
 }
@@ -170,7 +172,7 @@ err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t 
         *ret_new = false;
         return NULL;
     }
-    TRY(find_leaves(&p, content));
+    if (part == 0) p.part.header = bytes_slice(content, 0, SYNC_HEADER);
     TRY(check_header(&p));
     TRY(store_blob(&p, &id, content));
     TRY(db_write(call->service->o.db, put_fn, &p));
