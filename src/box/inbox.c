@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -24,6 +25,14 @@ enum { NAME_RANDOM = 16, ITEM_MAX = LIMIT_BOX_MESSAGE + 4096 };
 static bool is_item(const char *name) {
     size_t n = strlen(name), s = sizeof SUFFIX - 1;
     return n == (size_t)2 * NAME_RANDOM + s && strcmp(name + n - s, SUFFIX) == 0;
+}
+
+/* An item, or what became of one: put aside, or a write that was killed (see file_write). */
+static bool is_ours(const char *name) {
+    size_t n = strlen(name), item = (size_t)2 * NAME_RANDOM + sizeof SUFFIX - 1;
+    if (n < item || strspn(name, "0123456789abcdef") != (size_t)2 * NAME_RANDOM) return false;
+    if (strncmp(name + 2 * NAME_RANDOM, SUFFIX, sizeof SUFFIX - 1) != 0) return false;
+    return n == item || strcmp(name + item, ".bad") == 0 || strcmp(name + item, ".new") == 0;
 }
 
 static void close_dir(DIR **dir) {
@@ -160,4 +169,12 @@ err_t *box_inbox_merge(const keybag_t *bag, const char *dir,
     *ret_merged = merged;
     *ret_bad = bad;
     return NULL;
+}
+
+void box_inbox_remove(const char *dir) {
+    __attribute__((cleanup(close_dir))) DIR *d = opendir(dir);
+    if (!d) return;
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (is_ours(entry->d_name)) (void)unlinkat(dirfd(d), entry->d_name, 0);
+    (void)rmdir(dir);
 }

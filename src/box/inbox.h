@@ -35,5 +35,7 @@ err_t *box_inbox_add(const keybag_t *bag, const rnd_t *rnd, const char *dir, con
 err_t *box_inbox_merge(const keybag_t *bag, const char *dir,
                        err_t *(*take)(void *arg, const box_item_t *item), void *arg,
                        size_t *ret_merged, size_t *ret_bad) WARN_UNUSED;
+/* All items, whole or not, and then the directory if nothing else is in it. Best effort. */
+void box_inbox_remove(const char *dir);
 
 #endif

@@ -197,6 +197,33 @@ def test_failed_or_broken_off_init_can_be_repeated(tmp_path):
         box.kill()
 
 
+@pytest.mark.parametrize("name", ["inbox/1", "inbox", "secrets", "mail.db"])
+def test_init_touches_nothing_in_a_directory_that_is_somebody_elses(tmp_path, name):
+    """~/Mail/inbox/1 is a mail of who uses MH."""
+    box = Mailbox(tmp_path, None, ADDRESS)
+    mine = box.dir / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine\n")
+    assert b"no mailbox's" in init(box, status=1)
+    assert mine.read_text() == "mine\n" and len(list(box.dir.iterdir())) == 1
+
+
+def test_wipe_and_init_leave_other_files_in_the_inbox(tmp_path):
+    box = Mailbox(tmp_path, None, ADDRESS)
+    init(box)
+    mine = box.dir / "inbox" / "1"
+    mine.write_text("mine\n")
+    for name in ("00" * 16 + ".mail", "00" * 16 + ".mail.bad", "00" * 16 + ".mail.new"):
+        (box.dir / "inbox" / name).write_bytes(b"an item")
+    (box.dir / "keybag").unlink()
+    init(box)
+    assert list(mine.parent.iterdir()) == [mine]
+    box.start()
+    box.run("wipe", "--yes")
+    box.agent.wait(instances.PATIENCE)
+    assert list(mine.parent.iterdir()) == [mine] and list(box.dir.iterdir()) == [mine.parent]
+
+
 def test_ten_wrong_passcodes_end_it_and_a_new_one_can_be_made(boxes, closing):
     """An old keybag in the place of the present one has no tries left: the device's count goes on."""
     server = closing(ImapScript({b"INBOX": {1: mail("First")}}))

@@ -1,8 +1,8 @@
 /*
  * A mailbox's files: see mailbox.h. In coffer-mailbox.
  */
-#include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -88,36 +88,53 @@ err_t *account_load(const char *dir, account_t *account) {
 
 /* ---- the end ---- */
 
-/* Also what a write that was killed has left behind: see file_write. */
-static bool is_file(const char *name) {
-    bytes_t rest = bytes_str(name);
-    if (rest.n > 4 && bytes_eq_str(bytes_from(rest, rest.n - 4), ".new")) rest.n -= 4;
-    static const char *const files[] = {"account.json", "agent.sock",  "box.key",      "cursor",
-                                        "device.key",   "keybag",      "keybag.tries", "mail.db",
-                                        "mail.db-shm",  "mail.db-wal", "secrets"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (bytes_eq_str(rest, files[i])) return true;
-    return false;
+/* Names that others may give their files, too; and names that only a mailbox has. */
+static const char *const common[] = {"cursor", "mail.db", "secrets", "inbox"};
+static const char *const files[] = {"cursor",      "mail.db",     "secrets",
+                                    "mail.db-shm", "mail.db-wal", "agent.sock"};
+static const char *const own[] = {"box.key", "device.key", "keybag.tries", "keybag",
+                                  "account.json"};
+
+static void remove_file(const account_t *account, const char *name) {
+    CLEANUP(mem_free) char *path = NULL, *unfinished = NULL;
+    err_t *e = account_path(account, name, &path);
+    if (!e) (void)unlink(path);
+    err_free(e);
+    /* What a write that was killed has left behind: see file_write. */
+    unfinished = path ? mem_printf("%s.new", path) : NULL;
+    if (unfinished) (void)unlink(unfinished);
 }
 
-static void remove_files(const char *dir, bool all) {
-    DIR *d = opendir(dir);
-    if (!d) return;
-    for (struct dirent *entry; (entry = readdir(d));)
-        if (all ? entry->d_name[0] != '.' : is_file(entry->d_name))
-            (void)unlinkat(dirfd(d), entry->d_name, 0);
-    (void)closedir(d);
-}
-
+/* What tells whose the directory is comes last. */
 void account_remove(const account_t *account) {
     CLEANUP(mem_free) char *inbox = NULL;
     err_t *e = account_path(account, "inbox", &inbox);
-    if (!e) {
-        remove_files(inbox, true);
-        (void)rmdir(inbox);
-    }
+    if (!e) box_inbox_remove(inbox);
     err_free(e);
-    remove_files(account->dir, false);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) remove_file(account, files[i]);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) remove_file(account, own[i]);
+}
+
+static err_t *any_of(const account_t *account, const char *const *names, size_t n,
+                     const char **ret_name) {
+    *ret_name = NULL;
+    for (size_t i = 0; i < n && !*ret_name; i++) {
+        CLEANUP(mem_free) char *path = NULL;
+        struct stat st;
+        TRY(account_path(account, names[i], &path));
+        if (lstat(path, &st) == 0) *ret_name = names[i];
+    }
+    return NULL;
+}
+
+err_t *account_check_place(const account_t *account) {
+    const char *ours = NULL, *theirs = NULL;
+    TRY(any_of(account, own, sizeof own / sizeof own[0], &ours));
+    TRY(any_of(account, common, sizeof common / sizeof common[0], &theirs));
+    if (ours || !theirs) return NULL;
+    return err_new(ERR_EXISTS,
+                   "%s/%s is there, and is no mailbox's: name another directory with --dir",
+                   account->dir, theirs);
 }
 
 /* ---- what lies in class C ---- */

@@ -220,6 +220,7 @@ static err_t *clear_place(cli_t *cli, const args_t *args, const account_t *accou
         return err_new(ERR_EXISTS, "an agent serves %s: end it first, or wipe", account->dir);
     if (file_exists(bag) && file_exists(finished))
         return err_new(ERR_EXISTS, "there is a mailbox in %s", account->dir);
+    TRY(account_check_place(account));
     if (file_exists(bag)) TRY(clear_unfinished(cli, args, account));
     account_remove(account);
     return NULL;

@@ -61,6 +61,8 @@ err_t *cursor_save(const account_t *account, const keybag_t *bag,
                    const box_cursor_t *cursor) WARN_UNUSED;
 /* Removes all files of a mailbox, and none of others; what can't be removed stays. */
 void account_remove(const account_t *account);
+/* Whether a mailbox may be made there. ERR_EXISTS: files lie there that are somebody else's. */
+err_t *account_check_place(const account_t *account) WARN_UNUSED;
 /* Opens the account's keybag with its TPM or file. */
 err_t *account_open_bag(const account_t *account, const clk_t *clk, const rnd_t *rnd,
                         keybag_t **ret_bag) WARN_UNUSED;
