@@ -240,6 +240,26 @@ static bool utf8_check(bytes_t text, bool printable) {
 bool text_utf8_valid(bytes_t text) { return utf8_check(text, false); }
 bool text_printable(bytes_t text) { return utf8_check(text, true); }
 
+bool text_next(bytes_t *rest, uint32_t *ret_point) {
+    if (!rest->n) return false;
+    size_t n = utf8_at(*rest, 0, ret_point);
+    if (!n) *ret_point = 0xFFFD;
+    *rest = bytes_from(*rest, n ? n : 1);
+    return true;
+}
+
+err_t *text_defuse(bytes_t text, bool lines, buf_t *out) {
+    uint32_t v = 0;
+    for (bytes_t rest = text, before = text; text_next(&rest, &v); before = rest) {
+        bool control = v < 0x20 || (v >= 0x7F && v < 0xA0);
+        if (turns_direction(v)) continue;
+        if (v == 0xFFFD) TRY(buf_add_str(out, "\xEF\xBF\xBD"));
+        else if (control && !(lines && (v == '\n' || v == '\t'))) TRY(buf_add_byte(out, ' '));
+        else TRY(buf_add(out, bytes_slice(before, 0, before.n - rest.n)));
+    }
+    return NULL;
+}
+
 static uint8_t fold(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c; }
 
 bool text_eq_fold(bytes_t a, bytes_t b) {

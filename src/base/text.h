@@ -34,6 +34,12 @@ bool text_utf8_valid(bytes_t text);
 /* No control characters (C0, DEL, C1) and none that turn the direction of writing (Unicode UAX 9),
  * valid UTF-8: fit for a name shown to people. */
 bool text_printable(bytes_t text);
+/* Takes the first character off; a byte that is none gives U+FFFD. False at the end. */
+bool text_next(bytes_t *rest, uint32_t *ret_point);
+/* Appends a stranger's text so that it steers no terminal and turns no line: controls (C0, DEL, C1)
+ * become spaces, but line ends and tabs where `lines`; marks of direction are left out; what is no
+ * UTF-8 becomes U+FFFD. */
+err_t *text_defuse(bytes_t text, bool lines, buf_t *out) WARN_UNUSED;
 /* ASCII case folded comparison. */
 bool text_eq_fold(bytes_t a, bytes_t b);
 /* In place, ASCII only. */

@@ -40,6 +40,11 @@ static const char *const migrations[] = {
     " id INTEGER PRIMARY KEY,"
     " certificate BLOB NOT NULL UNIQUE,"
     " key BLOB NOT NULL);",
+    "CREATE TABLE peer ("
+    " address TEXT NOT NULL," /* lower case */
+    " certificate BLOB NOT NULL,"
+    " seen INTEGER NOT NULL," /* when its owner signed with it last, seconds */
+    " UNIQUE (address, certificate));",
 };
 
 err_t *db_error(const box_db_t *db, int code, const char *what) {

@@ -81,6 +81,15 @@ err_t *box_db_search(box_db_t *db, bytes_t words, unsigned limit, box_row_fn_t e
 err_t *box_db_message(box_db_t *db, int64_t id, box_row_fn_t each, void *arg,
                       buf_t *message) WARN_UNUSED;
 
+/* ---- others' certificates ---- */
+
+enum { BOX_PEERS = 8 }; /* kept for an address, the latest seen */
+/* `address` in any case. */
+err_t *box_db_add_peer(box_db_t *db, bytes_t address, bytes_t certificate,
+                       int64_t seen) WARN_UNUSED;
+err_t *box_db_peers(box_db_t *db, bytes_t address, err_t *(*each)(void *arg, bytes_t certificate),
+                    void *arg) WARN_UNUSED;
+
 /* ---- keys ---- */
 
 err_t *box_db_add_key(box_db_t *db, bytes_t certificate, bytes_t key) WARN_UNUSED;

@@ -8,7 +8,7 @@
 
 #include "box/db.h"
 
-enum { STATEMENTS = 32 };
+enum { STATEMENTS = 40 };
 
 struct box_db {
     sqlite3 *handle;

@@ -327,6 +327,42 @@ err_t *box_db_message(box_db_t *db, int64_t id, box_row_fn_t each, void *arg, bu
     return message ? get_body(db, id, message) : NULL;
 }
 
+/* ---- others' certificates ---- */
+
+err_t *box_db_add_peer(box_db_t *db, bytes_t address, bytes_t certificate, int64_t seen) {
+    row_t *row = NULL;
+    TRY(db_use(db,
+               "INSERT OR REPLACE INTO peer (address, certificate, seen)"
+               " VALUES (lower(?1), ?2, ?3)",
+               &row));
+    db_text(row, 1, address);
+    db_blob(row, 2, certificate);
+    db_i64(row, 3, seen);
+    TRY(db_run(db, row));
+    TRY(db_use(
+        db,
+        "DELETE FROM peer WHERE address = lower(?1) AND certificate NOT IN (SELECT certificate"
+        " FROM peer WHERE address = lower(?1) ORDER BY seen DESC LIMIT ?2)",
+        &row));
+    db_text(row, 1, address);
+    db_i64(row, 2, BOX_PEERS);
+    return db_run(db, row);
+}
+
+err_t *box_db_peers(box_db_t *db, bytes_t address, err_t *(*each)(void *arg, bytes_t certificate),
+                    void *arg) {
+    row_t *stmt = NULL;
+    TRY(db_use(db, "SELECT certificate FROM peer WHERE address = lower(?1) ORDER BY seen DESC",
+               &stmt));
+    CLEANUP_ROW row_t *row = stmt;
+    db_text(row, 1, address);
+    for (bool more = true;;) {
+        TRY(db_step(db, row, &more));
+        if (!more) return NULL;
+        TRY(each(arg, db_bytes(row, 0)));
+    }
+}
+
 /* ---- keys ---- */
 
 err_t *box_db_add_key(box_db_t *db, bytes_t certificate, bytes_t key) {

@@ -31,9 +31,7 @@ static err_t *field_text(arena_t *arena, const mime_fields_t *fields, const char
     if (!field) return NULL;
     TRY(mime_unfold(field->value, &flat));
     TRY(mime_words_decode(bytes_slice(buf_bytes(&flat), 0, VALUE_MAX), &text));
-    TRY(mime_charset_decode(BYTES_LIT("utf-8"), buf_bytes(&text), &clean));
-    for (size_t i = 0; i < clean.n; i++)
-        if (clean.p[i] < ' ' || clean.p[i] == 127) clean.p[i] = ' ';
+    TRY(text_defuse(buf_bytes(&text), false, &clean));
     return arena_copy(arena, text_trim(buf_bytes(&clean)), ret_text);
 }
 

@@ -116,12 +116,12 @@ static err_t *take_word(const args_grammar_t *grammar, const char *word, args_t 
 }
 
 static err_t *check(const args_grammar_t *grammar, const args_t *args) {
-    (void)grammar;
     if (args->help || args->version) return NULL;
     const command_t *c = args->command;
     if (!c && args->group[0])
         return err_new(ERR_USAGE, "%s needs a command: see coffer help %s", args->group,
                        args->group);
+    if (!c && grammar->none) return NULL;
     if (!c) return err_new(ERR_USAGE, "what shall be done? see coffer help");
     if (args->operands_n < c->min)
         return err_new(ERR_USAGE, "%s%s%s needs %s", c->group, c->group[0] ? " " : "", c->name,

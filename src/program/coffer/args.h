@@ -54,6 +54,7 @@ typedef struct {
     const command_t *const *commands;
     size_t commands_n;
     const option_t *globals;
+    bool none; /* no command is fine, too */
 } args_grammar_t;
 
 /* argv[0] is the program. ERR_USAGE says what is wrong and what was probably meant. */

@@ -248,6 +248,18 @@ static err_t *do_send(agent_t *agent, const json_t *ask, json_t *out) {
     return send_message(agent, ask, out);
 }
 
+static err_t *do_reply(agent_t *agent, const json_t *ask, json_t *out) {
+    TRY(need_open(agent));
+    if (agent->held == AGENT_HELD_MAX)
+        return err_new(ERR_BUSY, "a message is being sent: try again in a moment");
+    return reply_message(agent, ask, out);
+}
+
+static err_t *do_recipients(agent_t *agent, const json_t *ask, json_t *out) {
+    TRY(need_open(agent));
+    return locks_answer(agent, ask, out);
+}
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -256,10 +268,14 @@ typedef struct {
 } deed_t;
 
 static const deed_t deeds[] = {
-    {"status", do_status},    {"unlock", do_unlock}, {"lock", do_lock}, {"passcode", do_passcode},
-    {"sync", do_sync},        {"stop", do_stop},     {"wipe", do_wipe}, {"folders", do_folders},
-    {"list", do_list},        {"search", do_search}, {"read", do_read}, {"raw", do_raw},
+    {"status", do_status},    {"unlock", do_unlock},
+    {"lock", do_lock},        {"passcode", do_passcode},
+    {"sync", do_sync},        {"stop", do_stop},
+    {"wipe", do_wipe},        {"folders", do_folders},
+    {"list", do_list},        {"search", do_search},
+    {"read", do_read},        {"raw", do_raw},
     {"report-spam", do_spam}, {"send", do_send},
+    {"reply", do_reply},      {"recipients", do_recipients},
 };
 
 static err_t *run(agent_t *agent, bytes_t request, json_t *out) {

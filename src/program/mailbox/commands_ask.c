@@ -31,7 +31,7 @@ static err_t *check(const json_t *reply) {
     return err_new(code_of(code), "%.*s", (int)message.n, (const char *)message.p);
 }
 
-static err_t *ask(cli_t *cli, json_t *request, const char *what, json_t **ret_reply) {
+err_t *mailbox_ask(cli_t *cli, json_t *request, const char *what, json_t **ret_reply) {
     CLEANUP(jso_free) json_t *reply = NULL;
     const char *dir = NULL;
     TRY(jso_set_str(request, "do", what));
@@ -49,19 +49,19 @@ static err_t *print_json(cli_t *cli, const json_t *reply) {
     return cli_print(cli, &text);
 }
 
-static bytes_t get(const json_t *object, const char *name) {
+bytes_t mailbox_get(const json_t *object, const char *name) {
     bytes_t text = BYTES_LIT("");
     err_ignore(jso_get_string(object, name, TEXT_MAX, false, &text));
     return text;
 }
 
-static int64_t number(const json_t *object, const char *name) {
+int64_t mailbox_number(const json_t *object, const char *name) {
     int64_t value = 0;
     err_ignore(jso_get_int(object, name, INT64_MIN, INT64_MAX, false, &value));
     return value;
 }
 
-static bool flag(const json_t *object, const char *name) {
+bool mailbox_flag(const json_t *object, const char *name) {
     bool value = false;
     err_ignore(jso_get_bool(object, name, false, &value));
     return value;
@@ -72,33 +72,36 @@ static bool flag(const json_t *object, const char *name) {
 /* ---- states ---- */
 
 static err_t *say_status(cli_t *cli, const json_t *reply) {
-    bytes_t state = get(reply, "state"), problem = get(reply, "problem");
-    bytes_t kind = get(reply, "device_key");
+    bytes_t state = mailbox_get(reply, "state"), problem = mailbox_get(reply, "problem");
+    bytes_t kind = mailbox_get(reply, "device_key");
     if (cli->json) return print_json(cli, reply);
     TRY(cli_say(cli, "state        %.*s\n", SHOW(state)));
-    if (get(reply, "address").n) {
-        TRY(cli_say(cli, "address      %.*s\n", SHOW(get(reply, "address"))));
+    if (mailbox_get(reply, "address").n) {
+        TRY(cli_say(cli, "address      %.*s\n", SHOW(mailbox_get(reply, "address"))));
         TRY(cli_say(cli, "device key   %s\n",
                     bytes_eq_str(kind, "tpm") ? "in the TPM" : "in a file (weaker)"));
-        TRY(cli_say(cli, "tries left   %lld\n", (long long)number(reply, "tries_left")));
+        TRY(cli_say(cli, "tries left   %lld\n", (long long)mailbox_number(reply, "tries_left")));
         TRY(cli_say(cli, "server       %s\n",
-                    flag(reply, "connected") ? "connected" : "not connected"));
+                    mailbox_flag(reply, "connected") ? "connected" : "not connected"));
         TRY(cli_say(cli, "waiting      %lld to be merged at the next unlock\n",
-                    (long long)number(reply, "waiting")));
+                    (long long)mailbox_number(reply, "waiting")));
     }
-    if (get(reply, "lease_until").n)
-        TRY(cli_say(cli, "lease until  %.*s, used %lld times\n", SHOW(get(reply, "lease_until")),
-                    (long long)number(reply, "lease_used")));
-    if (number(reply, "wait_seconds"))
-        TRY(cli_say(cli, "next try in  %lld s\n", (long long)number(reply, "wait_seconds")));
+    if (mailbox_get(reply, "lease_until").n)
+        TRY(cli_say(cli, "lease until  %.*s, used %lld times\n",
+                    SHOW(mailbox_get(reply, "lease_until")),
+                    (long long)mailbox_number(reply, "lease_used")));
+    if (mailbox_number(reply, "wait_seconds"))
+        TRY(cli_say(cli, "next try in  %lld s\n",
+                    (long long)mailbox_number(reply, "wait_seconds")));
     if (problem.n) TRY(cli_say(cli, "problem      %.*s\n", SHOW(problem)));
-    if (get(reply, "note").n) TRY(cli_say(cli, "note         %.*s\n", SHOW(get(reply, "note"))));
+    if (mailbox_get(reply, "note").n)
+        TRY(cli_say(cli, "note         %.*s\n", SHOW(mailbox_get(reply, "note"))));
     return NULL;
 }
 
 static err_t *simple(cli_t *cli, json_t *request, const char *what) {
     CLEANUP(jso_free) json_t *reply = NULL;
-    TRY(ask(cli, request, what, &reply));
+    TRY(mailbox_ask(cli, request, what, &reply));
     return say_status(cli, reply);
 }
 
@@ -165,13 +168,13 @@ err_t *cmd_folders(cli_t *cli, const args_t *args) {
     json_t *list = NULL;
     (void)args;
     TRY(jso_object(&request));
-    TRY(ask(cli, request, "folders", &reply));
+    TRY(mailbox_ask(cli, request, "folders", &reply));
     if (cli->json) return print_json(cli, reply);
     TRY(jso_get_array(reply, "folders", LIMIT_BOX_FOLDERS * 2, true, &list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *f = json_array_get(list, i);
-        TRY(cli_say(cli, "%6lld %6lld new  %.*s\n", (long long)number(f, "messages"),
-                    (long long)number(f, "unseen"), SHOW(get(f, "name"))));
+        TRY(cli_say(cli, "%6lld %6lld new  %.*s\n", (long long)mailbox_number(f, "messages"),
+                    (long long)mailbox_number(f, "unseen"), SHOW(mailbox_get(f, "name"))));
     }
     return NULL;
 }
@@ -182,11 +185,11 @@ static err_t *say_rows(cli_t *cli, const json_t *reply) {
     TRY(jso_get_array(reply, "messages", LIMIT_BOX_ROWS, true, &list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *m = json_array_get(list, i);
-        bytes_t date = get(m, "date");
-        TRY(cli_say(cli, "%6lld %c%c %.10s  %-30.*s  %.*s\n", (long long)number(m, "id"),
-                    flag(m, "seen") ? ' ' : '*', flag(m, "encrypted") ? 'E' : ' ',
-                    date.n ? (const char *)date.p : "          ", SHOW(get(m, "from")),
-                    SHOW(get(m, "subject"))));
+        bytes_t date = mailbox_get(m, "date");
+        TRY(cli_say(cli, "%6lld %c%c %.10s  %-30.*s  %.*s\n", (long long)mailbox_number(m, "id"),
+                    mailbox_flag(m, "seen") ? ' ' : '*', mailbox_flag(m, "encrypted") ? 'E' : ' ',
+                    date.n ? (const char *)date.p : "          ", SHOW(mailbox_get(m, "from")),
+                    SHOW(mailbox_get(m, "subject"))));
     }
     return NULL;
 }
@@ -205,7 +208,7 @@ err_t *cmd_list(cli_t *cli, const args_t *args) {
     TRY(args_number(args, "before", 0, INT32_MAX, 0, &before));
     TRY(jso_set_int(request, "before", before));
     if (args->operands_n) TRY(jso_set_str(request, "folder", args->operands[0]));
-    TRY(ask(cli, request, "list", &reply));
+    TRY(mailbox_ask(cli, request, "list", &reply));
     return say_rows(cli, reply);
 }
 
@@ -218,7 +221,7 @@ err_t *cmd_search(cli_t *cli, const args_t *args) {
     TRY(jso_object(&request));
     TRY(set_limit(args, request));
     TRY(jso_set_string(request, "words", buf_bytes(&words)));
-    TRY(ask(cli, request, "search", &reply));
+    TRY(mailbox_ask(cli, request, "search", &reply));
     return say_rows(cli, reply);
 }
 
@@ -229,27 +232,29 @@ static err_t *set_id(const args_t *args, json_t *request) {
     return jso_set_int(request, "id", (int64_t)id);
 }
 
-static const char *trust(const json_t *reply) {
-    bytes_t status = get(reply, "status");
+const char *mailbox_trust(const json_t *reply) {
+    bytes_t status = mailbox_get(reply, "status");
     if (bytes_eq_str(status, "broken")) return "A signature does not hold.";
-    if (!flag(reply, "signed")) return "Not signed.";
+    if (!mailbox_flag(reply, "signed")) return "Not signed.";
     if (bytes_eq_str(status, "good")) return "Signed by the sender.";
     if (bytes_eq_str(status, "partly")) return "Only parts are signed.";
     return "Signed, but not known to be by the sender.";
 }
 
 static err_t *say_message(cli_t *cli, const json_t *reply) {
-    bytes_t problem = get(reply, "problem"), note = get(reply, "note");
-    TRY(cli_say(cli, "From: %.*s\nTo: %.*s\nDate: %.*s\nSubject: %.*s\n", SHOW(get(reply, "from")),
-                SHOW(get(reply, "to")), SHOW(get(reply, "date")), SHOW(get(reply, "subject"))));
-    if (get(reply, "status").n)
-        TRY(cli_say(cli, "%s%s\n", trust(reply), flag(reply, "opened") ? " Encrypted." : ""));
+    bytes_t problem = mailbox_get(reply, "problem"), note = mailbox_get(reply, "note");
+    TRY(cli_say(cli, "From: %.*s\nTo: %.*s\nDate: %.*s\nSubject: %.*s\n",
+                SHOW(mailbox_get(reply, "from")), SHOW(mailbox_get(reply, "to")),
+                SHOW(mailbox_get(reply, "date")), SHOW(mailbox_get(reply, "subject"))));
+    if (mailbox_get(reply, "status").n)
+        TRY(cli_say(cli, "%s%s\n", mailbox_trust(reply),
+                    mailbox_flag(reply, "opened") ? " Encrypted." : ""));
     if (note.n) TRY(cli_say(cli, "note: %.*s\n", SHOW(note)));
     if (problem.n) {
         cli->status = CLI_VERIFY;
         return cli_say(cli, "\n%.*s\n", SHOW(problem));
     }
-    return cli_say(cli, "\n%.*s\n", SHOW(get(reply, "text")));
+    return cli_say(cli, "\n%.*s\n", SHOW(mailbox_get(reply, "text")));
 }
 
 err_t *cmd_read(cli_t *cli, const args_t *args) {
@@ -259,7 +264,7 @@ err_t *cmd_read(cli_t *cli, const args_t *args) {
     buf_init(&message, LIMIT_BOX_MESSAGE);
     TRY(jso_object(&request));
     TRY(set_id(args, request));
-    TRY(ask(cli, request, raw ? "raw" : "read", &reply));
+    TRY(mailbox_ask(cli, request, raw ? "raw" : "read", &reply));
     if (raw) {
         TRY(jso_get_base64(reply, "message", true, &message));
         return cli_print(cli, &message);
@@ -271,7 +276,7 @@ err_t *cmd_report_spam(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
     TRY(jso_object(&request));
     TRY(set_id(args, request));
-    TRY(ask(cli, request, "report-spam", &reply));
+    TRY(mailbox_ask(cli, request, "report-spam", &reply));
     return cli->json ? print_json(cli, reply) : cli_say(cli, "moved\n");
 }
 
@@ -286,6 +291,15 @@ static err_t *add_certificates(const args_t *args, json_t *request) {
     return pem.n ? jso_set_string(request, "certificates", buf_bytes(&pem)) : NULL;
 }
 
+static err_t *say_sent(cli_t *cli, const json_t *reply) {
+    if (cli->json) return print_json(cli, reply);
+    TRY(cli_say(cli, "sent to %lld, %s\n", (long long)mailbox_number(reply, "recipients"),
+                mailbox_flag(reply, "encrypted") ? "encrypted" : "not encrypted"));
+    return mailbox_get(reply, "note").n
+               ? cli_say(cli, "note: %.*s\n", SHOW(mailbox_get(reply, "note")))
+               : NULL;
+}
+
 err_t *cmd_send(cli_t *cli, const args_t *args) {
     CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
     CLEANUP(buf_done) buf_t message;
@@ -295,10 +309,47 @@ err_t *cmd_send(cli_t *cli, const args_t *args) {
     TRY(jso_object(&request));
     TRY(jso_set_base64(request, "message", buf_bytes(&message)));
     TRY(jso_set_bool(request, "sign", args_flag(args, "sign")));
+    TRY(jso_set_bool(request, "encrypt", args_flag(args, "encrypt")));
     TRY(add_certificates(args, request));
-    TRY(ask(cli, request, "send", &reply));
+    TRY(mailbox_ask(cli, request, "send", &reply));
+    return say_sent(cli, reply);
+}
+
+err_t *cmd_reply(cli_t *cli, const args_t *args) {
+    static const char *const flags[] = {"all", "quote", "sign", "plain"};
+    CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
+    CLEANUP(buf_done) buf_t text;
+    buf_init_secret(&text, LIMIT_BOX_COMMAND / 2);
+    TRY(jso_object(&request));
+    TRY(set_id(args, request));
+    if (args->operands_n > 1) TRY(file_read(args->operands[1], &text));
+    else TRY(file_read_fd(0, &text));
+    if (!text_utf8_valid(buf_bytes(&text)) || bytes_has_nul(buf_bytes(&text)))
+        return err_new(ERR_USAGE, "the text of a reply is UTF-8");
+    TRY(jso_set_string(request, "text", buf_bytes(&text)));
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        TRY(jso_set_bool(request, flags[i], args_flag(args, flags[i])));
+    TRY(add_certificates(args, request));
+    TRY(mailbox_ask(cli, request, "reply", &reply));
+    return say_sent(cli, reply);
+}
+
+err_t *cmd_who(cli_t *cli, const args_t *args) {
+    CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
+    json_t *list = NULL;
+    TRY(jso_object(&request));
+    TRY(jso_set_array(request, "addresses", &list));
+    for (size_t i = 0; i < args->operands_n; i++)
+        TRY(jso_add_string(list, bytes_str(args->operands[i])));
+    TRY(add_certificates(args, request));
+    TRY(mailbox_ask(cli, request, "recipients", &reply));
+    if (!mailbox_flag(reply, "all")) cli->status = CLI_REFUSED;
     if (cli->json) return print_json(cli, reply);
-    TRY(cli_say(cli, "sent to %lld%s\n", (long long)number(reply, "recipients"),
-                flag(reply, "encrypted") ? ", encrypted" : ""));
-    return get(reply, "note").n ? cli_say(cli, "note: %.*s\n", SHOW(get(reply, "note"))) : NULL;
+    TRY(jso_get_array(reply, "recipients", LIMIT_BOX_ROWS * 2, true, &list));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *r = json_array_get(list, i);
+        TRY(cli_say(cli, "%-30.*s  %-15.*s  %.*s\n", SHOW(mailbox_get(r, "address")),
+                    SHOW(mailbox_get(r, "lock")), SHOW(mailbox_get(r, "reason"))));
+    }
+    return NULL;
 }

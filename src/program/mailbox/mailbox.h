@@ -19,6 +19,7 @@
 #include "box/lease.h"
 #include "box/sync.h"
 #include "format/json.h"
+#include "mail/recipients.h"
 
 enum {
     MAILBOX_SECRETS_MAX = 32 * 1024,
@@ -159,8 +160,44 @@ err_t *show_message(agent_t *agent, bytes_t message, json_t *out) WARN_UNUSED;
 
 /* ---- send.c ---- */
 
-/* ask: message (base64), sign, certificates (PEM). ERR_DENIED: someone has no certificate. */
+typedef enum {
+    SEND_OPEN,   /* not encrypted */
+    SEND_IF_ALL, /* encrypted if everybody can read that */
+    SEND_LOCKED, /* encrypted for everybody, or ERR_DENIED */
+} send_lock_t;
+
+typedef struct {
+    send_lock_t lock;
+    bool sign;
+    bytes_t certificates; /* PEM: used before those that are known */
+} send_how_t;
+
+/* Sends a message to those in its To, Cc and Bcc. Fills in recipients, encrypted and note. */
+err_t *send_given(agent_t *agent, bytes_t message, const send_how_t *how, json_t *out) WARN_UNUSED;
+/* ask: message (base64), sign, encrypt, certificates (PEM). */
 err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
+
+/* ---- locks.c ---- */
+
+/* Who can read an encrypted message: a lock for each address, by given certificates (PEM, may be
+ * none) and those of trusted signers that were seen. */
+err_t *locks_find(agent_t *agent, const bytes_t *addresses, size_t n, bytes_t certificates,
+                  mail_recipients_t *ret_locks) WARN_UNUSED;
+/* ERR_DENIED names the first who has none. */
+err_t *locks_demand(const mail_recipients_t *locks) WARN_UNUSED;
+/* Into an array: address, lock (mail_lock_name), reason. */
+err_t *locks_put(const mail_recipients_t *locks, json_t *list) WARN_UNUSED;
+/* ask: addresses, certificates. */
+err_t *locks_answer(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
+
+/* ---- reply.c ---- */
+
+/*
+ * ask: id, all, text, quote, sign, plain, certificates, check. To an encrypted message encrypted or
+ * not at all, unless `plain`; then nothing is quoted. With `check` nothing is sent: who could read
+ * it (recipients), subject, closed (it has to be encrypted), quote.
+ */
+err_t *reply_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
 
 /* ---- client.c ---- */
 

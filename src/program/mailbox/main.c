@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "crypto/secret.h"
 #include "ipc/sandbox.h"
 #include "program/mailbox/cli.h"
@@ -68,7 +69,20 @@ static const option_t read_options[] = {
 };
 static const option_t send_options[] = {
     {"sign", NULL, "with the mailbox's own key"},
-    {"certificate", "FILE", "encrypt: certificates of all recipients (PEM); repeatable"},
+    {"encrypt", NULL, "for all recipients, by certificates that are known here"},
+    {"certificate", "FILE", "encrypt: certificates of recipients (PEM); repeatable"},
+    {NULL, NULL, NULL},
+};
+static const option_t reply_options[] = {
+    {"all", NULL, "to everybody that it went to, too"},
+    {"quote", NULL, "with the message's text below"},
+    {"sign", NULL, "with the mailbox's own key"},
+    {"plain", NULL, "not encrypted, whatever it is a reply to"},
+    {"certificate", "FILE", "encrypt: certificates of recipients (PEM); repeatable"},
+    {NULL, NULL, NULL},
+};
+static const option_t who_options[] = {
+    {"certificate", "FILE", "certificates to be used first (PEM); repeatable"},
     {NULL, NULL, NULL},
 };
 static const option_t wipe_options[] = {
@@ -191,14 +205,51 @@ static const command_t c_send = {
     "[FILE]",
     "Send a message",
     "Reads a message from FILE or standard input; it goes to those in To, Cc and Bcc. With\n"
-    "--certificate it is encrypted, header too, for everybody or not sent: who has no certificate\n"
-    "is named. The copy in the folder for sent mail is what was sent.",
+    "--encrypt or --certificate it is encrypted, header too, for everybody or not sent: who could\n"
+    "not read it is named. The copy in the folder for sent mail is what was sent.",
     "  coffer-mailbox send --sign reply.eml\n"
     "  coffer-mailbox send --sign --certificate ben.pem < plan.eml",
     0,
     1,
     send_options,
     cmd_send};
+static const command_t c_reply = {
+    "",
+    "reply",
+    "NUMBER [FILE]",
+    "Answer a message",
+    "Reads the text from FILE or standard input (UTF-8). The reply to an encrypted message is\n"
+    "encrypted or not sent: who could not read it is named. Else it is encrypted if everybody can\n"
+    "read that. An encrypted message that its sender did not sign is never quoted.",
+    "  coffer-mailbox reply 17 --sign < text\n  coffer-mailbox reply 17 --all --quote text",
+    1,
+    2,
+    reply_options,
+    cmd_reply};
+static const command_t c_who = {
+    "",
+    "who",
+    "ADDRESS ...",
+    "Say who could read an encrypted message",
+    "By certificates of those whose signed mail was read here and that the server's root (init\n"
+    "--server-ca) vouches for. Status 4: not everybody could.",
+    "  coffer-mailbox who ben@example.org carla@example.com",
+    1,
+    32,
+    who_options,
+    cmd_who};
+static const command_t c_tui = {
+    "",
+    "tui",
+    "[FOLDER]",
+    "Read and answer mail in the terminal",
+    "Also without any command, in a terminal. Keys: arrows, Enter, / to search, r and a to reply,\n"
+    "u and l to unlock and lock, f for the next folder, ? for the rest, q to leave.",
+    "  coffer-mailbox\n  coffer-mailbox tui Archive",
+    0,
+    1,
+    NULL,
+    cmd_tui};
 static const command_t c_wipe = {"",
                                  "wipe",
                                  "",
@@ -211,8 +262,8 @@ static const command_t c_wipe = {"",
                                  cmd_wipe};
 
 static const command_t *const commands[] = {
-    &c_init,    &c_run,  &c_unlock, &c_lock, &c_passcode, &c_status, &c_sync,
-    &c_folders, &c_list, &c_search, &c_read, &c_spam,     &c_send,   &c_wipe,
+    &c_init,   &c_run,  &c_unlock, &c_lock, &c_passcode, &c_status, &c_sync, &c_folders, &c_list,
+    &c_search, &c_read, &c_tui,    &c_spam, &c_send,     &c_reply,  &c_who,  &c_wipe,
 };
 static const option_t globals[] = {
     {"dir", "DIR", "the mailbox's directory (~/.local/share/coffer-mailbox)"},
@@ -221,8 +272,10 @@ static const option_t globals[] = {
     {"version", NULL, "the version"},
     {NULL, NULL, NULL},
 };
-static const args_grammar_t grammar = {
-    .commands = commands, .commands_n = sizeof commands / sizeof commands[0], .globals = globals};
+static const args_grammar_t grammar = {.commands = commands,
+                                       .commands_n = sizeof commands / sizeof commands[0],
+                                       .globals = globals,
+                                       .none = true};
 
 /* ---- help ---- */
 
@@ -250,8 +303,9 @@ static err_t *help(cli_t *cli) {
         TRY(buf_printf(&out, "\nExamples:\n%s\n", c->examples));
         return cli_print(cli, &out);
     }
-    TRY(buf_add_str(&out, "usage: coffer-mailbox [--dir DIR] COMMAND ...\n\nThe encrypted mailbox "
-                          "of this device.\n\nCommands (COMMAND --help tells more):\n"));
+    TRY(buf_add_str(&out,
+                    "usage: coffer-mailbox [--dir DIR] [COMMAND ...]\n\nThe encrypted mailbox "
+                    "of this device.\n\nCommands (COMMAND --help tells more):\n"));
     for (size_t i = 0; i < grammar.commands_n; i++)
         TRY(buf_printf(&out, "  %-12s  %s\n", commands[i]->name, commands[i]->summary));
     TRY(buf_add_str(&out, "\nOptions for every command:\n"));
@@ -283,12 +337,13 @@ err_t *mailbox_dir(cli_t *cli, const char **ret_dir) {
 static err_t *run(cli_t *cli) {
     err_t *e = NULL;
     if (cli->args->version) (void)fputs("coffer-mailbox " COFFER_VERSION "\n", cli->out);
-    else if (cli->args->help || !cli->args->command) e = help(cli);
+    else if (cli->args->help || (!cli->args->command && !(cli->terminal && cli->interactive)))
+        e = help(cli);
     else {
         TRY(sandbox_close_memory());
         TRY(crypto_init());
         jso_init();
-        e = cli->args->command->run(cli, cli->args);
+        e = cli->args->command ? cli->args->command->run(cli, cli->args) : cmd_tui(cli, cli->args);
     }
     if (!e && (fflush(cli->out) != 0 || ferror(cli->out)))
         e = err_new(ERR_IO, "cannot write to standard output");
@@ -299,9 +354,10 @@ static int fail(const cli_t *cli, err_t *e) {
     char text[TEXT_MAX];
     int status = cli_exit_status(e);
     (void)err_text(e, text, sizeof text);
-    for (char *p = text; *p; p++) /* a server's text must not steer the terminal */
-        if ((unsigned char)*p < ' ' || *p == 127) *p = ' ';
-    (void)fprintf(cli->err, "coffer-mailbox: %s\n", text);
+    CLEANUP(buf_done) buf_t clean;
+    buf_init(&clean, TEXT_MAX);
+    err_ignore(text_defuse(bytes_str(text), false, &clean)); /* it may be a server's */
+    (void)fprintf(cli->err, "coffer-mailbox: %.*s\n", (int)clean.n, (const char *)clean.p);
     err_free(e);
     return status;
 }

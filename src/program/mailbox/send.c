@@ -106,34 +106,22 @@ static err_t *own_certificates(void *arg, bytes_t certificate, bytes_t key) {
     return cert_list_add(arg, cert);
 }
 
-static bool has_certificate(const cert_list_t *list, bytes_t address) {
-    for (size_t i = 0; i < list->n; i++) {
-        const char *email = NULL;
-        for (size_t k = 0; (email = cert_san_get(list->certs[i], SAN_EMAIL, k)); k++)
-            if (mime_address_eq(bytes_str(email), address)) return true;
-    }
-    return false;
-}
-
 /* Encrypted for everybody or not sent: nobody is left out, nothing goes open by mistake. */
-static err_t *lock_for_all(agent_t *agent, send_t *s, const json_t *ask) {
-    bytes_t pem = BYTES_NONE;
-    TRY(jso_get_string(ask, "certificates", LIMIT_BOX_COMMAND, false, &pem));
-    if (!pem.n) return NULL;
+static err_t *lock_for_all(agent_t *agent, send_t *s, const send_how_t *how) {
+    mail_recipients_t locks CLEANUP(mail_recipients_done) = {0};
+    if (how->lock == SEND_OPEN) return NULL;
+    if (s->hidden && how->lock == SEND_IF_ALL) return NULL;
     if (s->hidden)
         return err_new(ERR_USAGE, "an encrypted message names all its recipients: send it to those "
                                   "in Bcc by itself");
-    TRY(cert_parse_pem_list(pem, &s->recipients));
-    for (size_t i = 0; i < s->n; i++)
-        if (!has_certificate(&s->recipients, s->to[i]))
-            return err_new(ERR_DENIED, "there is no certificate for %.*s: nothing was sent",
-                           (int)s->to[i].n, (const char *)s->to[i].p);
+    TRY(locks_find(agent, s->to, s->n, how->certificates, &locks));
+    if (!locks.all && how->lock == SEND_IF_ALL) return NULL;
+    TRY(locks_demand(&locks));
+    TRY(mail_recipients_certs(&locks, &s->recipients));
     return box_db_keys(agent->db, own_certificates, &s->recipients);
 }
 
-static err_t *sign(agent_t *agent, send_t *s, const json_t *ask) {
-    bool wanted = false;
-    TRY(jso_get_bool(ask, "sign", false, &wanted));
+static err_t *sign(agent_t *agent, send_t *s, bool wanted) {
     if (!wanted) return NULL;
     TRY(box_db_keys(agent->db, take_key, s));
     if (!s->own_key) return err_new(ERR_USAGE, "the mailbox has no key to sign with");
@@ -200,20 +188,30 @@ static err_t *keep_copy(agent_t *agent, const send_t *s, json_t *out) {
     return jso_set_str(out, "note", "sent, but no copy was kept");
 }
 
-err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) {
+err_t *send_given(agent_t *agent, bytes_t message, const send_how_t *how, json_t *out) {
     send_t s CLEANUP(send_done) = {0};
-    CLEANUP(buf_done) buf_t message;
-    buf_init_secret(&message, LIMIT_BOX_COMMAND);
     buf_init_secret(&s.plain, LIMIT_BOX_COMMAND);
     buf_init(&s.sealed, (size_t)LIMIT_BOX_COMMAND * 2);
     TRY(arena_new(ARENA_MAX, &s.arena));
-    TRY(jso_get_base64(ask, "message", true, &message));
-    TRY(take_message(&s, buf_bytes(&message)));
-    TRY(lock_for_all(agent, &s, ask));
-    TRY(sign(agent, &s, ask));
+    TRY(take_message(&s, message));
+    TRY(lock_for_all(agent, &s, how));
+    TRY(sign(agent, &s, how->sign));
     TRY(make(agent, &s));
     TRY(deliver(agent, &s));
     TRY(jso_set_int(out, "recipients", (int64_t)s.n));
     TRY(jso_set_bool(out, "encrypted", s.recipients.n > 0));
     return keep_copy(agent, &s, out);
+}
+
+err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) {
+    CLEANUP(buf_done) buf_t message;
+    send_how_t how = {.lock = SEND_OPEN};
+    bool encrypt = false;
+    buf_init_secret(&message, LIMIT_BOX_COMMAND);
+    TRY(jso_get_base64(ask, "message", true, &message));
+    TRY(jso_get_string(ask, "certificates", LIMIT_BOX_COMMAND, false, &how.certificates));
+    TRY(jso_get_bool(ask, "encrypt", false, &encrypt));
+    TRY(jso_get_bool(ask, "sign", false, &how.sign));
+    if (encrypt || how.certificates.n) how.lock = SEND_LOCKED;
+    return send_given(agent, buf_bytes(&message), &how, out);
 }

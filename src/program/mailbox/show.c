@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "format/mime_header.h"
+#include "mail/harvest.h"
 #include "mail/reader.h"
 #include "program/mailbox/mailbox.h"
 
@@ -66,15 +67,15 @@ static err_t *on_data(void *arg, const mail_part_t *part, bytes_t data) {
     return buf_add(&s->text, bytes_slice(data, 0, room));
 }
 
-/* No control characters that steer a terminal. */
+/* See text_defuse. */
 static err_t *set_clean(json_t *out, const char *name, bytes_t text, bool lines) {
     CLEANUP(buf_done) buf_t clean;
     buf_init_secret(&clean, (size_t)TEXT_MAX * 4);
-    TRY(mime_charset_decode(BYTES_LIT("utf-8"), text, &clean));
-    for (size_t i = 0; i < clean.n; i++) {
-        uint8_t c = clean.p[i];
-        if (c == 127 || (c < ' ' && !(lines && (c == '\n' || c == '\t' || c == '\r'))))
-            clean.p[i] = ' ';
+    for (bytes_t rest = text, line; text_split(&rest, '\n', &line);) {
+        bool more = rest.p != NULL;
+        if (lines && line.n && line.p[line.n - 1] == '\r') line.n--;
+        TRY(text_defuse(line, lines, &clean));
+        if (more) TRY(buf_add_byte(&clean, lines ? '\n' : ' '));
     }
     return jso_set_string(out, name, buf_bytes(&clean));
 }
@@ -109,6 +110,13 @@ static err_t *put_verdict(const show_t *s, const mail_verdict_t *v, json_t *out)
     return s->overfull ? jso_set_bool(out, "cut", true) : NULL;
 }
 
+/* A signer who is trusted, whose certificate is kept to encrypt to: see locks.c. */
+static err_t *learn(void *arg, const mail_harvest_t *found) {
+    agent_t *agent = arg;
+    if (found->trust != MAIL_TRUST_GOOD || !agent->db || agent->leased) return NULL;
+    return box_db_add_peer(agent->db, found->address, cert_der(found->cert), found->time);
+}
+
 static err_t *read_all(show_t *s, agent_t *agent, bytes_t message, json_t *out) {
     CLEANUP(mail_reader_free) mail_reader_t *reader = NULL;
     const mail_verdict_t *verdict = NULL;
@@ -120,6 +128,8 @@ static err_t *read_all(show_t *s, agent_t *agent, bytes_t message, json_t *out) 
     TRY(mail_reader_new(&handler, &options, &reader));
     TRY(mail_reader_feed(reader, message));
     TRY(mail_reader_finish(reader, &verdict));
+    if (mail_status(verdict) == MAIL_GOOD)
+        TRY(mail_harvest(verdict, clk_unix(agent->clk), learn, agent));
     return put_verdict(s, verdict, out);
 }
 

@@ -42,6 +42,12 @@ class ImapScript:
                 if verb == b"LOGIN":
                     link.sendall(b"+ go on\r\n")
                     lines.readline()
+                if verb == b"APPEND":
+                    link.sendall(b"+ go on\r\n")
+                    message = lines.read(int(rest.rpartition(b"{")[2].rstrip(b"}")))
+                    lines.readline()
+                    folder = self.folders.setdefault(rest.split(b'"')[1], {})
+                    folder[max(folder, default=0) + 1] = message
                 answer = self.odd(verb, rest) if self.odd else None
                 if answer is None:
                     answer, chosen = self._answer(verb, rest, chosen)

@@ -117,6 +117,34 @@ static void test_text__split_and_trim(void **state) {
     assert_true(text_eq_fold(BYTES_LIT("AbC"), BYTES_LIT("aBc")));
 }
 
+static void defused(const char *text, size_t n, bool lines, const char *wanted) {
+    CLEANUP(buf_done) buf_t out;
+    buf_init(&out, 1000);
+    assert_ok(text_defuse(bytes_make(text, n), lines, &out));
+    assert_int_equal(out.n, strlen(wanted));
+    assert_memory_equal(out.p, wanted, out.n);
+}
+
+static void test_text__defused_steers_no_terminal(void **state) {
+    (void)state;
+#define DEFUSED(text, lines, wanted) defused(text, sizeof(text) - 1, lines, wanted)
+    DEFUSED("a\x1b[31mb\x7f\0c", false, "a [31mb  c");
+    DEFUSED("\xc2\x9b"
+            "31m \xc2\x85",
+            false, " 31m  "); /* C1: another CSI, a line end */
+    DEFUSED("one\n\ttwo\r", true, "one\n\ttwo ");
+    DEFUSED("one\ntwo", false, "one two");
+    DEFUSED("gnp.\xe2\x80\xae"
+            "exe",
+            false, "gnp.exe");
+    DEFUSED("\xff\xc3", false, "\xef\xbf\xbd\xef\xbf\xbd");
+    DEFUSED("Gr\xc3\xbc\xc3\x9f"
+            "e \xf0\x9f\x90\x98",
+            false,
+            "Gr\xc3\xbc\xc3\x9f"
+            "e \xf0\x9f\x90\x98");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text__base64_vectors),
@@ -125,6 +153,7 @@ int main(void) {
         cmocka_unit_test(test_text__numbers),
         cmocka_unit_test(test_text__times_round_trip),
         cmocka_unit_test(test_text__utf8),
+        cmocka_unit_test(test_text__defused_steers_no_terminal),
         cmocka_unit_test(test_text__printable_names_cannot_turn_around),
         cmocka_unit_test(test_text__split_and_trim),
     };

@@ -186,6 +186,38 @@ static void test_db__row_of_any_message(void **state) {
     }
 }
 
+typedef struct {
+    size_t n;
+    char first;
+} peers_t;
+
+static err_t *count_peer(void *arg, bytes_t certificate) {
+    peers_t *p = arg;
+    if (!p->n++) p->first = (char)certificate.p[0];
+    return NULL;
+}
+
+static void test_db__keeps_the_latest_certificates_of_an_address(void **state) {
+    (void)state;
+    world_t w;
+    char path[128];
+    box_db_t *db = NULL;
+    CLEANUP(secret_free) secret_t *key = key_of(1);
+    peers_t seen = {0}, none = {0};
+    world_init(&w);
+    assert_ok(box_db_open(in_dir(&w, "mail.db", path), key, &db));
+    for (char c = 'a'; c < 'a' + BOX_PEERS + 3; c++)
+        assert_ok(box_db_add_peer(db, BYTES_LIT("Ben@Example.org"), bytes_make(&c, 1), c));
+    assert_ok(box_db_add_peer(db, BYTES_LIT("ben@example.org"), BYTES_LIT("k"), 'k'));
+    assert_ok(box_db_peers(db, BYTES_LIT("BEN@example.org"), count_peer, &seen));
+    assert_int_equal(seen.n, BOX_PEERS);
+    assert_int_equal(seen.first, 'a' + BOX_PEERS + 2);
+    assert_ok(box_db_peers(db, BYTES_LIT("anna@example.org"), count_peer, &none));
+    assert_int_equal(none.n, 0);
+    box_db_close(db);
+    world_done(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_db__does_not_open_with_another_key),
@@ -193,6 +225,7 @@ int main(void) {
         cmocka_unit_test(test_db__finds_words_whatever_is_typed),
         cmocka_unit_test(test_db__removes_what_the_server_has_no_more),
         cmocka_unit_test(test_db__row_of_any_message),
+        cmocka_unit_test(test_db__keeps_the_latest_certificates_of_an_address),
     };
     return cmocka_run_group_tests_name("box db", tests, NULL, NULL);
 }

@@ -1,0 +1,33 @@
+/*
+ * What the files of coffer-mailbox's terminal interface share. It is a client of the agent as the
+ * other commands are; what it shows is in locked memory and goes with it. One thread.
+ */
+#ifndef COFFER_PROGRAM_MAILBOX_TUI_H
+#define COFFER_PROGRAM_MAILBOX_TUI_H
+
+#include "program/mailbox/cli.h"
+#include "program/mailbox/tui_term.h"
+
+typedef struct {
+    cli_t *cli;
+    term_t term;
+    json_t *status, *list; /* the agent's answers, or NULL */
+    char folder[256];
+    char query[256]; /* searched for, or empty */
+    int64_t before;  /* older than this message; 0: from the newest */
+    size_t chosen, top;
+    char note[512]; /* what happened last */
+    bool over;
+} tui_t;
+
+/* Keeps what went wrong for the person; frees it. */
+void tui_note(tui_t *tui, err_t *e);
+/* The first row: whose, where, in what state. */
+err_t *tui_head(tui_t *tui) WARN_UNUSED;
+/* Asks for a line in the last row; *ret_done false: given up. `hidden`: shown as stars. */
+err_t *tui_line(tui_t *tui, const char *question, bool hidden, buf_t *out,
+                bool *ret_done) WARN_UNUSED;
+/* Writes and sends a reply. */
+err_t *tui_reply(tui_t *tui, int64_t id, bool all) WARN_UNUSED;
+
+#endif
