@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import shutil
 import subprocess
 import time
 
@@ -184,6 +185,25 @@ def test_what_was_deleted_comes_back_with_its_folder(laptop, tmp_path):
     tree = {k: v for k, v in laptop.tree().items() if v != "folder"}
     del want["Photos/b/2.jpg"]
     assert tree == {**want, "Photos/later.txt": b"later", "moved.jpg": files["Photos/b/2.jpg"]}
+
+
+def test_a_folder_does_not_come_back_inside_itself(laptop):
+    laptop.write("Work/project/project/main.c", "then")
+    laptop.write("Work/project/README", "read me")
+    laptop.sync()
+    work = laptop.folder / "Work"
+    (work / "project/project").rename(work / "inner")
+    shutil.rmtree(work / "project")
+    (work / "inner").rename(work / "project")
+    laptop.write("Work/project/main.c", "edited since")
+    laptop.write("Work/project/later.c", "later")
+    laptop.sync()
+    back = laptop.call("restore", "Work", "--version", "1")
+    assert (back["files"], back["left"]) == (2, 0)
+    laptop.sync()
+    assert {k: v for k, v in laptop.tree().items() if v != "folder"} == {
+        "Work/project/project/main.c": b"then", "Work/project/README": b"read me",
+        "Work/project/later.c": b"later"}
 
 
 def test_a_time_is_a_version_too(laptop, source, tmp_path):

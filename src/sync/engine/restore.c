@@ -24,15 +24,18 @@ static bool alive(const restore_t *r, uint32_t node) {
            (node == SYNC_ROOT_NODE || node_at(r, node)->side[SYNC_GOAL] != NULL);
 }
 
-static bool in_scope(const restore_t *r, uint32_t node) {
+/* Whether it is the folder, or lies somewhere in it. */
+static bool lies_in(const restore_t *r, uint32_t node, uint32_t folder) {
     for (size_t n = 0; n <= LIMIT_SYNC_DEPTH; n++) {
-        if (node == r->scope) return true;
+        if (node == folder) return true;
         const sync_fact_t *fact = node_at(r, node)->side[SYNC_GOAL];
         if (!fact || node == SYNC_ROOT_NODE) return false;
         node = fact->parent;
     }
     return false;
 }
+
+static bool in_scope(const restore_t *r, uint32_t node) { return lies_in(r, node, r->scope); }
 
 static err_t *left(restore_t *r, bytes_t name, const char *why) {
     const char *path = NULL;
@@ -68,6 +71,12 @@ static err_t *put_back(restore_t *r, const uint8_t id[SYNC_NODE], const sync_fac
     return edit_set(r->engine, node, fact);
 }
 
+static err_t *fresh_node(restore_t *r, uint32_t *ret_node) {
+    uint8_t id[SYNC_NODE];
+    TRY(rnd_fill(r->engine->c.rnd, id, sizeof id));
+    return sync_tree_get(r->engine->tree, id, ret_node);
+}
+
 /* The folder that stands for it now: itself, or whatever folder has its place. */
 static err_t *folder_back(restore_t *r, const uint8_t id[SYNC_NODE], uint32_t parent, bytes_t name,
                           uint32_t mode, uint32_t *ret_node) {
@@ -80,6 +89,8 @@ static err_t *folder_back(restore_t *r, const uint8_t id[SYNC_NODE], uint32_t pa
     if (there != SYNC_NO_NODE) return left(r, name, "a file has its place now");
     TRY(sync_tree_get(tree, id, &node));
     if (alive(r, node) && !in_scope(r, node)) return left(r, name, "it lies elsewhere now");
+    /* It is a folder above by now, which can't go into itself: another one stands for it. */
+    if (lies_in(r, parent, node)) TRY(fresh_node(r, &node));
     *ret_node = node;
     r->restored->folders++;
     if (!alive(r, node)) return edit_new_folder(r->engine, node, parent, name, mode);
