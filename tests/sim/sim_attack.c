@@ -38,7 +38,7 @@ static const expect_t twists[SIM_TWISTS] = {
     [SIM_TWIST_MIX_DATA] = {NEWS_ROOT, "data-invalid", false, false},
     [SIM_TWIST_SWAP_DATA] = {NEWS_ROOT, "data-invalid", false, false},
     [SIM_TWIST_SWAP_PACKAGE] = {NEWS_ROOT, "package-invalid", false, false},
-    [SIM_TWIST_SWAP_CHANGE] = {NEWS_ROOT, "change-invalid", false, false},
+    [SIM_TWIST_SWAP_CHANGE] = {NEWS_ROOTS, "change-invalid", false, false},
     [SIM_TWIST_ORDER_CHAIN] = {NEWS_CHAIN, "chain-invalid chain-forked", false, false},
     [SIM_TWIST_ORDER_ROOTS] = {NEWS_ROOTS, "forked rolled-back root-invalid withheld", false,
                                false},

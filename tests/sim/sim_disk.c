@@ -114,7 +114,7 @@ uint64_t sim_disk_changes(sim_disk_t *disk) {
 }
 
 /* Each call of the engine goes through here. */
-static err_t *call(sim_disk_t *disk, bool change) {
+static err_t *call(sim_disk_t *disk) {
     if (disk->person) return NULL;
     if (disk->hook_in && --disk->hook_in == 0) disk->hook(disk->hook_ctx);
     if (disk->crash_in && --disk->crash_in == 0) disk->crashed = true;
@@ -122,7 +122,6 @@ static err_t *call(sim_disk_t *disk, bool change) {
         fault_arm_io(1); /* nor has the state's file */
         return err_new(ERR_IO, "the simulated machine has no power");
     }
-    if (change) disk->changes++;
     return NULL;
 }
 
@@ -235,6 +234,7 @@ static err_t *change_three(sim_disk_t *disk, const op_t *op) {
     if (disk->ops_n == SIM_DISK_OPS) settle(disk, SIM_DISK_OPS / 2);
     disk->ops[disk->ops_n++] = *op;
     apply(&disk->now, op);
+    if (!disk->person) disk->changes++;
     if (disk->person) settle(disk, disk->ops_n);
     return NULL;
 }
@@ -343,7 +343,7 @@ static err_t *inode_at(sim_disk_t *disk, uint64_t number, inode_t **ret_inode) {
 
 err_t *sim_disk_stat(sim_disk_t *disk, const char *path, sim_stat_t *ret_stat) {
     place_t place = {0};
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(walk_existing(disk, path, &place));
     *ret_stat = stat_of(disk, place.inode);
     return NULL;
@@ -351,7 +351,7 @@ err_t *sim_disk_stat(sim_disk_t *disk, const char *path, sim_stat_t *ret_stat) {
 
 err_t *sim_disk_stat_inode(sim_disk_t *disk, uint64_t number, sim_stat_t *ret_stat) {
     inode_t *inode = NULL;
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     *ret_stat = stat_of(disk, number);
     return NULL;
@@ -359,7 +359,7 @@ err_t *sim_disk_stat_inode(sim_disk_t *disk, uint64_t number, sim_stat_t *ret_st
 
 err_t *sim_disk_list(sim_disk_t *disk, const char *path, sim_disk_each_fn each, void *ctx) {
     place_t place = {0};
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(walk_existing(disk, path, &place));
     if (disk->inodes[place.inode].kind != SIM_FOLDER)
         return err_new(ERR_NOT_FOUND, "%s: no folder", path);
@@ -384,14 +384,14 @@ static err_t *read_inode(const inode_t *inode, uint64_t offset, size_t n, buf_t 
 err_t *sim_disk_read_inode(sim_disk_t *disk, uint64_t number, uint64_t offset, size_t n,
                            buf_t *out) {
     inode_t *inode = NULL;
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     return read_inode(inode, offset, n, out);
 }
 
 err_t *sim_disk_read(sim_disk_t *disk, const char *path, uint64_t offset, size_t n, buf_t *out) {
     place_t place = {0};
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(walk_existing(disk, path, &place));
     if (disk->inodes[place.inode].kind != SIM_FILE)
         return err_new(ERR_INVALID, "%s: no file", path);
@@ -400,7 +400,7 @@ err_t *sim_disk_read(sim_disk_t *disk, const char *path, uint64_t offset, size_t
 
 err_t *sim_disk_readlink(sim_disk_t *disk, const char *path, buf_t *out) {
     place_t place = {0};
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(walk_existing(disk, path, &place));
     if (disk->inodes[place.inode].kind != SIM_SYMLINK)
         return err_new(ERR_INVALID, "%s: no symbolic link", path);
@@ -413,7 +413,7 @@ static err_t *make(sim_disk_t *disk, const char *path, sim_kind_t kind, uint32_t
                    uint64_t *ret_inode) {
     place_t place = {0};
     uint64_t number = 0;
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(walk(disk, path, &place));
     if (place.inode) return err_new(ERR_EXISTS, "%s: exists", path);
     TRY(need_room(disk));
@@ -466,12 +466,13 @@ static err_t *resize(sim_disk_t *disk, inode_t *inode, size_t size) {
 static void touched(sim_disk_t *disk, inode_t *inode) {
     inode->mtime = tick(disk);
     inode->stamp = ++disk->stamp;
+    if (!disk->person) disk->changes++;
     if (disk->person) keep_inode(inode);
 }
 
 err_t *sim_disk_write_inode(sim_disk_t *disk, uint64_t number, uint64_t offset, bytes_t data) {
     inode_t *inode = NULL;
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     if (offset > SIM_DISK_FILE_MAX || data.n > SIM_DISK_FILE_MAX - offset)
         return err_new(ERR_FULL, "a file that is too long for the simulated disk");
@@ -484,7 +485,7 @@ err_t *sim_disk_write_inode(sim_disk_t *disk, uint64_t number, uint64_t offset, 
 
 err_t *sim_disk_resize_inode(sim_disk_t *disk, uint64_t number, uint64_t size) {
     inode_t *inode = NULL;
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     if (size > SIM_DISK_FILE_MAX) return err_new(ERR_FULL, "too long for the simulated disk");
     TRY(resize(disk, inode, (size_t)size));
@@ -494,7 +495,7 @@ err_t *sim_disk_resize_inode(sim_disk_t *disk, uint64_t number, uint64_t size) {
 
 err_t *sim_disk_sync_inode(sim_disk_t *disk, uint64_t number) {
     inode_t *inode = NULL;
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     keep_inode(inode);
     return NULL;
@@ -502,7 +503,7 @@ err_t *sim_disk_sync_inode(sim_disk_t *disk, uint64_t number) {
 
 err_t *sim_disk_sync_folder(sim_disk_t *disk, const char *path) {
     place_t place = {0};
-    TRY(call(disk, false));
+    TRY(call(disk));
     TRY(walk_existing(disk, path, &place));
     settle(disk, disk->ops_n);
     keep_inode(&disk->inodes[place.inode]);
@@ -511,11 +512,12 @@ err_t *sim_disk_sync_folder(sim_disk_t *disk, const char *path) {
 
 err_t *sim_disk_set_inode(sim_disk_t *disk, uint64_t number, uint32_t mode, int64_t mtime_ns) {
     inode_t *inode = NULL;
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     inode->mode = mode;
     inode->mtime = disk->person && inode->patched ? tick(disk) : mtime_ns;
     inode->stamp = ++disk->stamp;
+    if (!disk->person) disk->changes++;
     if (disk->person) inode->person_stamp = inode->stamp;
     if (disk->person) keep_inode(inode);
     return NULL;
@@ -523,7 +525,7 @@ err_t *sim_disk_set_inode(sim_disk_t *disk, uint64_t number, uint32_t mode, int6
 
 err_t *sim_disk_set_hollow(sim_disk_t *disk, uint64_t number, bool hollow) {
     inode_t *inode = NULL;
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(inode_at(disk, number, &inode));
     inode->hollow = hollow;
     inode->stamp = ++disk->stamp;
@@ -569,7 +571,7 @@ static err_t *may_replace(sim_disk_t *disk, const place_t *from, const place_t *
 
 err_t *sim_disk_rename(sim_disk_t *disk, const char *from, const char *to, bool keep) {
     place_t old = {0}, new = {0};
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(walk_existing(disk, from, &old));
     TRY(walk(disk, to, &new));
     if (!old.parent || !new.parent) return err_new(ERR_INVALID, "the root stays");
@@ -593,7 +595,7 @@ err_t *sim_disk_rename(sim_disk_t *disk, const char *from, const char *to, bool 
 
 err_t *sim_disk_exchange(sim_disk_t *disk, const char *a, const char *b) {
     place_t one = {0}, two = {0};
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(walk_existing(disk, a, &one));
     TRY(walk_existing(disk, b, &two));
     if (!one.parent || !two.parent || disk->inodes[one.inode].kind == SIM_FOLDER ||
@@ -612,7 +614,7 @@ err_t *sim_disk_exchange(sim_disk_t *disk, const char *a, const char *b) {
 
 static err_t *take_away(sim_disk_t *disk, const char *path, bool folder) {
     place_t place = {0};
-    TRY(call(disk, true));
+    TRY(call(disk));
     TRY(walk_existing(disk, path, &place));
     if (!place.parent || (disk->inodes[place.inode].kind == SIM_FOLDER) != folder)
         return err_new(ERR_INVALID, "%s: not what is removed this way", path);

@@ -110,7 +110,7 @@ static err_t *open_file(void *ctx, const char *path, sync_disk_file_t **ret_file
     sim_stat_t stat;
     TRY(sim_disk_stat(ctx, path, &stat));
     if (stat.kind != SIM_FILE) return err_new(ERR_INVALID, "%s: no file", path);
-    if (stat.hollow) return err_new(ERR_BUSY, "%s has not been fetched yet", path);
+    if (stat.hollow) return err_new(ERR_UNAVAILABLE, "%s has not been fetched yet", path);
     return file_new(stat.inode, ret_file);
 }
 

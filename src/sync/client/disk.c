@@ -251,7 +251,7 @@ static err_t *disk_open(void *ctx, const char *path, sync_disk_file_t **ret_file
     TRY(open_beneath(disk->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd));
     if (sync_hollow(fd)) {
         fd_close(fd);
-        return err_new(ERR_BUSY, "%s has not been fetched yet", path);
+        return err_new(ERR_UNAVAILABLE, "%s has not been fetched yet", path);
     }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return new_file(fd, ret_file);

@@ -575,14 +575,22 @@ err_t *apply_sweep(sync_engine_t *engine) {
 }
 
 /* Removals first, since they make room; then folders and moves, last what is fetched. */
+static err_t *settle_all(applier_t *a) {
+    sync_tree_t *tree = a->engine->tree;
+    uint32_t n = sync_tree_count(tree);
+    for (uint32_t i = 1; i < n; i++)
+        if (!sync_tree_node(tree, i)->side[SYNC_GOAL]) TRY(settle(a, i));
+    for (uint32_t i = 1; i < n; i++)
+        if (!wants_fetch(sync_tree_node(tree, i))) TRY(settle(a, i));
+    return fetch_all(a);
+}
+
 err_t *apply_goal(sync_engine_t *engine) {
     applier_t a = {.engine = engine};
-    uint32_t n = sync_tree_count(engine->tree);
     apply_agreed(engine);
-    for (uint32_t i = 1; i < n; i++)
-        if (!sync_tree_node(engine->tree, i)->side[SYNC_GOAL]) TRY(settle(&a, i));
-    for (uint32_t i = 1; i < n; i++)
-        if (!wants_fetch(sync_tree_node(engine->tree, i))) TRY(settle(&a, i));
-    TRY(fetch_all(&a));
-    return save(&a);
+    err_t *e = settle_all(&a);
+    if (!e) return save(&a);
+    /* What was done so far is noted, or it would look like somebody's own changes. */
+    err_ignore(save(&a));
+    return e;
 }

@@ -57,7 +57,8 @@ typedef struct {
     err_t *(*finish)(void *ctx, sync_disk_file_t *file, uint64_t size, uint32_t mode, int64_t mtime,
                      uint32_t mtime_ns);
     /* May be NULL. Marks it as one whose content comes when a program opens it (*ret_done), or
-     * leaves it alone; asked before anything is written. open() refuses such a file: ERR_BUSY. */
+     * leaves it alone; asked before anything is written. open() refuses such a file:
+     * ERR_UNAVAILABLE. */
     err_t *(*hollow)(void *ctx, sync_disk_file_t *file, bool *ret_done);
     /* Lasts what was written so far, to go on after a crash. */
     err_t *(*flush)(void *ctx, sync_disk_file_t *file);

@@ -206,12 +206,38 @@ static err_t *read_at(const reading_t *reading, uint64_t offset, uint8_t *p, siz
     return NULL;
 }
 
+/*
+ * A hollow file has nothing that is to be sent. What it stands for is what both sides agreed on, if
+ * that is it still: its time was changed, say. Else it is what a crash left, or was replaced at the
+ * service before anybody opened it: it goes.
+ */
+static err_t *hollow_file(sync_engine_t *engine, uint32_t node) {
+    const sync_disk_t *disk = engine->c.disk;
+    const sync_node_t *it = sync_tree_node(engine->tree, node);
+    const sync_fact_t *base = it->side[SYNC_BASE];
+    const char *path = NULL;
+    if (base && base->size == it->found.size) return uploaded(engine, node, base, false);
+    TRY(sync_tree_path(engine->tree, SYNC_LOCAL, node, &engine->path));
+    TRY(buf_cstr(&engine->path, &path));
+    err_t *e = disk->remove(disk->ctx, path, &it->found);
+    if (e && err_code(e) != ERR_BUSY && err_code(e) != ERR_NOT_FOUND) return e;
+    err_free(e);
+    engine->report->again = true;
+    wait_for_next(engine, node);
+    return NULL;
+}
+
 /* A file that can't be read now waits; what breaks the connection or the disk ends the step. */
 static err_t *file_failed(sync_engine_t *engine, uint32_t node, err_t *e) {
     const char *path = "";
     bool waits =
         err_code(e) == ERR_BUSY || err_code(e) == ERR_NOT_FOUND || err_code(e) == ERR_DENIED;
-    if (engine->alarm[0] || engine->from_service || !waits) return e;
+    if (engine->alarm[0] || engine->from_service) return e;
+    if (err_code(e) == ERR_UNAVAILABLE && engine->c.disk->hollow) {
+        err_free(e);
+        return hollow_file(engine, node);
+    }
+    if (!waits) return e;
     if (sync_tree_path(engine->tree, SYNC_LOCAL, node, &engine->path) == NULL)
         err_ignore(buf_cstr(&engine->path, &path));
     if (err_code(e) != ERR_DENIED) engine->report->again = true;
