@@ -362,8 +362,8 @@ static err_t *make_node(sync_engine_t *engine, uint32_t node, const char *path,
     return err_new(ERR_INTERNAL, "a page in the tree");
 }
 
-/* It is there now: what it looks like is noted. A file that somebody has edited since, be it by as
- * many bytes, is looked at again. */
+/* It is there now: what it looks like is noted. A file that somebody has changed since, be it by as
+ * many bytes or its mode alone, is looked at again. */
 static err_t *made(sync_engine_t *engine, uint32_t node, const sync_stat_t *as_made) {
     const sync_disk_t *disk = engine->c.disk;
     const sync_fact_t *goal = sync_tree_node(engine->tree, node)->side[SYNC_GOAL];
@@ -374,7 +374,8 @@ static err_t *made(sync_engine_t *engine, uint32_t node, const sync_stat_t *as_m
     TRY(disk->stat(disk->ctx, path, &found, &stat));
     if (!found || stat.kind != goal->kind ||
         (goal->kind == SYNC_ENTRY_FILE &&
-         (stat.size != goal->size || !sync_aside_expected(&stat, as_made)))) {
+         (stat.size != goal->size || !sync_aside_expected(&stat, as_made) ||
+          (as_made->mode && as_made->mode != stat.mode)))) {
         sync_tree_node(engine->tree, node)->stuck = true;
         engine->report->again = true;
         return NULL;
@@ -399,6 +400,7 @@ static err_t *set_mode(sync_engine_t *engine, uint32_t node, const char *path,
                     (!now.stamp || !it->found.stamp || now.stamp == it->found.stamp);
         if (!same) return err_new(ERR_BUSY, "%s has changed meanwhile", path);
         *ret_made = now;
+        ret_made->mode = 0; /* is to change */
     }
     return disk->set_mode(disk->ctx, path, it->side[SYNC_GOAL]->mode);
 }
