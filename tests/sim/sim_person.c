@@ -356,9 +356,11 @@ void sim_people_act(sim_people_t *people, unsigned who, sim_disk_t *disk) {
 void sim_people_edit(sim_people_t *people, unsigned who, sim_disk_t *disk, const char *path) {
     scene_t scene = {.people = people, .who = who, .disk = disk};
     if (people->contents_n + 4 > SIM_CONTENTS) return;
+    sim_stat_t stat = {.kind = SIM_FILE};
     sim_disk_person_begin(disk);
-    if (exists(disk, path)) edit(&scene, path);
-    else write_new(&scene, path);
+    if (!exists(disk, path)) write_new(&scene, path);
+    err_ignore(sim_disk_stat(disk, path, &stat));
+    if (stat.kind == SIM_FILE) edit(&scene, path);
     sim_disk_person_end(disk);
 }
 
