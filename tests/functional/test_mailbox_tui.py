@@ -249,6 +249,13 @@ def test_replies_from_the_command_line(world, box):
     assert b"\x1b" not in plain and b"pwned" not in plain.partition(b"\r\n\r\n")[0]
 
 
+def text_of(world, name, data):
+    """What `name` reads."""
+    opened = world.signers.opened(name, data).replace(b"\r", b"")
+    return subprocess.run(["openssl", "base64", "-d"], capture_output=True,
+                          input=opened.rpartition(b"\n\n")[2]).stdout
+
+
 def test_an_encrypted_message_is_answered_encrypted_or_not_at_all(world, box):
     before = len(world.hop.taken)
     world.server.folders[b"INBOX"][5] = world.signers.sealed(
@@ -265,12 +272,32 @@ def test_an_encrypted_message_is_answered_encrypted_or_not_at_all(world, box):
     for subject, quoted in (("Closed", True), ("Unsigned", False)):
         before = len(world.hop.taken)
         box.run("reply", world.ids[subject], "--quote", stdin=b"yes\n")
-        opened = world.signers.opened("ben", world.hop.wait(before + 1)[-1].data)
-        text = subprocess.run(["openssl", "base64", "-d"], capture_output=True, input=opened.replace(
-            b"\r", b"").rpartition(b"\n\n")[2]).stdout
+        text = text_of(world, "ben", world.hop.wait(before + 1)[-1].data)
         assert b"yes" in text and (b"vault" in text) == quoted
 
 
 def test_needs_a_terminal(box):
     assert b"needs a terminal" in box.run("tui", status=2)
     assert b"usage:" in box.run()
+
+
+@pytest.mark.parametrize("field, option", [(b"Reply-To", ()), (b"Cc", ("--all",))])
+def test_who_sends_on_a_signed_and_encrypted_message_is_quoted_nothing_of_it(world, box, field, option):
+    """Header fields are outside of what is signed: Eve, a colleague, takes Ben's message to Anna."""
+    signers, inbox = world.signers, world.server.folders[b"INBOX"]
+    if not (signers.path / "eve.pem").exists():
+        signers.make("eve")
+        inbox[20] = signers.signed("eve", "Hello from Eve", "I am a colleague.")
+        box.run("sync")
+        box.run("read", box.wait_subject("Hello from Eve")["id"])
+    subject = b"Sent on by " + field
+    closed = signers.sealed("anna", signers.signed("ben", "Closed", "The vault at nine."))
+    inbox[max(inbox) + 1] = field + b": eve@example.org\n" + closed.replace(b"Closed", subject, 1)
+    box.run("sync")
+    sent_on = box.wait_subject(subject.decode())["id"]
+    assert b"Signed by the sender. Encrypted." in box.run("read", sent_on)
+    before = len(world.hop.taken)
+    box.run("reply", sent_on, "--quote", *option, stdin=b"When?\n")
+    for sent in world.hop.wait(before + 1 + len(option))[before:]:
+        text = text_of(world, "eve", sent.data)
+        assert b"When?" in text and b"vault" not in text

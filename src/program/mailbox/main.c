@@ -220,7 +220,7 @@ static const command_t c_reply = {
     "Answer a message",
     "Reads the text from FILE or standard input (UTF-8). The reply to an encrypted message is\n"
     "encrypted or not sent: who could not read it is named. Else it is encrypted if everybody can\n"
-    "read that. An encrypted message that its sender did not sign is never quoted.",
+    "read that. An encrypted message is quoted to its sender alone, and only if he signed it.",
     "  coffer-mailbox reply 17 --sign < text\n  coffer-mailbox reply 17 --all --quote text",
     1,
     2,

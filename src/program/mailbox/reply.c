@@ -1,7 +1,8 @@
 /*
  * Replies: the message is made here, where the original is, and sent as send.c does (RFC 5322
  * section 3.6.4). An encrypted message is answered encrypted. Its text is quoted only if its sender
- * signed it: who sends on a stranger's ciphertext must not have it read back to him. See mailbox.h.
+ * signed it, and to him alone: who sends on a stranger's ciphertext must not have it read back to
+ * him. See mailbox.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,7 @@ typedef struct {
     bytes_t to[PEOPLE];
     size_t to_n, n; /* those behind to_n are in Cc */
     bool closed;    /* the original was encrypted */
-    bool sure;      /* and signed by its sender, if so */
+    bool sure;      /* if so, signed by its sender, to whom alone the reply goes */
     buf_t message;
 } reply_t;
 
@@ -124,6 +125,16 @@ static err_t *add_everybody(reply_t *r, bool all) {
     r->to_n = r->n;
     if (all) TRY(add_people(r, "To", true));
     return all ? add_people(r, "Cc", true) : NULL;
+}
+
+/* Reply-To, To and Cc are not signed: who sends an encrypted message on can put himself there. */
+static err_t *look_whom(reply_t *r) {
+    const mime_field_t *from = mime_field_find(&r->fields, "From", NULL);
+    mime_addresses_t list = {0};
+    if (!r->closed) return NULL;
+    if (from) TRY(mime_addresses_read(r->arena, from->value, &list));
+    if (list.n != 1 || r->n != 1 || !mime_address_eq(list.at[0].address, r->to[0])) r->sure = false;
+    return NULL;
 }
 
 /* ---- the message ---- */
@@ -304,6 +315,7 @@ err_t *reply_message(agent_t *agent, const json_t *ask, json_t *out) {
     TRY(jso_get_string(ask, "certificates", LIMIT_BOX_COMMAND, false, &certificates));
     TRY(load(&r, id));
     TRY(add_everybody(&r, all));
+    TRY(look_whom(&r));
     if (only_check) return check(&r, certificates, out);
     return write_and_send(&r, ask, quote, plain, certificates, out);
 }
