@@ -5,16 +5,17 @@ import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 
 import pytest
 
 from helpers import instance as instances
 from helpers.instance import PATIENCE
-from helpers.sync_client import person
+from test_crash import fill, small_disk  # noqa: F401 - a fixture
 from test_sync_client import ANNA, MIB, Device, devices, people, service  # noqa: F401 - fixtures
 
+CLOCK_OFF = pathlib.Path(instances.BIN).parent / "tests" / "kill" / "libclock_off.so"
+YEAR_S = 366 * 86400
 KILL_AT = pathlib.Path(instances.BIN).parent / "tests" / "kill" / "kill_at"
 # Each so many changes of the disk; all of them take a minute or two.
 STRIDE = int(os.environ.get("COFFER_KILL_STRIDE", "7" if not instances.SANITIZER else "29"))
@@ -154,3 +155,62 @@ def test_the_service_is_killed_at_each_change_of_the_disk(service, devices):  # 
     bring_together(laptop, desktop)
     assert laptop.tree() == desktop.tree() == story.tree
     assert laptop.call("status")["region"] == laptop.region
+
+
+def failed_well(device, *words):
+    """A step that can't go its way says so, and leaves the files as they are."""
+    before = device.tree()
+    done = subprocess.run(device.arguments("run", str(device.folder), "--once", *words), capture_output=True, text=True,
+                          timeout=PATIENCE)
+    assert done.returncode not in (0, 5) and done.returncode > 0, done
+    assert json.loads(done.stderr.splitlines()[-1])["error"]["message"], done
+    assert device.tree() == before
+    return done
+
+
+def test_a_device_whose_disk_is_full(service, people, small_disk, tmp_path):  # noqa: F811
+    laptop = Device(service, tmp_path, "laptop", ANNA, people[ANNA]).init()
+    small = Device(service, small_disk, "small", ANNA, people[ANNA]).join(laptop)
+    laptop.write("there", "before")
+    laptop.sync(), small.sync()
+    # What comes does not fit.
+    laptop.write("there", "after")
+    laptop.write("large", os.urandom(3 * MIB))
+    laptop.sync()
+    filler = fill(small_disk)
+    failed_well(small)
+    assert small.tree() == {"there": b"before"}
+    filler.unlink()
+    small.sync()
+    assert small.tree() == laptop.tree() and leftovers(small) == []
+    # What goes can't be noted.
+    small.write("mine", os.urandom(300_000))
+    filler = fill(small_disk)
+    failed_well(small)
+    filler.unlink()
+    bring_together(small, laptop)
+    assert small.tree() == laptop.tree() and len(laptop.tree()) == 3 and leftovers(small) == []
+
+
+@pytest.mark.parametrize("off_s", [YEAR_S, -YEAR_S], ids=["ahead", "behind"])
+def test_a_device_whose_clock_is_wrong_by_a_year(devices, off_s):  # noqa: F811
+    """It may find that no certificate is good today; it loses nothing, and others lose nothing by it."""
+    laptop, desktop = devices
+    wrong = {**os.environ, "LD_PRELOAD": str(CLOCK_OFF), "COFFER_TEST_CLOCK_S": str(off_s),
+             "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
+    for name in ("one", "two"):
+        laptop.write(name, name)
+        desktop.write("both", f"{name} of the desktop")
+        laptop.write("both", f"{name} of the laptop!")
+        before = desktop.tree()
+        laptop.sync()
+        done = subprocess.run(desktop.arguments("run", str(desktop.folder), "--once"), capture_output=True, text=True,
+                              timeout=PATIENCE, env=wrong)
+        if done.returncode:
+            assert re.search("certificate|expired|not yet valid", done.stderr), done
+            assert desktop.tree() == before
+        bring_together(desktop, laptop)
+        assert desktop.tree() == laptop.tree()
+        contents = set(laptop.tree().values())
+        assert {b"one", f"{name} of the laptop!".encode(), f"{name} of the desktop".encode()} <= contents
+    assert leftovers(desktop) == []
