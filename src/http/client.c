@@ -103,6 +103,8 @@ err_t *client_settings_init(client_settings_t *settings, const http_client_confi
                            .stop = config->stop,
                            .go_on = config->go_on,
                            .go_on_arg = config->go_on_arg,
+                           .send_max = config->send_max,
+                           .receive_max = config->receive_max,
                            .response_max =
                                config->response_max ? config->response_max : LIMIT_HTTP_RESPONSE};
     buf_init(&s.ca_pem, PEM_MAX);
@@ -198,6 +200,13 @@ static bool set_stop(CURL *easy, const client_settings_t *s) {
            curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
 }
 
+static bool set_speed(CURL *easy, const client_settings_t *s) {
+    return curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)s->send_max) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)s->receive_max) ==
+               CURLE_OK;
+}
+
 static bool set_common(transfer_t *t, const client_settings_t *s) {
     CURL *easy = t->easy;
     bool ok = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
@@ -216,7 +225,7 @@ static bool set_common(transfer_t *t, const client_settings_t *s) {
     ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERDATA, t) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_RESOLVE, s->resolve) == CURLE_OK;
-    ok = ok && set_stop(easy, s);
+    ok = ok && set_stop(easy, s) && set_speed(easy, s);
     return ok && (!s->unix_socket ||
                   curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK);
 }

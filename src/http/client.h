@@ -38,7 +38,9 @@ typedef struct {
      */
     bool (*go_on)(void *arg);
     void *go_on_arg;
-    const char *proxy; /* "http://proxy:3128"; NULL: none, whatever the environment says */
+    int64_t send_max;    /* bytes a second; 0: as fast as it goes */
+    int64_t receive_max; /* the same */
+    const char *proxy;   /* "http://proxy:3128"; NULL: none, whatever the environment says */
 } http_client_config_t;
 
 /* How a transfer ended, for those who may try again. */

@@ -21,7 +21,8 @@ typedef struct {
     int64_t connect_ms;
     int64_t total_ms;
     size_t response_max;
-    const atomic_bool *stop; /* borrowed; or NULL */
+    int64_t send_max, receive_max; /* bytes a second, or 0 */
+    const atomic_bool *stop;       /* borrowed; or NULL */
     bool (*go_on)(void *arg);
     void *go_on_arg;
     bool wait_for_stream; /* rather than opening a second connection */

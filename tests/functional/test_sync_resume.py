@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -161,3 +162,18 @@ def test_what_was_here_and_is_not_right_is_fetched_again(service, anna, relay, l
     done = desktop.sync()  # no alarm: nobody but this disk has done wrong
     assert (done["downloaded"], done.get("alarm")) == (1, None)
     assert desktop.tree() == {"big": content}
+
+
+def test_a_limit_holds_and_is_kept(laptop, tmp_path):
+    """A part waits for the ones before: the last byte can't be there sooner, however fast the machine is."""
+    laptop.write("big", os.urandom(9 * MIB))
+    began = time.monotonic()
+    laptop.sync("--limit-up", "8M")
+    assert time.monotonic() - began > 0.7
+    laptop.run("run", str(laptop.folder), "--once", "--limit-up", "fast", status=2)
+    assert laptop.call("limit", "--up", "500k", "--down", "5M") == {"up": 500000, "down": 5000000}
+    assert laptop.call("limit") == {"up": 500000, "down": 5000000}
+    began = time.monotonic()
+    laptop.call("get", "big", str(tmp_path / "got"))
+    assert time.monotonic() - began > 1.5
+    assert laptop.call("limit", "--up", "0", "--down", "0") == {"up": None, "down": None}

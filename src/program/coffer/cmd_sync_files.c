@@ -88,7 +88,7 @@ static err_t *run_get(cli_t *cli, const args_t *args) {
     return output_done(cli, NULL, "%s is in %s", path, into);
 }
 
-static const option_t get_options[] = {SYNC_HOME_OPTIONS, {NULL, NULL, NULL}};
+static const option_t get_options[] = {SYNC_HOME_OPTIONS, SYNC_RATE_OPTIONS, {NULL, NULL, NULL}};
 
 const command_t CMD_SYNC_GET = {
     .group = "sync",

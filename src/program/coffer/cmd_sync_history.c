@@ -202,6 +202,7 @@ static err_t *run_restore(cli_t *cli, const args_t *args) {
 
 static const option_t restore_options[] = {
     SYNC_HOME_OPTIONS,
+    SYNC_RATE_OPTIONS,
     {"version", "NUMBER", "as this version had it: see coffer sync history"},
     {"at", "TIME", "as it was then, like 2026-11-22T08:00:00Z"},
     {"to", "FILE", "a file's content into this file; the region stays as it is"},

@@ -105,6 +105,7 @@ static err_t *run_mount(cli_t *cli, const args_t *args) {
 
 static const option_t options[] = {
     SYNC_HOME_OPTIONS,
+    SYNC_RATE_OPTIONS,
     {"poll", "SECONDS", "ask the service for news that often (default 5)"},
     {"brake", "PERCENT", "stop syncing before more than so many of the files go (default 25)"},
     {"release-brake", NULL, "the files are meant to go"},

@@ -104,6 +104,7 @@ static err_t *run_put(cli_t *cli, const args_t *args) {
 
 static const option_t put_options[] = {
     SYNC_HOME_OPTIONS,
+    SYNC_RATE_OPTIONS,
     {"parents", NULL, "make the folders of PATH that are missing"},
     {NULL, NULL, NULL},
 };

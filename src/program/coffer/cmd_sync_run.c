@@ -258,6 +258,7 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
 
 static const option_t run_options[] = {
     SYNC_HOME_OPTIONS,
+    SYNC_RATE_OPTIONS,
     {"once", NULL, "bring both sides together once, and end"},
     {"only", "FOLDER", "sync this folder of the region alone; may be repeated"},
     {"poll", "SECONDS", "look at the folder that often even without an event (default 60)"},

@@ -138,6 +138,7 @@ static const command_t *const commands[] = {
     &CMD_SYNC_RM,
     &CMD_SYNC_HISTORY,
     &CMD_SYNC_RESTORE,
+    &CMD_SYNC_LIMIT,
     &CMD_SYNC_DEVICES,
     &CMD_SYNC_REVOKE,
     &CMD_SYNC_ROTATE,

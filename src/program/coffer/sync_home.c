@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/coffer/prompt.h"
+#include "sync/client/rate.h"
 
 enum { HOME_MODE = 0700, FILE_MODE = 0600, CONFIG_MAX = 64 * 1024, VALUE_MAX = 4096 };
 
@@ -86,6 +87,8 @@ err_t *sync_home_write(const sync_home_t *home) {
     if (home->has_own) TRY(set_hex(json, "own", BYTES_ARRAY(home->own)));
     if (home->own_path) TRY(jso_set_str(json, "own_home", home->own_path));
     TRY(set_hex(json, "marker", BYTES_ARRAY(home->marker)));
+    if (home->up_max) TRY(jso_set_int(json, "limit_up", (int64_t)home->up_max));
+    if (home->down_max) TRY(jso_set_int(json, "limit_down", (int64_t)home->down_max));
     TRY(jso_write(json, true, &text));
     TRY(sync_home_file(home->path, "sync.json", &path));
     return file_write(path, buf_bytes(&text), FILE_MODE);
@@ -110,6 +113,13 @@ err_t *sync_get_hex(const json_t *json, const char *name, uint8_t *out, size_t n
     return NULL;
 }
 
+static err_t *get_rate(const json_t *json, const char *name, uint64_t *ret_rate) {
+    int64_t rate = 0;
+    TRY(jso_get_int(json, name, 0, SYNC_RATE_MAX, false, &rate));
+    *ret_rate = (uint64_t)rate;
+    return NULL;
+}
+
 static err_t *parse(bytes_t text, sync_home_t *home) {
     CLEANUP(jso_free) json_t *json = NULL;
     int64_t version = 0;
@@ -120,6 +130,8 @@ static err_t *parse(bytes_t text, sync_home_t *home) {
     TRY(get_text(json, "resolve", false, &home->resolve));
     TRY(get_text(json, "folder", false, &home->folder));
     TRY(sync_get_hex(json, "region", home->region, SYNC_HASH));
+    TRY(get_rate(json, "limit_up", &home->up_max));
+    TRY(get_rate(json, "limit_down", &home->down_max));
     home->has_own = json_object_get(json, "own") != NULL;
     if (home->has_own) TRY(sync_get_hex(json, "own", home->own, SYNC_HASH));
     TRY(get_text(json, "own_home", false, &home->own_path));
@@ -176,6 +188,11 @@ void sync_open_done(sync_open_t *open) {
     *open = (sync_open_t){0};
 }
 
+static err_t *rate_option(const cli_t *cli, const char *name, uint64_t *rate) {
+    const char *text = args_value(cli->args, name);
+    return text ? sync_rate_parse(bytes_str(text), rate) : NULL;
+}
+
 static err_t *open_parts(cli_t *cli, sync_open_t *open) {
     CLEANUP(mem_free) char *path = NULL;
     CLEANUP(mem_free) char *wipe = NULL;
@@ -191,7 +208,11 @@ static err_t *open_parts(cli_t *cli, sync_open_t *open) {
                                .resolve = open->home.resolve,
                                .device = &open->key,
                                .state = open->state,
-                               .clk = cli->clk};
+                               .clk = cli->clk,
+                               .up_max = open->home.up_max,
+                               .down_max = open->home.down_max};
+    TRY(rate_option(cli, "limit-up", &http.up_max));
+    TRY(rate_option(cli, "limit-down", &http.down_max));
     memcpy(http.region, open->home.region, SYNC_HASH);
     TRY(sync_http_new(&http, &open->http));
     open->config = (sync_engine_config_t){.remote = sync_http_remote(open->http),

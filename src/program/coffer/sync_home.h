@@ -26,6 +26,7 @@ typedef struct {
     uint8_t own[SYNC_HASH];
     char *own_path;            /* of that region's home, or NULL: a share's home of before */
     uint8_t marker[SYNC_NODE]; /* of the folder */
+    uint64_t up_max, down_max; /* bytes a second, or 0 */
 } sync_home_t;
 
 void sync_home_done(sync_home_t *home); /* takes a zeroed one */
@@ -72,6 +73,14 @@ err_t *sync_get_hex(const json_t *json, const char *name, uint8_t *out, size_t n
      "what this device keeps (or COFFER_SYNC_HOME; else ~/.local/share/coffer-sync)"},             \
     {                                                                                              \
         "passphrase-file", "FILE", "passphrase of the device's keys, if they are under one"        \
+    }
+
+/* Of the commands that send or fetch contents. */
+#define SYNC_RATE_OPTIONS                                                                          \
+    {"limit-up", "RATE",                                                                           \
+     "send no more bytes a second, like 500k or 2M (default: coffer sync limit)"},                 \
+    {                                                                                              \
+        "limit-down", "RATE", "fetch no more bytes a second"                                       \
     }
 
 DEFINE_CLEANUP_VALUE(sync_home_t, sync_home_done)

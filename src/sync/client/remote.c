@@ -215,7 +215,7 @@ static err_t *start_fetch(sync_http_t *http, const uint8_t root[SYNC_HASH], uint
     (void)snprintf(range, sizeof range, "Range: bytes=%llu-%llu", (unsigned long long)offset,
                    (unsigned long long)(offset + size - 1));
     url_of(http, path, url);
-    TRY(send_fetch(http, url, range, &sender));
+    TRY(send_fetch(http, url, range, size, &sender));
     http->fetching = sender;
     memcpy(http->fetch_root, root, SYNC_HASH);
     http->fetch_part = part;
@@ -353,6 +353,8 @@ err_t *sync_http_new(const sync_http_config_t *config, sync_http_t **ret_http) {
     http->device = config->device;
     http->state = config->state;
     http->clk = config->clk;
+    http->up.per_s = config->up_max;
+    http->down.per_s = config->down_max;
     fill(http);
     err_t *e = prepare(config, http);
     if (e) {

@@ -32,6 +32,7 @@ typedef struct {
     const sync_device_key_t *device;
     db_local_t *state; /* or NULL: nothing is kept */
     const clk_t *clk;
+    uint64_t up_max, down_max; /* bytes a second of bodies: rate.h; 0: no limit */
 } sync_http_config_t;
 
 typedef struct sync_http sync_http_t;

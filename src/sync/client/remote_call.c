@@ -15,19 +15,58 @@ enum {
     TOTAL_MS = 5 * 60 * 1000,
     TRIES = 4,
     FIRST_WAIT_MS = 250,
+    NAP_MS = 200,
     TOKEN_SLACK_S = 60,
     STATE_SESSION = 10, /* table of the local state */
     WORD_MAX = 32,
 };
 
 err_t *call_new_client(const sync_http_t *http, http_client_t **ret_client) {
+    int64_t up_ms = sync_rate_ms(&http->up, LIMIT_SYNC_PART);
+    int64_t down_ms = sync_rate_ms(&http->down, LIMIT_SYNC_PART);
     http_client_config_t config = {.ca_file = http->ca_file,
                                    .connect_ms = CONNECT_MS,
-                                   .total_ms = TOTAL_MS,
+                                   .total_ms = TOTAL_MS + 2 * (up_ms > down_ms ? up_ms : down_ms),
                                    .response_max = SYNC_REMOTE_ANSWER,
                                    .resolve = http->resolve,
-                                   .stop = &http->stop};
+                                   .stop = &http->stop,
+                                   .send_max = (int64_t)http->up.per_s,
+                                   .receive_max = (int64_t)http->down.per_s};
     return http_client_new(&config, ret_client);
+}
+
+/* ---- waiting ---- */
+
+static void wait_ms(int64_t ms) {
+    const struct timespec nap = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000 * 1000};
+    (void)nanosleep(&nap, NULL);
+}
+
+/* In short naps: who stops the client does not wait for it. */
+static void wait_out(sync_http_t *http, int64_t ms) {
+    int64_t until = clk_mono_ms(http->clk) + ms;
+    while (!atomic_load(&http->stop)) {
+        int64_t left = until - clk_mono_ms(http->clk);
+        if (left <= 0) return;
+        wait_ms(left < NAP_MS ? left : NAP_MS);
+    }
+}
+
+void call_pace(sync_http_t *http, uint64_t up, uint64_t down) {
+    if (!http->up.per_s && !http->down.per_s) return;
+    (void)pthread_mutex_lock(&http->lock);
+    int64_t now = clk_mono_ms(http->clk);
+    int64_t up_ms = up ? sync_rate_take(&http->up, now, up) : 0;
+    int64_t down_ms = sync_rate_take(&http->down, now, down);
+    (void)pthread_mutex_unlock(&http->lock);
+    wait_out(http, up_ms > down_ms ? up_ms : down_ms);
+}
+
+void call_owe(sync_http_t *http, uint64_t down) {
+    if (!http->down.per_s) return;
+    (void)pthread_mutex_lock(&http->lock);
+    (void)sync_rate_take(&http->down, clk_mono_ms(http->clk), down);
+    (void)pthread_mutex_unlock(&http->lock);
 }
 
 /* ---- errors ---- */
@@ -110,12 +149,10 @@ static err_t *once(sync_http_t *http, const char *method, const char *url, const
     if (range && *range) headers[n++] = range;
     http->requests++;
     http->sent += body.n;
-    return http_client_do(http->client, method, url, headers, body, reply);
-}
-
-static void wait_ms(int64_t ms) {
-    const struct timespec nap = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000 * 1000};
-    (void)nanosleep(&nap, NULL);
+    call_pace(http, body.n, 0);
+    err_t *e = http_client_do(http->client, method, url, headers, body, reply);
+    call_owe(http, reply->body.n);
+    return e;
 }
 
 static bool worth_another(const err_t *e, const http_response_t *reply) {

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "sync/client/rate.h"
 #include "sync/client/remote.h"
 
 enum { SENDERS = 4, URL_MAX = 512, TOKEN_MAX = 512 };
@@ -23,6 +24,7 @@ typedef struct {
     char url[URL_MAX];
     char authorization[TOKEN_MAX + 32];
     char range[64];        /* header, or "" */
+    uint64_t expects;      /* bytes, of a range */
     buf_t body;            /* what goes out */
     http_response_t reply; /* what came */
     err_t *error;
@@ -50,6 +52,7 @@ struct sync_http {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool closing;
+    sync_rate_t up, down;
     size_t ahead; /* bytes in senders */
     sender_t senders[SENDERS];
     sender_t *fetching; /* the part after the last one that was asked for */
@@ -69,6 +72,11 @@ err_t *call_do(sync_http_t *http, const char *method, const char *url, const cha
 /* The error that an answer stands for, or NULL; notes a refusal. */
 err_t *call_judge(sync_http_t *http, const http_response_t *reply) WARN_UNUSED;
 
+/* Waits until so many bytes may go out and come in, and what went before is paid for. */
+void call_pace(sync_http_t *http, uint64_t up, uint64_t down);
+/* Of an answer whose length was not known before: who comes next waits for it. */
+void call_owe(sync_http_t *http, uint64_t down);
+
 /* ---- remote_send.c ---- */
 err_t *send_start(sync_http_t *http) WARN_UNUSED;
 void send_stop(sync_http_t *http);
@@ -80,7 +88,7 @@ err_t *send_room(sync_http_t *http, size_t bytes) WARN_UNUSED;
 /* Waits for all; large buffers are given back. */
 err_t *send_drain(sync_http_t *http) WARN_UNUSED;
 /* Begins to fetch; the answer is taken by send_fetched. */
-err_t *send_fetch(sync_http_t *http, const char *url, const char *range,
+err_t *send_fetch(sync_http_t *http, const char *url, const char *range, uint64_t size,
                   sender_t **ret_sender) WARN_UNUSED;
 err_t *send_fetched(sync_http_t *http, sender_t *sender, buf_t *ret_data) WARN_UNUSED;
 

@@ -16,8 +16,10 @@ static void run_one(sender_t *sender) {
     size_t n = 1;
     if (sender->body.n) headers[n++] = "Content-Type: application/octet-stream";
     if (sender->range[0]) headers[n++] = sender->range;
+    call_pace(sender->http, sender->body.n, sender->expects);
     sender->error = http_client_do(sender->client, sender->method, sender->url, headers,
                                    buf_bytes(&sender->body), &sender->reply);
+    if (!sender->expects) call_owe(sender->http, sender->reply.body.n);
 }
 
 static void *sender_main(void *arg) {
@@ -171,6 +173,7 @@ static err_t *begin(sync_http_t *http, sender_t *sender, const char *method, con
 err_t *send_put(sync_http_t *http, const char *url, buf_t *body) {
     sender_t *sender = NULL;
     TRY(acquire(http, body->n, &sender));
+    sender->expects = 0;
     return begin(http, sender, "PUT", url, "", body);
 }
 
@@ -197,9 +200,11 @@ err_t *send_drain(sync_http_t *http) {
     return NULL;
 }
 
-err_t *send_fetch(sync_http_t *http, const char *url, const char *range, sender_t **ret_sender) {
+err_t *send_fetch(sync_http_t *http, const char *url, const char *range, uint64_t size,
+                  sender_t **ret_sender) {
     sender_t *sender = NULL;
     TRY(acquire(http, 0, &sender));
+    sender->expects = size;
     TRY(begin(http, sender, "GET", url, range, NULL));
     *ret_sender = sender;
     return NULL;
