@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from helpers import instance as instances
-from helpers.instance import PATIENCE
+from helpers.instance import PATIENCE, program
 from helpers.sync_client import person
 from test_sync_client import Device
 from test_sync_mount import no_fuse
@@ -20,7 +20,7 @@ ANNA = "anna@example.org"
 def service(tmp_path_factory):
     made = instances.Instance(tmp_path_factory.mktemp("service"))
     try:
-        made.init({"sync": {"enabled": "yes"}}).start()
+        made.init({"sync": {"enabled": "yes", "may_share_outside": "yes"}}).start()
         yield made
         made.stop()
     finally:
@@ -79,6 +79,22 @@ def test_a_wiped_device_has_neither_keys_nor_files(device):
     assert noted_files(device) == [5]
     again = device.run("run", "--once", status=3)
     assert "no device's home" in again.stderr
+
+
+def test_links_of_a_device_that_is_to_be_wiped_are_closed(service, device, tmp_path):
+    """From the moment that it is asked for: the device need not come by."""
+    device.write("report.txt", "content")
+    device.sync()
+    url = device.call("link", "report.txt")["url"]
+    fetch = [program("coffer"), "sync", "fetch", url, "--ca", f"{service.directory}/public/root.pem", "--to"]
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+    opened = subprocess.run([*fetch, tmp_path / "before"], capture_output=True, text=True, timeout=PATIENCE)
+    assert opened.returncode == 0, opened.stderr
+    ask(device)
+    closed = subprocess.run([*fetch, tmp_path / "after"], capture_output=True, text=True, timeout=PATIENCE)
+    assert closed.returncode != 0
+    assert not list(tmp_path.glob("after/**/report.txt"))
 
 
 def test_a_killed_wipe_goes_on(device):

@@ -194,6 +194,68 @@ static void test_edit__goes_again_when_others_are_faster(void **state) {
     assert_is(s, "theirs", "");
 }
 
+/* What was uploaded for a root that is refused may be gone at the service: it is sent again. */
+static err_t *refuse(void *ctx, bytes_t root, bytes_t change, bool *ret_lost) {
+    (void)ctx;
+    (void)root;
+    (void)change;
+    (void)ret_lost;
+    return err_new(ERR_VERIFY, "missing");
+}
+
+static void test_edit__sends_again_after_a_root_was_refused(void **state) {
+    stage_t *s = *state;
+    const sync_remote_t honest = s->client->remote;
+    sync_report_t report;
+    sync_stat_t stat;
+    uint64_t inode = 0;
+    bool found = false;
+    sim_disk_person_begin(s->client->disk);
+    assert_ok(sim_disk_create(s->client->disk, "a", 0644, &inode));
+    assert_ok(sim_disk_write_inode(s->client->disk, inode, 0, BYTES_LIT("content")));
+    sim_disk_person_end(s->client->disk);
+    assert_ok(s->client->folder.stat(s->client->folder.ctx, "a", &found, &stat));
+    const sync_edit_t it = {.kind = SYNC_EDIT_PUT, .path = "a", .stat = stat};
+    s->client->remote.root_post = refuse;
+    assert_err(ERR_VERIFY, sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    assert_int_equal(report.uploaded, 1);
+    s->client->remote = honest;
+    s->world->service->packages.n = 0; /* it has forgotten them */
+    assert_ok(sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    assert_int_equal(report.uploaded, 1);
+    assert_is(s, "a", "content");
+}
+
+/* But what is there is not: the net broke after all was sent. */
+static err_t *no_net(void *ctx, bytes_t root, bytes_t change, bool *ret_lost) {
+    (void)ctx;
+    (void)root;
+    (void)change;
+    (void)ret_lost;
+    return err_new(ERR_UNAVAILABLE, "no net");
+}
+
+static void test_edit__sends_nothing_twice_when_the_net_breaks(void **state) {
+    stage_t *s = *state;
+    const sync_remote_t honest = s->client->remote;
+    sync_report_t report;
+    sync_stat_t stat;
+    uint64_t inode = 0;
+    bool found = false;
+    sim_disk_person_begin(s->client->disk);
+    assert_ok(sim_disk_create(s->client->disk, "a", 0644, &inode));
+    assert_ok(sim_disk_write_inode(s->client->disk, inode, 0, BYTES_LIT("content")));
+    sim_disk_person_end(s->client->disk);
+    assert_ok(s->client->folder.stat(s->client->folder.ctx, "a", &found, &stat));
+    const sync_edit_t it = {.kind = SYNC_EDIT_PUT, .path = "a", .stat = stat};
+    s->client->remote.root_post = no_net;
+    assert_err(ERR_UNAVAILABLE, sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    s->client->remote = honest;
+    assert_ok(sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    assert_int_equal(report.uploaded, 0);
+    assert_is(s, "a", "content");
+}
+
 /* ---- the past ---- */
 
 static void test_history__tells_what_happened(void **state) {
@@ -367,6 +429,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_edit__refuses_what_has_no_place),
         T(test_edit__goes_again_when_others_are_faster),
+        T(test_edit__sends_again_after_a_root_was_refused),
+        T(test_edit__sends_nothing_twice_when_the_net_breaks),
         T(test_history__tells_what_happened),
         T(test_history__begins_again_with_another_file_of_the_name),
         T(test_history__finds_versions),

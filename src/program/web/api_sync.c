@@ -27,7 +27,8 @@ static err_t *add_wipe(const sync_call_t *call, json_t *out) {
     json_t *wipe = NULL;
     TRY(jso_set_object(out, "wipe", &wipe));
     TRY(api_sync_set_hash(wipe, "id", call->wipe));
-    return api_sync_set_hash(wipe, "region", call->region.region);
+    TRY(api_sync_set_hash(wipe, "region", call->region.region));
+    return api_sync_set_hash(wipe, "device", BYTES_ARRAY(call->device));
 }
 
 static err_t *refusal(const sync_call_t *call, const err_t *e, const char *id,

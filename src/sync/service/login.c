@@ -79,6 +79,7 @@ static err_t *check_wipe(sync_call_t *call, db_conn_t *conn, const uint8_t *devi
                           &found));
     if (!found) return NULL;
     call->wipe = wipe.id;
+    memcpy(call->device, device, SYNC_HASH);
     return sync_no(call, SYNC_WORD_WIPE, "this device is to destroy its keys and files");
 }
 
