@@ -159,6 +159,21 @@ def test_a_hollow_file_can_be_renamed_cut_off_and_appended_to(drive):
     assert not (drive.peer / "h1").exists()
 
 
+def test_a_hollow_file_with_another_time_and_name_is_not_lost(drive):
+    data = os.urandom(200_000)
+    drive.give("dated", data)
+    wait_for((drive.mount / "dated").exists, "the peer's file")
+    (drive.mount / "link").symlink_to("dated")
+    os.utime(drive.mount / "link", (5, 5), follow_symlinks=False)
+    os.utime(drive.mount / "dated", (1_000_000_000, 1_000_000_000))
+    (drive.mount / "dated").rename(drive.mount / "dated again")
+    wait_for((drive.peer / "dated again").exists, "the renamed file")
+    wait_for(lambda: not (drive.peer / "dated").exists(), "the end of the old name")
+    assert (drive.peer / "dated again").read_bytes() == data
+    assert (drive.mount / "dated again").read_bytes() == data
+    assert (drive.mount / "dated again").stat().st_mtime == 1_000_000_000
+
+
 def test_renames_are_those_of_posix(drive):
     m = drive.mount / "posix"
     m.mkdir()

@@ -58,6 +58,15 @@ static int make_whole(const char *path, int fd, bool cut_off) {
     return e ? -errno_of(e) : 0;
 }
 
+/* Filling needs to write, also for who only reads: then the file is opened for that alone. */
+static int fill_for_reader(const char *path) {
+    int fd = openat(self()->folder, below(path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return -errno;
+    int status = make_whole(path, fd, false);
+    (void)close(fd);
+    return status;
+}
+
 /* ---- looking ---- */
 
 static int op_getattr(const char *path, struct stat *st, struct fuse_file_info *file) {
@@ -133,9 +142,15 @@ static int op_chmod(const char *path, mode_t mode, struct fuse_file_info *file) 
     return changed(fchmodat(self()->folder, below(path), mode, 0));
 }
 
+/* A hollow file that is renamed is known again by its time: before that changes, it is filled. */
 static int op_utimens(const char *path, const struct timespec times[2],
                       struct fuse_file_info *file) {
     if (file) return changed(futimens((int)file->fh, times));
+    int fd = openat(self()->folder, below(path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno != ELOOP && errno != ENXIO) return -errno;
+    int status = fd >= 0 && sync_hollow(fd) ? fill_for_reader(path) : 0;
+    if (fd >= 0) (void)close(fd);
+    if (status) return status;
     return changed(utimensat(self()->folder, below(path), times, AT_SYMLINK_NOFOLLOW));
 }
 
@@ -164,15 +179,6 @@ static int op_create(const char *path, mode_t mode, struct fuse_file_info *file)
     }
     file->fh = (uint64_t)fd;
     return changed(0);
-}
-
-/* Filling needs to write, also for who only reads: then the file is opened for that alone. */
-static int fill_for_reader(const char *path) {
-    int fd = openat(self()->folder, below(path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return -errno;
-    int status = make_whole(path, fd, false);
-    (void)close(fd);
-    return status;
 }
 
 static int op_open(const char *path, struct fuse_file_info *file) {
