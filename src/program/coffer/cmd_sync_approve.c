@@ -177,6 +177,17 @@ static err_t *roles_of(const args_t *args, uint8_t *ret_roles) {
     return NULL;
 }
 
+/* Whoever lets somebody in knows who else can open the region. */
+static err_t *say_recovery(cli_t *cli, const sync_chain_t *chain) {
+    const sync_device_t *devices = NULL;
+    size_t n = sync_chain_devices(chain, &devices);
+    for (size_t i = 0; i < n; i++)
+        if (devices[i].state == SYNC_DEVICE_ACTIVE && devices[i].roles == SYNC_RECOVER)
+            TRY(cli_say(cli, "%s of %s can recover this region.\n", devices[i].card.name,
+                        devices[i].card.person));
+    return NULL;
+}
+
 static err_t *run_approve(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(jso_free) json_t *join = NULL;
@@ -203,7 +214,8 @@ static err_t *run_approve(cli_t *cli, const args_t *args) {
     TRY(sync_sas_text(&head, &sas, digits));
     TRY(compare_digits(cli, &card, digits));
     TRY(sync_members_approve(open.engine, &card, roles));
-    return output_done(cli, NULL, "%s of %s has joined", card.name, card.person);
+    TRY(output_done(cli, NULL, "%s of %s has joined", card.name, card.person));
+    return say_recovery(cli, sync_engine_chain(open.engine));
 }
 
 static const option_t approve_options[] = {

@@ -13,7 +13,7 @@
 #include "program/coffer/output.h"
 #include "program/coffer/prompt.h"
 #include "program/coffer/remote.h"
-#include "program/coffer/sync_home.h"
+#include "program/coffer/sync_new.h"
 #include "sync/engine/members.h"
 #include "sync/sas.h"
 
@@ -50,8 +50,8 @@ static err_t *copy_ca(const char *from, const char *home, char **ret_path) {
     return file_write(*ret_path, buf_bytes(&pem), KEY_MODE);
 }
 
-static err_t *new_device(cli_t *cli, const char *person, const char *path,
-                         sync_device_key_t *ret_key) {
+err_t *sync_new_device(cli_t *cli, const char *person, const char *path,
+                       sync_device_key_t *ret_key) {
     char host[64] = "device";
     const char *name = args_value(cli->args, "name");
     TRY(crypto_init());
@@ -62,7 +62,7 @@ static err_t *new_device(cli_t *cli, const char *person, const char *path,
 }
 
 /* Where the service is: as the person's API token reaches it. */
-static err_t *new_home(cli_t *cli, const char *path, const uint8_t region[SYNC_HASH]) {
+err_t *sync_new_home(cli_t *cli, const char *path, const uint8_t region[SYNC_HASH]) {
     CLEANUP(sync_home_done) sync_home_t home = {0};
     CLEANUP(mem_free) char *ca = NULL;
     TRY(remote_where(cli, &home.server, &ca, &home.resolve));
@@ -74,10 +74,22 @@ static err_t *new_home(cli_t *cli, const char *path, const uint8_t region[SYNC_H
     return sync_home_write(&home);
 }
 
-static err_t *open_state(cli_t *cli, const char *home, db_local_t **ret_state) {
+err_t *sync_new_state(cli_t *cli, const char *home, db_local_t **ret_state) {
     CLEANUP(mem_free) char *path = NULL;
     TRY(sync_home_file(home, "state.db", &path));
     return db_local_open(path, cli->clk, ret_state);
+}
+
+/* An organisation that can be let in to recover files is named, and what it can't do unasked. */
+static err_t *say_recovery(cli_t *cli) {
+    CLEANUP(sync_open_done) sync_open_t open = {0};
+    CLEANUP(jso_free) json_t *policy = NULL;
+    if (cli->json || args_flag(cli->args, "passphrase")) return NULL;
+    TRY(sync_open(cli, &open));
+    TRY(sync_http_json(open.http, "GET", "/policy", NULL, &policy));
+    if (!json_is_string(json_object_get(policy, "recovery"))) return NULL;
+    return cli_say(cli, "Your organisation's recovery officers can't read this region. If you want "
+                        "that they can, several together: coffer sync recovery CARD\n");
 }
 
 static err_t *run_init(cli_t *cli, const args_t *args) {
@@ -92,20 +104,21 @@ static err_t *run_init(cli_t *cli, const args_t *args) {
     buf_init(&entry, LIMIT_SYNC_ENTRY);
     buf_init(&answer, CA_MAX);
     TRY(sync_home_path(cli, &path));
-    TRY(new_device(cli, args->operands[0], path, &key));
-    TRY(open_state(cli, path, &state));
+    TRY(sync_new_device(cli, args->operands[0], path, &key));
+    TRY(sync_new_state(cli, path, &state));
     TRY(sync_members_begin(&key, cli->clk, cli->rnd, state, &entry, region));
     TRY(remote_bytes(cli, "POST", "/sync/regions", "application/octet-stream", buf_bytes(&entry),
                      CA_MAX, &answer));
-    TRY(new_home(cli, path, region));
+    TRY(sync_new_home(cli, path, region));
     TRY(text_hex_new(BYTES_ARRAY(region), &hex));
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "region", hex));
     TRY(jso_set_str(json, "home", path));
-    return output_done(cli, json,
-                       "This device has made the region %s.\nIts keys are in %s; sync a folder "
-                       "with: coffer sync run DIR",
-                       hex, path);
+    TRY(output_done(cli, json,
+                    "This device has made the region %s.\nIts keys are in %s; sync a folder "
+                    "with: coffer sync run DIR",
+                    hex, path));
+    return say_recovery(cli);
 }
 
 static const option_t new_options[] = {
@@ -286,9 +299,9 @@ static err_t *do_join(joining_t *j, const char *home, const uint8_t region[SYNC_
     TRY(show_digits(j));
     TRY(await_state(j, "approved", "approved", &join));
     /* What people compared holds from here on: the service can't show another chain. */
-    TRY(open_state(j->cli, home, &state));
+    TRY(sync_new_state(j->cli, home, &state));
     TRY(sync_members_joined(state, buf_bytes(&j->entries)));
-    TRY(new_home(j->cli, home, region));
+    TRY(sync_new_home(j->cli, home, region));
     TRY(jso_object(&json));
     TRY(jso_set_str(json, "region", j->region));
     TRY(jso_set_str(json, "home", home));
@@ -304,7 +317,7 @@ static err_t *run_join(cli_t *cli, const args_t *args) {
     uint8_t region[SYNC_HASH];
     TRY(sync_home_path(cli, &path));
     TRY(choose_region(cli, args, region));
-    TRY(new_device(cli, args->operands[0], path, &key));
+    TRY(sync_new_device(cli, args->operands[0], path, &key));
     TRY(text_hex_new(BYTES_ARRAY(region), &hex));
     memcpy(j.region, hex, sizeof j.region);
     buf_init(&j.entries, CHAIN_BYTES);

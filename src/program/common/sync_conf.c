@@ -91,6 +91,24 @@ static err_t *add_policy(conf_t *conf, const char *section, const char *name, sy
     return load_rule(conf, section, false, rule);
 }
 
+/* Off unless it says which key: a device's id. */
+static err_t *load_recovery(conf_t *conf, sync_conf_t *out) {
+    CLEANUP(buf_done) buf_t id;
+    const char *text = NULL;
+    buf_init(&id, 2 * SYNC_HASH);
+    TRY(conf_get_string(conf, SECTION, "recovery", NULL, &text));
+    if (!text || strcmp(text, "off") == 0) return NULL;
+    err_t *e = strlen(text) == 2 * (size_t)SYNC_HASH ? text_unhex(bytes_str(text), &id) : NULL;
+    if (e && err_code(e) == ERR_NOMEM) return e;
+    err_free(e);
+    if (id.n != SYNC_HASH)
+        return err_new(ERR_INVALID, "coffer.conf: [" SECTION "] recovery: off, or the id that "
+                                    "coffer sync recovery-key showed");
+    bytes_put(out->recovery, buf_bytes(&id));
+    out->has_recovery = true;
+    return NULL;
+}
+
 static err_t *load(conf_t *conf, sync_conf_t *out) {
     const char *section = NULL, *name = NULL;
     out->rules = mem_array(LIMIT_SYNC_POLICIES, sizeof *out->rules);
@@ -99,6 +117,7 @@ static err_t *load(conf_t *conf, sync_conf_t *out) {
     TRY(conf_get_duration(conf, SECTION, "keep_versions", 0, 3650LL * DAY_S, KEEP_S, &out->keep_s));
     TRY(conf_get_duration(conf, SECTION, "upload_grace", 3600, 365LL * DAY_S, GRACE_S,
                           &out->grace_s));
+    TRY(load_recovery(conf, out));
     out->rules_n = 1;
     TRY(load_rule(conf, SECTION, true, &out->rules[0]));
     for (size_t cursor = 0; conf_next_named(conf, "sync_policy", &cursor, &section, &name);)

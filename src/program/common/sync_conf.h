@@ -22,8 +22,10 @@ typedef struct {
 
 typedef struct {
     bool enabled;
-    int64_t keep_s;     /* dropped versions */
-    int64_t grace_s;    /* uploads that nobody committed */
+    int64_t keep_s;    /* dropped versions */
+    int64_t grace_s;   /* uploads that nobody committed */
+    bool has_recovery; /* regions may have the organisation's recovery key, this one */
+    uint8_t recovery[SYNC_HASH];
     sync_rule_t *rules; /* owned; the first is everybody's */
     size_t rules_n;
 } sync_conf_t;

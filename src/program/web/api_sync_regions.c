@@ -257,7 +257,6 @@ static err_t *sync_policy_get_run(web_t *web, sync_call_t *call, http_request_t 
     json_t *list = NULL;
     int64_t used = 0, quota = 0;
     bytes_t names = bytes_str(call->policy.folders), name;
-    (void)web;
     (void)request;
     TRY(sync_used(call, &used, &quota));
     TRY(jso_object(&out));
@@ -269,6 +268,9 @@ static err_t *sync_policy_get_run(web_t *web, sync_call_t *call, http_request_t 
     while (names.n && text_split(&names, '\n', &name)) TRY(jso_add_string(list, name));
     TRY(jso_set_int(out, "quota", quota));
     TRY(jso_set_int(out, "used", used));
+    if (web->sync->conf.has_recovery)
+        TRY(api_sync_set_hash(out, "recovery", BYTES_ARRAY(web->sync->conf.recovery)));
+    else TRY(jso_set_null(out, "recovery"));
     return api_send(reply, 200, out);
 }
 

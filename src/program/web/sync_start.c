@@ -104,19 +104,21 @@ static err_t *make_service(web_t *web, web_sync_t *sync) {
     TRY(blob_conf_open(s->conf, s->dir, web->db, clk_real(), rnd_real(), &sync->keys,
                        &sync->blobs));
     TRY(sync_events_new(&sync->events));
-    return sync_service_new(&(sync_options_t){.db = web->db,
-                                              .blobs = sync->blobs.blobs,
-                                              .audit = &web->audit,
-                                              .clk = clk_real(),
-                                              .rnd = rnd_real(),
-                                              .host = sync->host,
-                                              .policy = sync_conf_policy,
-                                              .policy_ctx = &sync->conf,
-                                              .changed = sync_events_changed,
-                                              .changed_ctx = sync->events,
-                                              .keep_ms = sync->conf.keep_s * 1000,
-                                              .grace_ms = sync->conf.grace_s * 1000},
-                            &sync->service);
+    return sync_service_new(
+        &(sync_options_t){.db = web->db,
+                          .blobs = sync->blobs.blobs,
+                          .audit = &web->audit,
+                          .clk = clk_real(),
+                          .rnd = rnd_real(),
+                          .host = sync->host,
+                          .recovery = sync->conf.has_recovery ? sync->conf.recovery : NULL,
+                          .policy = sync_conf_policy,
+                          .policy_ctx = &sync->conf,
+                          .changed = sync_events_changed,
+                          .changed_ctx = sync->events,
+                          .keep_ms = sync->conf.keep_s * 1000,
+                          .grace_ms = sync->conf.grace_s * 1000},
+        &sync->service);
 }
 
 static void sync_free(web_sync_t *sync) {

@@ -49,8 +49,8 @@ static err_t *seal_all(sync_engine_t *engine, buf_t *runs) {
     size_t n = sync_chain_devices(engine->chain, &devices);
     for (size_t i = 0; i < n; i++) {
         CLEANUP(buf_done) buf_t record;
+        buf_init(&record, LIMIT_SYNC_DELIVERY); /* before anything can leave: it is freed */
         if (devices[i].state != SYNC_DEVICE_ACTIVE) continue;
-        buf_init(&record, LIMIT_SYNC_DELIVERY);
         TRY(sync_delivery_seal(engine->chain, engine->c.device, devices[i].id, engine->key,
                                &record));
         TRY(wire_put_bytes(runs, buf_bytes(&record)));
@@ -158,6 +158,16 @@ err_t *sync_members_rotate(sync_engine_t *engine) {
     buf_init(&entry, LIMIT_SYNC_ENTRY);
     if (!engine->key) return err_new(ERR_UNAVAILABLE, "this device has no key of the region");
     TRY(sync_chain_rotate(&writer, engine->chain, NULL, engine->key, &entry, &key));
+    return begin_epoch(engine, buf_bytes(&entry), key);
+}
+
+err_t *sync_members_recover(sync_engine_t *engine, const sync_card_t *card) {
+    CLEANUP(buf_done) buf_t entry;
+    secret_t *key = NULL;
+    sync_chain_writer_t writer = writer_of(engine);
+    buf_init(&entry, LIMIT_SYNC_ENTRY);
+    if (!engine->key) return err_new(ERR_UNAVAILABLE, "this key has no key of the region");
+    TRY(sync_chain_recover(&writer, engine->chain, card, engine->key, &entry, &key));
     return begin_epoch(engine, buf_bytes(&entry), key);
 }
 

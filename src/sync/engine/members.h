@@ -19,6 +19,9 @@ err_t *sync_members_approve(sync_engine_t *engine, const sync_card_t *card,
                             uint8_t roles) WARN_UNUSED;
 /* Ends a device; a new epoch begins, whose key all others are given. */
 err_t *sync_members_revoke(sync_engine_t *engine, const uint8_t device[SYNC_HASH]) WARN_UNUSED;
+/* By the recovery key alone, whose engine this is: the card's device gets all rights, all others
+ * end but recovery keys; a new epoch. */
+err_t *sync_members_recover(sync_engine_t *engine, const sync_card_t *card) WARN_UNUSED;
 /* A new epoch without anybody leaving. */
 err_t *sync_members_rotate(sync_engine_t *engine) WARN_UNUSED;
 /* Delivers the newest key to every active device but recovery's own, if that is still owed. */

@@ -31,6 +31,19 @@ static err_t *put_device(db_conn_t *conn, int64_t seq, const sync_device_t *devi
     return db_sync_device_put(conn, &row);
 }
 
+static bool is_recovery(const entry_t *w, const uint8_t id[SYNC_HASH]) {
+    const uint8_t *allowed = w->call->service->o.recovery;
+    return allowed && memcmp(id, allowed, SYNC_HASH) == 0;
+}
+
+/* Nobody recovers regions but the key that the organisation has said, if it has. */
+static err_t *check_recovery(const entry_t *w) {
+    if (w->entry.kind != SYNC_CHAIN_APPROVE || w->entry.roles != SYNC_RECOVER ||
+        is_recovery(w, w->entry.subject))
+        return NULL;
+    return sync_no(w->call, SYNC_WORD_POLICY, "no such key may recover regions here");
+}
+
 /* A card that comes in is of somebody who may sync. */
 static err_t *put_new_device(entry_t *w, db_conn_t *conn, const uint8_t id[SYNC_HASH]) {
     const sync_device_t *device = sync_chain_device(w->chain, id);
@@ -41,8 +54,9 @@ static err_t *put_new_device(entry_t *w, db_conn_t *conn, const uint8_t id[SYNC_
     TRY(call_policy(w->call, conn, &person, id, &policy));
     if (!policy.may_sync)
         return sync_no(w->call, SYNC_WORD_POLICY, "%.128s may not sync", person.email);
-    /* Whoever lets another person in shares. */
-    if (!w->call->policy.may_share && strcmp(person.id, w->call->person.id) != 0)
+    /* Whoever lets another person in shares; to be recovered, or recovering, is something else. */
+    if (!is_recovery(w, id) && w->entry.kind != SYNC_CHAIN_RECOVER && !w->call->policy.may_share &&
+        strcmp(person.id, w->call->person.id) != 0)
         return sync_no(w->call, SYNC_WORD_POLICY, "you may not share");
     return put_device(conn, w->call->region.seq, device, person.id);
 }
@@ -52,6 +66,7 @@ static err_t *put_devices(entry_t *w, db_conn_t *conn) {
     const sync_device_t *devices = NULL;
     size_t n = sync_chain_devices(w->chain, &devices);
     int64_t seq = w->call->region.seq;
+    TRY(check_recovery(w));
     if (w->entry.card.n) TRY(put_new_device(w, conn, w->entry.subject));
     for (size_t i = 0; i < n; i++) {
         const uint8_t *id = devices[i].id;

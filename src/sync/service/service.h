@@ -34,7 +34,8 @@ typedef struct {
     const audit_t *audit;
     const clk_t *clk;
     const rnd_t *rnd;
-    const char *host; /* of the instance's URL, with its port: what log-ins are signed for */
+    const uint8_t *recovery; /* id of the one key that may recover regions; NULL: none may */
+    const char *host;        /* of the instance's URL, with its port: what log-ins are signed for */
     /* What holds for a person (`device` NULL: whatever the device), asked within a transaction. */
     err_t *(*policy)(void *ctx, db_conn_t *conn, arena_t *arena, const db_person_t *person,
                      const uint8_t *device, sync_policy_t *ret_policy);

@@ -26,6 +26,7 @@ typedef struct {
     audit_t audit;
     sync_service_t *service, *other;
     sync_policy_t policy;
+    bool no_recovery;
     uint8_t region[SYNC_HASH];
     sync_root_seen_t seen;
     arena_t *arena;
@@ -87,6 +88,7 @@ static sync_service_t *make_service(fix_t *f) {
                               .clk = &f->clock.clk,
                               .rnd = rnd_real(),
                               .host = "localhost:443",
+                              .recovery = f->no_recovery ? NULL : f->sync.recovery.id,
                               .policy = policy,
                               .policy_ctx = f,
                               .keep_ms = (int64_t)KEEP * DAY,
@@ -510,6 +512,32 @@ static void test_service__the_log_has_all_entries_and_full_tiles(void **state) {
 
 /* ---- log-in ---- */
 
+static void test_service__only_the_organisations_key_recovers(void **state) {
+    fix_t *f = *state;
+    sync_service_t *off = NULL;
+    bool is_new = false;
+    const uint8_t *recovery = f->sync.recovery.id;
+    sync_chain_writer_t writer = fixture_writer(&f->sync.laptop);
+    f->no_recovery = true;
+    off = make_service(f);
+    f->no_recovery = false;
+    /* Another key than the one that was said, and any key where recovery is off. */
+    buf_t *entry = fixture_entry(&f->sync);
+    sync_call_t call = call_by(f, f->service, &f->sync.laptop);
+    assert_ok(sync_chain_add(&writer, f->sync.chain, &f->sync.tablet.card, entry));
+    assert_ok(sync_chain_write(&call, buf_bytes(entry), &is_new));
+    entry = fixture_entry(&f->sync);
+    assert_ok(sync_chain_approve(&writer, f->sync.chain, f->sync.tablet.id, SYNC_RECOVER, entry));
+    call = call_by(f, f->service, &f->sync.laptop);
+    assert_err(ERR_DENIED, sync_chain_write(&call, buf_bytes(entry), &is_new));
+    assert_int_equal(call.word, SYNC_WORD_POLICY);
+    assert_memory_not_equal(recovery, f->sync.tablet.id, SYNC_HASH);
+    call = call_by(f, off, &f->sync.laptop);
+    assert_err(ERR_DENIED, sync_chain_write(&call, buf_bytes(entry), &is_new));
+    assert_int_equal(call.word, SYNC_WORD_POLICY);
+    sync_service_free(off);
+}
+
 static void test_service__nonces_and_tokens_end(void **state) {
     fix_t *f = *state;
     uint8_t nonce[SYNC_NONCE];
@@ -556,6 +584,7 @@ int main(void) {
         T(test_service__an_entry_that_was_not_kept_is_not_remembered),
         T(test_service__who_may_not_share_lets_nobody_else_in),
         T(test_service__the_log_has_all_entries_and_full_tiles),
+        T(test_service__only_the_organisations_key_recovers),
         T(test_service__nonces_and_tokens_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
