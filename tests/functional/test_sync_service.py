@@ -68,7 +68,8 @@ def test_a_region_is_made_once_by_whom_its_card_names(service, anna, bert):
 def test_log_in_wants_this_devices_signature_for_this_host(service, anna):
     client = begin(service, ANNA, anna)
     assert client.good("GET", client.r("/policy")).json() == {
-        "may_sync": True, "may_share": True, "may_share_outside": False, "folders": None, "quota": 0, "used": 0}
+        "may_sync": True, "may_share": True, "may_share_outside": False, "folders": None, "quota": 0, "used": 0,
+        "recovery": None}
     refused(422, "signature", client.log_in, host="sync.example.com:443")
     refused(422, "signature", client.log_in, key=client.device.content)
     other = begin(service, ANNA, anna)
