@@ -168,7 +168,8 @@ static err_t *take_capabilities(void *arg, const imap_response_t *r) {
         imap->idle |= text_eq_fold(one, BYTES_LIT("IDLE"));
         imap->move |= text_eq_fold(one, BYTES_LIT("MOVE"));
         imap->sasl_ir |= text_eq_fold(one, BYTES_LIT("SASL-IR"));
-        imap->has_oauth |= text_eq_fold(one, BYTES_LIT("AUTH=XOAUTH2"));
+        imap->has_xoauth2 |= text_eq_fold(one, BYTES_LIT("AUTH=XOAUTH2"));
+        imap->has_bearer |= text_eq_fold(one, BYTES_LIT("AUTH=OAUTHBEARER"));
     }
     return NULL;
 }
@@ -184,6 +185,22 @@ static err_t *log_in_password(imap_t *imap, const imap_login_t *login) {
     return imap_run(imap, buf_bytes(&command), login->password, NULL, NULL);
 }
 
+/* RFC 7628 section 3.1, with the log-in name as a saslname (RFC 5801 section 4); or as Google's
+ * XOAUTH2 has it, which came before. */
+static err_t *put_token(const imap_login_t *login, bool xoauth2, buf_t *out) {
+    TRY(buf_add_str(out, xoauth2 ? "user=" : "n,a="));
+    for (const char *c = login->user; *c; c++) {
+        if (*c == '\1') return err_new(ERR_INVALID, "a log-in name with odd characters");
+        bool special = !xoauth2 && (*c == ',' || *c == '=');
+        if (special) TRY(buf_add_str(out, *c == ',' ? "=2C" : "=3D"));
+        else TRY(buf_add_byte(out, (uint8_t)*c));
+    }
+    if (!xoauth2) TRY(buf_printf(out, ",\1host=%s\1port=%s", login->host, login->port));
+    TRY(buf_add_str(out, "\1auth=Bearer "));
+    TRY(buf_add(out, login->token));
+    return buf_add_str(out, "\1\1");
+}
+
 /* RFC 4959: in the command if the server takes that, else when it asks. A second question is its
  * way to say no. */
 static err_t *log_in_token(imap_t *imap, const imap_login_t *login) {
@@ -191,12 +208,11 @@ static err_t *log_in_token(imap_t *imap, const imap_login_t *login) {
     buf_init_secret(&plain, COMMAND_MAX);
     buf_init_secret(&encoded, COMMAND_MAX);
     buf_init_secret(&command, COMMAND_MAX);
-    if (!imap->has_oauth) return err_new(ERR_UNAVAILABLE, "the server takes no OAuth2 tokens");
-    TRY(buf_printf(&plain, "user=%s\1auth=Bearer ", login->user));
-    TRY(buf_add(&plain, login->token));
-    TRY(buf_add_str(&plain, "\1\1"));
+    if (!imap->has_xoauth2 && !imap->has_bearer)
+        return err_new(ERR_UNAVAILABLE, "the server takes no OAuth2 tokens");
+    TRY(put_token(login, !imap->has_bearer, &plain));
     TRY(text_base64(buf_bytes(&plain), &encoded));
-    TRY(buf_add_str(&command, "AUTHENTICATE XOAUTH2"));
+    TRY(buf_printf(&command, "AUTHENTICATE %s", imap->has_bearer ? "OAUTHBEARER" : "XOAUTH2"));
     if (!imap->sasl_ir) return imap_run(imap, buf_bytes(&command), buf_bytes(&encoded), NULL, NULL);
     TRY(buf_add_byte(&command, ' '));
     TRY(buf_add(&command, buf_bytes(&encoded)));

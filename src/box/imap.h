@@ -15,7 +15,7 @@ typedef struct {
     box_tls_t tls;
     const char *user;
     bytes_t password;         /* or none */
-    bytes_t token;            /* OAuth2 bearer (XOAUTH2), instead */
+    bytes_t token;            /* OAuth2 bearer (RFC 7628 or XOAUTH2), instead */
     bool (*go_on)(void *arg); /* as in box_wait_t, for as long as the session lasts */
     void *arg;
 } imap_login_t;

@@ -14,7 +14,7 @@ struct imap {
     buf_t response; /* the one that is looked at */
     uint64_t tag;
     uint32_t selected, exists; /* messages when the folder was selected, and now */
-    bool condstore, qresync, idle, move, sasl_ir, can_enable, has_oauth;
+    bool condstore, qresync, idle, move, sasl_ir, can_enable, has_xoauth2, has_bearer;
     bool idling;
 };
 

@@ -3,7 +3,7 @@
 Everything runs once, in rounds that alternate between what is compared; a row is the median of its
 rounds. Environment: BENCH_QUICK=1 for a run of about a minute; BENCH_BUILD, the build directory
 (default build); BENCH_ONLY, a list of scep, certs, mdm, memory, micro, mail,
-escrow, mailgate, notify, sync; BENCH_KEEP=1 keeps the instances.
+escrow, mailgate, notify, mailbox, sync; BENCH_KEEP=1 keeps the instances.
 """
 
 import os
@@ -32,6 +32,7 @@ import load  # noqa: E402
 import mail  # noqa: E402
 import mailgate  # noqa: E402
 import meter  # noqa: E402
+import mailbox  # noqa: E402
 import notify  # noqa: E402
 import peer  # noqa: E402
 import prepare  # noqa: E402
@@ -41,7 +42,7 @@ from helpers import cms, scep  # noqa: E402
 from helpers import instance as instances  # noqa: E402
 
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
-ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail,escrow,mailgate,notify,sync").split(",")
+ONLY = os.environ.get("BENCH_ONLY", "scep,certs,mdm,memory,micro,mail,escrow,mailgate,notify,mailbox,sync").split(",")
 ROUNDS = 3
 DEVICES = int(os.environ.get("BENCH_DEVICES") or (1200 if QUICK else 10000))
 PEER_REQUESTS = 60 if QUICK else 400     # a round
@@ -468,7 +469,7 @@ def main():
     print(machine())
     print(f"{ROUNDS} rounds, medians (least to most){'; quick' if QUICK else ''}\n", flush=True)
     try:
-        if set(ONLY) - {"mail", "escrow", "mailgate", "notify", "sync"}:
+        if set(ONLY) - {"mail", "escrow", "mailgate", "notify", "mailbox", "sync"}:
             run(directory)
         if "mail" in ONLY:
             mail.bench(sys.modules[__name__])
@@ -478,6 +479,8 @@ def main():
             mailgate.bench(sys.modules[__name__], directory)
         if "notify" in ONLY:
             notify.bench(sys.modules[__name__], directory)
+        if "mailbox" in ONLY:
+            mailbox.bench(sys.modules[__name__], directory)
         if "sync" in ONLY:
             sync.bench(sys.modules[__name__], directory)
     finally:

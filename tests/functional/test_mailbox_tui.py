@@ -276,6 +276,14 @@ def test_an_encrypted_message_is_answered_encrypted_or_not_at_all(world, box):
         assert b"yes" in text and (b"vault" in text) == quoted
 
 
+def test_completion_is_the_one_that_is_installed(box):
+    installed = instances.ROOT / "packaging/completion/coffer-mailbox.bash"
+    assert box.run("completion") == installed.read_bytes()
+    manual = (instances.ROOT / "docs/man/coffer-mailbox.1").read_text().replace("\\-", "-")
+    for line in box.run("--help").decode().partition("Commands")[2].partition("Options")[0].split("\n")[1:]:
+        assert not line.strip() or line.split()[0] in manual, line
+
+
 def test_needs_a_terminal(box):
     assert b"needs a terminal" in box.run("tui", status=2)
     assert b"usage:" in box.run()

@@ -79,6 +79,7 @@ err_t *lease_revoke(agent_t *agent, const secrets_t *secrets) {
 static err_t *write_mail(agent_t *agent, bytes_t kek) {
     CLEANUP(mem_free) char *key = NULL, *db = NULL;
     CLEANUP(secret_free) secret_t *database = NULL;
+    int64_t begin = clk_mono_ms(agent->clk);
     TRY(account_path(agent->account, "box.key", &key));
     TRY(account_path(agent->account, "mail.db", &db));
     TRY(box_key_open_leased(agent->bag, key, kek, &database));
@@ -95,6 +96,7 @@ static err_t *write_mail(agent_t *agent, bytes_t kek) {
     }
     agent->busy = false;
     if (agent->leased) agent_close(agent); /* else it was unlocked meanwhile */
+    agent->lease_ms = clk_mono_ms(agent->clk) - begin;
     if (!e) agent->leases_used++;
     return e;
 }

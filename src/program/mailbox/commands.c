@@ -77,7 +77,10 @@ static err_t *do_status(agent_t *agent, const json_t *ask, json_t *out) {
     TRY(jso_set_bool(out, "idle", agent->idling));
     TRY(jso_set_bool(out, "listening", agent->stream != NULL));
     if (agent->lease.expires) TRY(jso_set_time(out, "lease_until", agent->lease.expires));
-    if (agent->lease.expires) TRY(jso_set_int(out, "lease_used", (int64_t)agent->leases_used));
+    if (agent->lease.expires) {
+        TRY(jso_set_int(out, "lease_used", (int64_t)agent->leases_used));
+        TRY(jso_set_int(out, "lease_ms", agent->lease_ms));
+    }
     if (agent->db) TRY(jso_set_int(out, "epoch", (int64_t)agent->key.epoch));
     if (agent->synced_at) TRY(jso_set_time(out, "synced", agent->synced_at));
     return agent->last_error[0] ? set_text(out, "problem", bytes_str(agent->last_error)) : NULL;

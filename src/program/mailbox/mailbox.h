@@ -92,6 +92,7 @@ typedef struct {
     bool want_lease;     /* a new one is to be left */
     int64_t lease_again; /* monotonic: when that is tried again; 0: not */
     uint64_t leases_used;
+    int64_t lease_ms;     /* that the last use took, from the key to the closed database */
     int64_t leased_until; /* monotonic, with leased */
     tls_context_t *server_tls;
     box_stream_t *stream; /* of the server; while locked with a lease */

@@ -18,6 +18,8 @@
 
 enum { TEXT_MAX = 64 * 1024, PATH_MAX_OURS = 3072 };
 
+static err_t *cmd_completion(cli_t *cli, const args_t *args);
+
 static const option_t init_options[] = {
     {"address", "ADDRESS", "the mailbox's own address"},
     {"imap", "HOST[:PORT]", "the IMAP server"},
@@ -261,9 +263,16 @@ static const command_t c_wipe = {"",
                                  wipe_options,
                                  cmd_wipe};
 
+static const command_t c_completion = {"",   "completion",
+                                       "",   "Print the completion script for bash",
+                                       NULL, "  source <(coffer-mailbox completion)",
+                                       0,    0,
+                                       NULL, cmd_completion};
+
 static const command_t *const commands[] = {
-    &c_init,   &c_run,  &c_unlock, &c_lock, &c_passcode, &c_status, &c_sync, &c_folders, &c_list,
-    &c_search, &c_read, &c_tui,    &c_spam, &c_send,     &c_reply,  &c_who,  &c_wipe,
+    &c_init, &c_run,     &c_unlock, &c_lock,   &c_passcode, &c_status,
+    &c_sync, &c_folders, &c_list,   &c_search, &c_read,     &c_tui,
+    &c_spam, &c_send,    &c_reply,  &c_who,    &c_wipe,     &c_completion,
 };
 static const option_t globals[] = {
     {"dir", "DIR", "the mailbox's directory (~/.local/share/coffer-mailbox)"},
@@ -276,6 +285,52 @@ static const args_grammar_t grammar = {.commands = commands,
                                        .commands_n = sizeof commands / sizeof commands[0],
                                        .globals = globals,
                                        .none = true};
+
+/* ---- completion ---- */
+
+static err_t *put_names(const option_t *options, buf_t *out) {
+    for (; options && options->name; options++) TRY(buf_printf(out, " --%s", options->name));
+    return NULL;
+}
+
+/* packaging/completion/coffer-mailbox.bash is its output. */
+static err_t *cmd_completion(cli_t *cli, const args_t *args) {
+    CLEANUP(buf_done) buf_t out;
+    (void)args;
+    buf_init(&out, TEXT_MAX);
+    TRY(buf_add_str(&out,
+                    "# bash completion for coffer-mailbox, made by: coffer-mailbox completion\n"
+                    "_coffer_mailbox() {\n"
+                    "    local current=\"${COMP_WORDS[COMP_CWORD]}\" word command=\"\" words\n"
+                    "    local previous=\"${COMP_WORDS[COMP_CWORD - 1]}\"\n"
+                    "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD - 1}\"; do\n"
+                    "        case \"$word\" in\n"));
+    for (size_t i = 0; i < grammar.commands_n; i++)
+        TRY(buf_printf(&out, "%s%s", i ? "|" : "            ", grammar.commands[i]->name));
+    TRY(buf_add_str(&out, ") command=\"$word\" && break ;;\n        esac\n    done\n"
+                          "    case \"$command\" in\n        \"\") words=\""));
+    for (size_t i = 0; i < grammar.commands_n; i++)
+        TRY(buf_printf(&out, "%s%s", i ? " " : "", grammar.commands[i]->name));
+    TRY(put_names(globals, &out));
+    TRY(buf_add_str(&out, "\" ;;\n"));
+    for (size_t i = 0; i < grammar.commands_n; i++) {
+        TRY(buf_printf(&out, "        %s) words=\"", grammar.commands[i]->name));
+        TRY(put_names(grammar.commands[i]->options, &out));
+        TRY(put_names(globals, &out));
+        TRY(buf_add_str(&out, "\" ;;\n"));
+    }
+    TRY(buf_add_str(&out,
+                    "    esac\n"
+                    "    if [[ $previous != --*file && $previous != --key && ($current == -* || -z "
+                    "$command) ]]; then\n"
+                    "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
+                    "    else\n"
+                    "        mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
+                    "    fi\n"
+                    "}\n"
+                    "complete -o filenames -F _coffer_mailbox coffer-mailbox\n"));
+    return cli_print(cli, &out);
+}
 
 /* ---- help ---- */
 
