@@ -24,6 +24,7 @@ void imap_watch_init(imap_watch_t *w, const arrival_t *from) {
 void imap_watch_done(imap_watch_t *w) {
     buf_done(&w->line);
     buf_done(&w->secret);
+    imap_folders_done(&w->folders);
 }
 
 arrival_t imap_watch_news(imap_watch_t *w) {
@@ -104,12 +105,17 @@ err_t *imap_watch_login(imap_watch_t *w, const char *login, bytes_t password, bu
     return buf_add_str(out, "\r\n");
 }
 
-err_t *imap_watch_look(imap_watch_t *w, buf_t *out) {
+static err_t *look_again(imap_watch_t *w, buf_t *out) {
     if (w->state != IMAP_IDLE) return NULL;
     if (!w->idles) return say(w, IMAP_NOOP, "NOOP", out);
     w->state = IMAP_DONE;
     w->lines = 0;
     return buf_add_str(out, "DONE\r\n");
+}
+
+err_t *imap_watch_look(imap_watch_t *w, buf_t *out) {
+    if (w->state == IMAP_IDLE) w->notified = false; /* how all folders are is asked with it */
+    return look_again(w, out);
 }
 
 /* ---- words of a line ---- */
@@ -151,11 +157,12 @@ static err_t *get_number(bytes_t line, const char *name, uint64_t max, bool *ret
 /* ---- in: what was not asked for ---- */
 
 static void take_capabilities(imap_watch_t *w, bytes_t list) {
-    w->idles = w->condstore = w->sasl_ir = w->auth_plain = w->login_disabled = false;
+    w->notifies = w->idles = w->condstore = w->sasl_ir = w->auth_plain = w->login_disabled = false;
     while (list.n) {
         bytes_t one = word(&list);
         if (one.n && one.p[one.n - 1] == ']') one.n--;
         if (text_eq_fold(one, BYTES_LIT("IDLE"))) w->idles = true;
+        else if (text_eq_fold(one, BYTES_LIT("NOTIFY"))) w->notifies = true;
         else if (text_eq_fold(one, BYTES_LIT("CONDSTORE"))) w->condstore = true;
         else if (text_eq_fold(one, BYTES_LIT("QRESYNC"))) w->condstore = true;
         else if (text_eq_fold(one, BYTES_LIT("SASL-IR"))) w->sasl_ir = true;
@@ -168,6 +175,8 @@ static void take_capabilities(imap_watch_t *w, bytes_t list) {
 static err_t *take_code(imap_watch_t *w, bytes_t rest) {
     uint64_t n = 0;
     bool found = false;
+    if (bytes_starts(rest, BYTES_LIT("[NOTIFICATIONOVERFLOW")))
+        w->notifies = false; /* RFC 5465 section 5.8: it tells no more; INBOX is left */
     if (w->state != IMAP_EXAMINE) return NULL;
     TRY(get_number(rest, "UIDVALIDITY ", UINT32_MAX, &found, &n));
     if (found && n == 0) return err_new(ERR_INVALID, "IMAP: UIDVALIDITY 0");
@@ -203,12 +212,14 @@ static err_t *take_untagged(imap_watch_t *w, bytes_t rest, buf_t *out) {
         return err_new(ERR_UNAVAILABLE, "the IMAP server ended the connection");
     if (text_eq_fold(first, BYTES_LIT("CAPABILITY"))) take_capabilities(w, rest);
     if (text_eq_fold(first, BYTES_LIT("OK"))) return take_code(w, rest);
+    if (text_eq_fold(first, BYTES_LIT("STATUS")) && w->notifies)
+        return imap_folders_take(&w->folders, rest, w->state == IMAP_NOTIFY);
     if (first.n == 0 || first.p[0] < '0' || first.p[0] > '9') return NULL;
     bytes_t kind = word(&rest);
     if (text_eq_fold(kind, BYTES_LIT("FETCH"))) return take_fetch(w, rest);
     if (!text_eq_fold(kind, BYTES_LIT("EXISTS"))) return NULL;
     w->look = w->look || w->state != IMAP_EXAMINE; /* at first everything is there */
-    return w->state == IMAP_IDLE ? imap_watch_look(w, out) : NULL;
+    return w->state == IMAP_IDLE ? look_again(w, out) : NULL;
 }
 
 /* ---- in: answers ---- */
@@ -221,6 +232,21 @@ static err_t *take_greeting(imap_watch_t *w, bytes_t line, buf_t *out) {
     return say(w, IMAP_CAPABILITY, "CAPABILITY", out);
 }
 
+/*
+ * All is known of INBOX: asks to be told of the others, then waits. STATUS has the server say at
+ * once how each is, so that what came while we were away is noticed (RFC 5465 section 3.1).
+ */
+static err_t *wait_on(imap_watch_t *w, buf_t *out) {
+    if (w->notifies && !w->notified)
+        return say(w, IMAP_NOTIFY,
+                   "NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge))"
+                   " (personal (MessageNew MessageExpunge))",
+                   out);
+    if (w->idles) return say(w, IMAP_IDLE_ASKED, "IDLE", out);
+    w->state = IMAP_IDLE;
+    return NULL;
+}
+
 /* UIDNEXT is what the server says now: mail that came while we were away is news. */
 static err_t *examined(imap_watch_t *w, buf_t *out) {
     if (w->uidvalidity == 0) return err_new(ERR_INVALID, "IMAP: no UIDVALIDITY");
@@ -231,9 +257,8 @@ static err_t *examined(imap_watch_t *w, buf_t *out) {
     w->look = false;
     w->known = true;
     /* No UIDNEXT: an old server; what is there already is not news. */
-    return w->uidnext
-               ? say(w, w->idles ? IMAP_IDLE_ASKED : IMAP_NOOP, w->idles ? "IDLE" : "NOOP", out)
-               : say_fetch(w, out);
+    if (!w->uidnext) return say_fetch(w, out);
+    return w->idles || w->notifies ? wait_on(w, out) : say(w, IMAP_NOOP, "NOOP", out);
 }
 
 static err_t *fetched(imap_watch_t *w, buf_t *out) {
@@ -245,9 +270,7 @@ static err_t *fetched(imap_watch_t *w, buf_t *out) {
         w->uid = w->fetched;
     }
     if (!w->uidnext) w->uidnext = w->uid == UINT32_MAX ? UINT32_MAX : w->uid + 1;
-    if (w->idles) return say(w, IMAP_IDLE_ASKED, "IDLE", out);
-    w->state = IMAP_IDLE;
-    return NULL;
+    return wait_on(w, out);
 }
 
 static err_t *done(imap_watch_t *w, buf_t *out) {
@@ -263,6 +286,7 @@ static err_t *done(imap_watch_t *w, buf_t *out) {
                    out);
     case IMAP_EXAMINE: return examined(w, out);
     case IMAP_FETCH: return fetched(w, out);
+    case IMAP_NOTIFY: w->notified = true; return wait_on(w, out);
     case IMAP_DONE:
     case IMAP_NOOP:
     case IMAP_IDLE_ASKED:
@@ -279,6 +303,10 @@ static err_t *take_tagged(imap_watch_t *w, bytes_t line, buf_t *out) {
     (void)snprintf(tag, sizeof tag, "C%u", w->tag);
     if (!bytes_eq_str(first, tag)) return err_new(ERR_INVALID, "IMAP: a line without sense");
     if (text_eq_fold(word(&rest), BYTES_LIT("OK"))) return done(w, out);
+    if (w->state == IMAP_NOTIFY) { /* too much for it, or it knows another NOTIFY */
+        w->notifies = false;
+        return wait_on(w, out);
+    }
     if (w->state == IMAP_AUTH)
         return err_new(ERR_AUTH, "the IMAP server refuses login or password");
     return err_new(ERR_UNAVAILABLE, "the IMAP server refuses a command");

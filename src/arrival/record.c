@@ -144,6 +144,17 @@ err_t *arrival_record(db_conn_t *conn, arena_t *arena, const db_mailbox_t *box,
     return NULL;
 }
 
+err_t *arrival_settle(db_conn_t *conn, arena_t *arena, const db_mailbox_t *box,
+                      const arrival_t *arrival, int64_t now_ms, arrival_end_t *ret_end) {
+    db_mail_mark_t mark;
+    bool found = false;
+    TRY(db_mailbox_folders_find(conn, arena, box->account, arrival->folder, &mark, &found));
+    *ret_end = ARRIVAL_OLD;
+    if (!found) return remember(conn, arena, box->account, arrival);
+    if (arrival->uid == 0) return NULL; /* nothing was ever in there */
+    return arrival_record(conn, arena, box, arrival, now_ms, ret_end);
+}
+
 err_t *arrival_flush(db_conn_t *conn, arena_t *arena, int64_t now_ms, size_t limit,
                      size_t *ret_count) {
     db_mail_mark_t *marks = NULL;

@@ -35,6 +35,12 @@ err_t *arrival_is_old(db_conn_t *conn, arena_t *arena, const char *account,
 /* Inside a db_write. `box` as it is in the database now. */
 err_t *arrival_record(db_conn_t *conn, arena_t *arena, const db_mailbox_t *box,
                       const arrival_t *arrival, int64_t now_ms, arrival_end_t *ret_end) WARN_UNUSED;
+/*
+ * The same for what a source says of a folder because it was asked: of one that was not heard of
+ * before it is remembered, and is no news.
+ */
+err_t *arrival_settle(db_conn_t *conn, arena_t *arena, const db_mailbox_t *box,
+                      const arrival_t *arrival, int64_t now_ms, arrival_end_t *ret_end) WARN_UNUSED;
 /* Sends out what was gathered and is due, at most `limit`. Inside a db_write. */
 err_t *arrival_flush(db_conn_t *conn, arena_t *arena, int64_t now_ms, size_t limit,
                      size_t *ret_count) WARN_UNUSED;

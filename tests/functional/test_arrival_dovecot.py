@@ -1,6 +1,7 @@
 """Mail for locked devices with a real Dovecot: it tells by its push notification plugin (driver ox), or
-coffer-courier waits there with IDLE."""
+coffer-courier waits there with IDLE and NOTIFY."""
 
+import imaplib
 import os
 import subprocess
 
@@ -106,6 +107,8 @@ def test_dovecot_is_watched(world):
         return [b for b in found if b["address"] == WATCHED][0]
 
     instances.wait_for(box, lambda b: b["state"] == "watched", world.dovecot.tail())
+    said = world.instance.daemon.log_path.read_text()
+    assert f"mailbox {WATCHED}:" not in said  # the first connection did
     kek = app.put()
     with Stream(world.instance, token=app.token) as stream:
         world.deliver(WATCHED)
@@ -113,6 +116,37 @@ def test_dovecot_is_watched(world):
         assert (event["account"], event["folder"], event["uid"]) == (WATCHED, "INBOX", 2)
         assert event["modseq"] > 0
         assert app.opened(app.release(event["event"]), event["event"]) == kek
+
+
+def test_the_other_folders_are_watched_by_the_same_connection(world):
+    """NOTIFY (RFC 5465): what was there is no news, what comes is, what came meanwhile too."""
+    address = "folders@example.org"
+    app = world.app(address)
+    imap = imaplib.IMAP4("localhost", world.dovecot.imap)
+    imap.login(address, PASSWORD)
+    imap.create("Lists"), imap.create('"Old lists"')
+    mail = MAIL.format(to=address).replace("\n", "\r\n").encode()
+    assert imap.append('"Old lists"', None, None, mail)[0] == "OK"
+    world.instance.coffer("mailbox", "add", address, "--imap", f"imaps://localhost:{world.dovecot.imaps}",
+                          "--password-file", "-", stdin=PASSWORD + "\n")
+
+    def box():
+        found = world.instance.coffer_json("mailbox", "list")["mailboxes"]
+        return [b for b in found if b["address"] == address][0]
+
+    instances.wait_for(box, lambda b: b["state"] == "watched", world.dovecot.tail())
+    with Stream(world.instance, token=app.token) as stream:
+        assert imap.append("Lists", None, None, mail)[0] == "OK"
+        event = stream.next()
+        assert (event["account"], event["folder"], event["uid"]) == (address, "Lists", 1)
+        world.deliver(address)
+        event = stream.next()
+        assert (event["folder"], event["uid"]) == ("INBOX", 1)
+        world.instance.kill("coffer-courier")
+        assert imap.append('"Old lists"', None, None, mail)[0] == "OK"
+        event = stream.next()
+        assert (event["folder"], event["uid"]) == ("Old lists", 2)
+    imap.logout()
 
 
 def test_nothing_of_the_mail_is_kept(world):

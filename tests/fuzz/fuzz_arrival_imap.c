@@ -24,6 +24,10 @@ static err_t *step(imap_watch_t *w, bytes_t piece, buf_t *out) {
         arrival_t a = imap_watch_news(w);
         if (a.uidvalidity < 1 || a.uidvalidity > UINT32_MAX || a.uid > UINT32_MAX) abort();
     }
+    if (w->folders.count > LIMIT_ARRIVAL_FOLDERS) abort();
+    for (const imap_folder_t *f = w->folders.first; f; f = f->next)
+        if (!f->name[0] || f->arrival.uidvalidity < 1 || f->arrival.uid < 0) abort();
+    if (w->state == IMAP_IDLE) imap_folders_done(&w->folders);
     return NULL;
 }
 

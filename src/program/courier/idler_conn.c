@@ -88,13 +88,38 @@ static err_t *write_settled(db_conn_t *conn, void *arg) {
     return db_mailbox_folders_put(conn, &mark);
 }
 
+/* Of the other folders, in one transaction. What we asked for is compared with what was known. */
+static err_t *write_folders(db_conn_t *conn, void *arg) {
+    row_job_t *job = arg;
+    int64_t now = clk_unix_ms(job->idler->o.clk);
+    for (const imap_folder_t *f = job->c->watch.folders.first; f; f = f->next) {
+        CLEANUP(arena_free) arena_t *arena = NULL;
+        arrival_end_t end;
+        bool found = false;
+        TRY(arena_new(ARENA, &arena));
+        TRY(db_mailboxes_find(conn, arena, job->c->account, &job->box, &found));
+        if (!found) return NULL;
+        if (f->asked) TRY(arrival_settle(conn, arena, &job->box, &f->arrival, now, &end));
+        else if (f->arrival.uid)
+            TRY(arrival_record(conn, arena, &job->box, &f->arrival, now, &end));
+    }
+    return NULL;
+}
+
 static err_t *take_news(idler_t *idler, idler_conn_t *c) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     int64_t now = now_of(idler);
-    if (!c->watch.news || now - c->news_ms < SHORT_MS) return NULL; /* the tick takes it */
+    bool news = c->watch.news, folders = c->watch.folders.first && c->watched;
+    if ((!news && !folders) || now - c->news_ms < SHORT_MS) return NULL; /* the tick takes it */
     c->news_ms = now;
     TRY(arena_new(ARENA, &arena));
-    row_job_t job = {.idler = idler, .c = c, .arena = arena, .arrival = imap_watch_news(&c->watch)};
+    row_job_t job = {.idler = idler, .c = c, .arena = arena};
+    if (folders) {
+        TRY(db_write(idler->o.db, write_folders, &job));
+        imap_folders_done(&c->watch.folders);
+    }
+    if (!news) return NULL;
+    job.arrival = imap_watch_news(&c->watch);
     return db_write(idler->o.db, write_news, &job);
 }
 
@@ -179,6 +204,8 @@ static err_t *begin(idler_t *idler, idler_conn_t *c) {
     if (job.marked)
         from = (arrival_t){"INBOX", job.mark.uidvalidity, job.mark.uid, job.mark.modseq};
     imap_watch_init(&c->watch, &from);
+    buf_done(&c->out);
+    buf_init_secret(&c->out, OUT_MAX);
     TRY(imap_server_parse(bytes_str(c->server), &server));
     TRY(find_address(idler, c->server, &server, &address));
     c->fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -1,5 +1,6 @@
 /* The client's side of IMAP: src/arrival/imap_watch.h, imap_server.h. */
 #include <stdio.h>
+#include <string.h>
 
 #include "../unit.h"
 #include "arrival/imap_server.h"
@@ -92,6 +93,125 @@ static void test_imap_watch__waits_and_hears_of_mail(void **state) {
     hears(&t, "* 2 FETCH (UID 14 MODSEQ (96))\r\nC8 OK\r\n", "C9 IDLE\r\n");
     assert_false(t.w.news);
     end(&t);
+}
+
+#define ALL                                                                                        \
+    "NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge))"                               \
+    " (personal (MessageNew MessageExpunge))\r\n"
+
+/* A server with NOTIFY, up to its answer to that. */
+static void until_notify(talk_t *t) {
+    hears(t, "* OK [CAPABILITY IMAP4rev1] ready\r\n", "C1 CAPABILITY\r\n");
+    hears(t, "* CAPABILITY IMAP4rev1 NOTIFY " CAN "\r\nC1 OK done\r\n", "");
+    log_in(t, "C2 AUTHENTICATE PLAIN AGFsaWNlAHNlImNyZXQ=\r\n");
+    hears(t, "C2 OK in\r\n", "C3 CAPABILITY\r\n");
+    hears(t, "* CAPABILITY IMAP4rev1 NOTIFY " CAN "\r\nC3 OK\r\n",
+          "C4 EXAMINE INBOX (CONDSTORE)\r\n");
+    hears(t, "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 12] x\r\nC4 OK done\r\n", "C5 " ALL);
+}
+
+static void says_folder(talk_t *t, const char *name, int64_t uidvalidity, int64_t uid, bool asked) {
+    const imap_folder_t *f = t->w.folders.first;
+    while (f && strcmp(f->name, name) != 0) f = f->next;
+    assert_non_null(f);
+    assert_string_equal(f->arrival.folder, name);
+    assert_int_equal(f->arrival.uidvalidity, uidvalidity);
+    assert_int_equal(f->arrival.uid, uid);
+    assert_int_equal(f->asked, asked);
+}
+
+static void test_imap_watch__hears_of_all_folders(void **state) {
+    (void)state;
+    talk_t t;
+    const char *text = NULL;
+    start(&t, 7, 11);
+    until_notify(&t);
+    hears(&t,
+          "* STATUS INBOX (MESSAGES 1 UIDNEXT 12 UIDVALIDITY 7)\r\n"
+          "* STATUS Lists (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 3)\r\n"
+          "* STATUS \"a \\\"b\\\"\" (UIDVALIDITY 4 HIGHESTMODSEQ 17 UIDNEXT 9)\r\nC5 OK\r\n",
+          "C6 IDLE\r\n");
+    assert_int_equal(t.w.folders.count, 2);
+    says_folder(&t, "Lists", 3, 0, true);
+    says_folder(&t, "a \"b\"", 4, 8, true);
+    hears(&t, "+\r\n* STATUS Lists (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)\r\n", "");
+    assert_int_equal(t.w.folders.count, 2);
+    says_folder(&t, "Lists", 3, 1, false);
+    assert_false(t.w.news);
+    imap_folders_done(&t.w.folders);
+    assert_null(t.w.line.p);
+    /* from time to time all are asked for */
+    buf_clear(&t.out);
+    assert_ok(imap_watch_look(&t.w, &t.out));
+    assert_ok(buf_cstr(&t.out, &text));
+    assert_string_equal(text, "DONE\r\n");
+    hears(&t, "C6 OK\r\n", "C7 UID FETCH 12:* (UID MODSEQ)\r\n");
+    hears(&t, "C7 OK\r\n", "C8 " ALL);
+    hears(&t, "C8 OK\r\n", "C9 IDLE\r\n");
+    /* mail in INBOX: the others are not */
+    hears(&t, "+\r\n* 2 EXISTS\r\n", "DONE\r\n");
+    hears(&t, "C9 OK\r\n", "C10 UID FETCH 12:* (UID MODSEQ)\r\n");
+    hears(&t, "* 2 FETCH (UID 12)\r\nC10 OK\r\n", "C11 IDLE\r\n");
+    assert_true(t.w.news);
+    end(&t);
+}
+
+static void test_imap_watch__goes_on_without_notify(void **state) {
+    (void)state;
+    static const char *const answers[] = {"C5 NO [BADEVENT] x\r\n", "C5 BAD what\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        talk_t t;
+        start(&t, 7, 11);
+        until_notify(&t);
+        hears(&t, answers[i], "C6 IDLE\r\n");
+        hears(&t, "+\r\n* STATUS Lists (UIDNEXT 2 UIDVALIDITY 3)\r\n", "");
+        assert_int_equal(t.w.folders.count, 0);
+        end(&t);
+    }
+    talk_t t;
+    start(&t, 7, 11);
+    until_notify(&t);
+    hears(&t, "C5 OK\r\n", "C6 IDLE\r\n");
+    hears(&t, "+\r\n* OK [NOTIFICATIONOVERFLOW] too much\r\n", "");
+    assert_ok(imap_watch_look(&t.w, &t.out));
+    hears(&t, "C6 OK\r\n", "C7 UID FETCH 12:* (UID MODSEQ)\r\n");
+    hears(&t, "C7 OK\r\n", "C8 IDLE\r\n");
+    end(&t);
+}
+
+static void test_imap_watch__passes_over_folders_of_no_use(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "",
+        "(UIDNEXT 2 UIDVALIDITY 3)",
+        "A",
+        "A (",
+        "A (UIDNEXT 2)",
+        "A (UIDVALIDITY 3)",
+        "A (UIDNEXT 0 UIDVALIDITY 3)",
+        "A (UIDNEXT 2 UIDVALIDITY 0)",
+        "\"A (UIDNEXT 2 UIDVALIDITY 3)",
+        "inbox (UIDNEXT 2 UIDVALIDITY 3)",
+        "\"\" (UIDNEXT 2 UIDVALIDITY 3)",
+        "\"\xc3\xa4\" (UIDNEXT 2 UIDVALIDITY 3)",
+    };
+    imap_folders_t folders = {0};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        assert_ok(imap_folders_take(&folders, bytes_str(lines[i]), false));
+    assert_int_equal(folders.count, 0);
+    assert_err(ERR_INVALID,
+               imap_folders_take(&folders, BYTES_LIT("A (UIDNEXT x UIDVALIDITY 3)"), false));
+    assert_err(
+        ERR_INVALID,
+        imap_folders_take(&folders, BYTES_LIT("A (UIDNEXT 4294967296 UIDVALIDITY 3)"), false));
+    for (int i = 0; i < LIMIT_ARRIVAL_FOLDERS + 5; i++) {
+        char line[64];
+        (void)snprintf(line, sizeof line, "F%d (UIDNEXT 2 UIDVALIDITY 3)", i);
+        assert_ok(imap_folders_take(&folders, bytes_str(line), false));
+    }
+    assert_int_equal(folders.count, LIMIT_ARRIVAL_FOLDERS);
+    imap_folders_done(&folders);
+    assert_null(folders.first);
 }
 
 static void test_imap_watch__looks_when_told(void **state) {
@@ -270,6 +390,9 @@ static void test_imap_watch__servers_are_written(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_imap_watch__waits_and_hears_of_mail),
+        cmocka_unit_test(test_imap_watch__hears_of_all_folders),
+        cmocka_unit_test(test_imap_watch__goes_on_without_notify),
+        cmocka_unit_test(test_imap_watch__passes_over_folders_of_no_use),
         cmocka_unit_test(test_imap_watch__looks_when_told),
         cmocka_unit_test(test_imap_watch__mail_while_it_was_away),
         cmocka_unit_test(test_imap_watch__old_servers),
