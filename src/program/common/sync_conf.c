@@ -12,6 +12,8 @@
 #define SECTION "sync"
 
 enum { DAY_S = 86400, KEEP_S = 90 * DAY_S, GRACE_S = 7 * DAY_S, NOT_SAID = -1 };
+/* A section's name has at most 48 bytes, an id 64 digits: its beginning is enough. */
+enum { DEVICE_LEAST = 16 };
 
 /* ---- reading ---- */
 
@@ -88,6 +90,11 @@ static err_t *add_policy(conf_t *conf, const char *section, const char *name, sy
                        "device:ID",
                        section);
     text_lower(rule->name);
+    if (strncmp(rule->name, "device:", 7) == 0 &&
+        (strlen(rule->name + 7) < DEVICE_LEAST ||
+         strspn(rule->name + 7, "0123456789abcdef") != strlen(rule->name + 7)))
+        return err_new(ERR_INVALID, "coffer.conf: [%s]: a device is its id's first %d digits",
+                       section, DEVICE_LEAST);
     return load_rule(conf, section, false, rule);
 }
 
@@ -172,7 +179,8 @@ static err_t *holds(const sync_rule_t *rule, unsigned rank, db_conn_t *conn, are
         if (rank == 2)
             *ret_holds = has_group(rule->name + sizeof group - 1, email, conn, arena, &e);
     } else if (is_device) {
-        *ret_holds = rank == 4 && device && strcmp(rule->name + sizeof dev - 1, device) == 0;
+        const char *id = rule->name + sizeof dev - 1;
+        *ret_holds = rank == 4 && device && strncmp(device, id, strlen(id)) == 0;
     } else if (strchr(rule->name, '@')) {
         *ret_holds = rank == 3 && strcmp(rule->name, email) == 0;
     } else {
