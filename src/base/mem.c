@@ -50,7 +50,12 @@ char *mem_printf(const char *format, ...) {
 
 void mem_free(void *p) { free(p); }
 
-void mem_give_back(void) { (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024); }
+enum { LARGE = 2 * 1024 * 1024 };
+
+void mem_give_back(void) {
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
+}
 
 void mem_wipe(void *p, size_t size) {
     if (p && size) explicit_bzero(p, size);

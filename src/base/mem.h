@@ -24,8 +24,8 @@ void mem_free(void *p); /* takes NULL */
 /* For CLEANUP(mem_free) on a pointer of any type. */
 static inline void mem_free_p(void *p) { mem_free(*(void **)p); }
 
-/* From now on blocks of 1 MiB and more go back to the system when they are freed. For a program
- * that lives long or promises to stay small; once, at its beginning. */
+/* From now on blocks of 2 MiB and more go back to the system when they are freed, and smaller ones
+ * are kept for the next. For a program that promises to stay small; once, at its beginning. */
 void mem_give_back(void);
 
 /* Overwrites so that no optimiser drops it. For secrets prefer crypto/secret.h. */
