@@ -194,6 +194,10 @@ static void test_edit__goes_again_when_others_are_faster(void **state) {
     assert_is(s, "theirs", "");
 }
 
+static void hide(sim_table_t *table) {
+    for (size_t i = 0; i < table->n; i++) table->p[i].id[0] ^= 1;
+}
+
 /* What was uploaded for a root that is refused may be gone at the service: it is sent again. */
 static err_t *refuse(void *ctx, bytes_t root, bytes_t change, bool *ret_lost) {
     (void)ctx;
@@ -220,7 +224,7 @@ static void test_edit__sends_again_after_a_root_was_refused(void **state) {
     assert_err(ERR_VERIFY, sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
     assert_int_equal(report.uploaded, 1);
     s->client->remote = honest;
-    s->world->service->packages.n = 0; /* it has forgotten them */
+    hide(&s->world->service->packages); /* it has forgotten them */
     assert_ok(sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
     assert_int_equal(report.uploaded, 1);
     assert_is(s, "a", "content");
@@ -372,10 +376,6 @@ static void test_past__another_old_root_is_named(void **state) {
     sync_report_t report;
     assert_err(ERR_VERIFY, sync_engine_fetch(s->engine, &report));
     assert_string_equal(report.alarm, SYNC_ALARM_FORK);
-}
-
-static void hide(sim_table_t *table) {
-    for (size_t i = 0; i < table->n; i++) table->p[i].id[0] ^= 1;
 }
 
 static void test_past__what_is_not_kept_is_no_attack(void **state) {
