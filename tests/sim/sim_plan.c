@@ -13,7 +13,6 @@ static void widen(sim_plan_t *plan) {
     sim_rnd_t rnd;
     sim_rnd_init(&rnd, plan->seed * 0x9e3779b97f4a7c15u + 5);
     if (sim_rnd_percent(&rnd, 50)) plan->stamps = (unsigned)sim_rnd_next(&rnd);
-    if (sim_rnd_percent(&rnd, 15)) plan->folding = 0 * (unsigned)(sim_rnd_next(&rnd) >> 7);
     plan->wrong_clocks = sim_rnd_percent(&rnd, 20);
     if (sim_rnd_percent(&rnd, 25)) plan->filling = 10 + sim_rnd_below(&rnd, 30);
     if (plan->attack != SIM_ATTACK_NONE) return;

@@ -102,6 +102,38 @@ static void test_disk__moves_as_a_file_system_does(void **state) {
     assert_err(ERR_FULL, sim_disk_write_inode(s->disk, inode, 0, BYTES_LIT("longer than this")));
 }
 
+static void test_disk__may_fold_names(void **state) {
+    stage_t *s = *state;
+    sim_stat_t stat;
+    uint64_t inode = 0, other = 0;
+    make(s->disk, "name", BYTES_LIT("x"), &inode);
+    assert_err(ERR_NOT_FOUND, sim_disk_stat(s->disk, "Name", &stat));
+    sim_disk_fold(s->disk);
+    assert_ok(sim_disk_stat(s->disk, "NAME", &stat));
+    assert_true(stat.inode == inode);
+    assert_err(ERR_EXISTS, sim_disk_create(s->disk, "Name", 0644, &other));
+    assert_err(ERR_EXISTS, sim_disk_rename(s->disk, "name", "Name", true));
+    make(s->disk, "b", BYTES_LIT("yy"), &other);
+    assert_ok(sim_disk_rename(s->disk, "b", "NAME", false));
+    assert_ok(sim_disk_stat(s->disk, "name", &stat));
+    assert_int_equal(stat.size, 2);
+    assert_true(stat.inode == other);
+}
+
+static void test_disk__tells_of_any_write_by_its_stamp(void **state) {
+    stage_t *s = *state;
+    sim_stat_t before, after;
+    uint64_t inode = 0;
+    sim_disk_stamps(s->disk);
+    make(s->disk, "a", BYTES_LIT("one"), &inode);
+    assert_ok(sim_disk_stat(s->disk, "a", &before));
+    assert_ok(sim_disk_write_inode(s->disk, inode, 0, BYTES_LIT("two")));
+    assert_ok(sim_disk_set(s->disk, "a", 0644, before.mtime_ns));
+    assert_ok(sim_disk_stat(s->disk, "a", &after));
+    assert_true(after.mtime_ns == before.mtime_ns && after.size == before.size);
+    assert_true(after.stamp != before.stamp);
+}
+
 static void test_people__see_what_is_lost_or_torn(void **state) {
     stage_t *s = *state;
     uint32_t content = 0;
@@ -140,6 +172,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_disk__forgets_names_in_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk__has_no_power_after_a_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk__moves_as_a_file_system_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_disk__may_fold_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_disk__tells_of_any_write_by_its_stamp, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_people__see_what_is_lost_or_torn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_people__do_the_same_again, setup, teardown),
     };
