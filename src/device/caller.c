@@ -8,7 +8,9 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "device/mdm_auth.h"
+#include "store/app_pushes.h"
 #include "store/device_tokens.h"
+#include "store/lease_ends.h"
 
 enum { TOKEN_RANDOM = 32, TOKEN_TEXT_MAX = 64 };
 
@@ -64,6 +66,22 @@ err_t *devices_caller(devices_t *devices, arena_t *arena, bytes_t client_cert, b
     TRY(device_str(arena, bytes_str(actor), &caller.actor));
     TRY(device_str(arena, bytes_str(job.device.id), &caller.device_id));
     *ret_caller = caller;
+    return NULL;
+}
+
+err_t *device_end_reach(db_conn_t *conn, const char *device_id, const char *reason,
+                        int64_t now_ms) {
+    TRY(db_lease_ends_add(conn, device_id, reason, now_ms));
+    TRY(db_device_tokens_remove(conn, device_id));
+    return db_app_pushes_remove(conn, device_id, INT64_MAX);
+}
+
+err_t *device_end_reach_of(db_conn_t *conn, arena_t *arena, const char *person_id,
+                           const char *reason, int64_t now_ms) {
+    const char **ids = NULL;
+    size_t count = 0;
+    TRY(db_devices_of_person(conn, arena, person_id, &ids, &count));
+    for (size_t i = 0; i < count; i++) TRY(device_end_reach(conn, ids[i], reason, now_ms));
     return NULL;
 }
 

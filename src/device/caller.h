@@ -14,12 +14,22 @@ typedef struct {
 } device_caller_t;
 
 /*
- * By the identity certificate that TLS saw (DER), as in MDM, or else by the device's token.
+ * By the identity certificate that TLS saw (DER), as in MDM, or else by the device's token,
+ * which is worth nothing when the identity is revoked or on hold.
  * Whatever is wrong with either, a device that is not enrolled included, is one ERR_AUTH in the
  * same words.
  */
 err_t *devices_caller(devices_t *devices, arena_t *arena, bytes_t client_cert, bytes_t token,
                       device_caller_t *ret_caller) WARN_UNUSED;
+/*
+ * In the caller's transaction: what a device reaches apart from management ends, with its leases,
+ * its token and the pushes to its mail program, until it enrols anew.
+ */
+err_t *device_end_reach(db_conn_t *conn, const char *device_id, const char *reason,
+                        int64_t now_ms) WARN_UNUSED;
+/* The same for all devices of a person who left. */
+err_t *device_end_reach_of(db_conn_t *conn, arena_t *arena, const char *person_id,
+                           const char *reason, int64_t now_ms) WARN_UNUSED;
 /*
  * A token for a program of the device (id, UDID, serial number or name) that can't use its
  * identity; takes the place of the one before and ends when the device enrols anew. ERR_DENIED if

@@ -2,11 +2,9 @@
  * The command queue of a device, and pushes. Any worker thread of coffer-web.
  */
 #include "audit/note.h"
+#include "device/caller.h"
 #include "device/command_schema.h"
 #include "device/mail_delivery.h"
-#include "store/app_pushes.h"
-#include "store/device_tokens.h"
-#include "store/lease_ends.h"
 #include "store/profiles.h"
 
 err_t *device_enqueue(devices_t *devices, db_conn_t *conn, const device_queued_t *command,
@@ -170,9 +168,7 @@ err_t *device_retire(devices_t *devices, db_conn_t *conn, arena_t *arena, bytes_
 err_t *device_let_go(devices_t *devices, db_conn_t *conn, arena_t *arena, const db_device_t *device,
                      const char *actor, int64_t *ret_cancelled) {
     TRY(db_devices_set_state(conn, device->id, "removed"));
-    TRY(db_lease_ends_add(conn, device->id, "left management", devices_now(devices)));
-    TRY(db_device_tokens_remove(conn, device->id));
-    TRY(db_app_pushes_remove(conn, device->id, INT64_MAX));
+    TRY(device_end_reach(conn, device->id, "left management", devices_now(devices)));
     TRY(mail_delivery_end(devices, conn, device->id));
     TRY(device_retire(devices, conn, arena, device->identity, actor, "left management"));
     return db_commands_cancel_all(conn, device->id, devices_now(devices), ret_cancelled);

@@ -23,7 +23,10 @@ err_t *db_device_tokens_find(db_conn_t *conn, arena_t *arena, bytes_t hash, db_d
                              bool *ret_found) {
     return row_find(conn, arena, &type,
                     "SELECT d.id, d.enrolment_key, d.state FROM device_token t"
-                    " JOIN device d ON d.id = t.device_id WHERE t.hash = $1",
+                    " JOIN device d ON d.id = t.device_id WHERE t.hash = $1"
+                    " AND NOT EXISTS (SELECT 1 FROM lease_bar b WHERE b.device_id = d.id)"
+                    " AND NOT EXISTS (SELECT 1 FROM certificate c"
+                    " WHERE c.fingerprint = d.identity AND c.revoked_ms <> 0)",
                     ret_device, ret_found, DB_BYTES(hash));
 }
 

@@ -190,6 +190,29 @@ err_t *db_devices_set_info(db_conn_t *conn, const char *id, const char *name,
                    DB_STR(info_json));
 }
 
+typedef struct {
+    const char *id;
+} device_id_t;
+
+static const row_column_t id_columns[] = {{ROW_STR, offsetof(device_id_t, id)}};
+static const row_type_t id_type = ROW_TYPE(id_columns, device_id_t);
+
+err_t *db_devices_of_person(db_conn_t *conn, arena_t *arena, const char *person_id,
+                            const char ***ret_ids, size_t *ret_count) {
+    device_id_t *rows = NULL;
+    const char **ids = NULL;
+    size_t count = 0;
+    TRY(row_list(conn, arena, &id_type,
+                 "SELECT id FROM device WHERE person_id = $1 AND $1 <> '' AND state <> 'removed'"
+                 " ORDER BY id",
+                 &rows, &count, DB_STR(person_id)));
+    TRY(arena_alloc(arena, (count + 1) * sizeof *ids, &ids));
+    for (size_t i = 0; i < count; i++) ids[i] = rows[i].id;
+    *ret_ids = ids;
+    *ret_count = count;
+    return NULL;
+}
+
 err_t *db_devices_count(db_conn_t *conn, const char *state, int64_t *ret_count) {
     return row_number(conn, "SELECT COUNT(*) FROM device WHERE $1 = '' OR state = $1", ret_count,
                       DB_STR(state));

@@ -62,6 +62,9 @@ err_t *db_devices_find(db_conn_t *conn, arena_t *arena, const char *text, db_dev
 /* In order of id after `after` (may be ""); `state` "" means all. */
 err_t *db_devices_list(db_conn_t *conn, arena_t *arena, const char *state, const char *after,
                        size_t limit, db_device_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/* Ids of the person's devices that are not removed. */
+err_t *db_devices_of_person(db_conn_t *conn, arena_t *arena, const char *person_id,
+                            const char ***ret_ids, size_t *ret_count) WARN_UNUSED;
 /* TokenUpdate: token, magic, topic; push_state ok; state enrolled (enrolled_ms set the first time).
  */
 err_t *db_devices_set_token(db_conn_t *conn, const char *id, bytes_t token, const char *magic,

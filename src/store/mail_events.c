@@ -35,6 +35,8 @@ err_t *db_mail_devices(db_conn_t *conn, arena_t *arena, const char *account, siz
                  "SELECT d.id FROM mailbox m JOIN device d ON d.person_id = m.person_id"
                  " WHERE m.account = $1 AND m.person_id <> '' AND d.state = 'enrolled'"
                  " AND NOT EXISTS (SELECT 1 FROM lease_bar b WHERE b.device_id = d.id)"
+                 " AND NOT EXISTS (SELECT 1 FROM certificate c"
+                 " WHERE c.fingerprint = d.identity AND c.revoked_ms <> 0)"
                  " ORDER BY d.id LIMIT $2",
                  &rows, &count, DB_STR(account), DB_I64((int64_t)limit)));
     TRY(arena_alloc(arena, (count + 1) * sizeof *ids, &ids));

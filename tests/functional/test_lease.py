@@ -268,3 +268,37 @@ def test_a_lost_device_has_none_until_it_enrols_anew(make_instance, factory):
     instances.wait_for(lambda: str(audit(instance, again.id, "lease.revoke")),
                        lambda found: "enrolled anew" in found, "former leases end")
     assert again.send_put(body).status == 204
+
+
+def test_a_token_ends_with_the_identity_and_with_the_person(make_instance, factory, tmp_path):
+    """Whatever takes the identity from a device, or its person away, takes the token and the leases."""
+    instance = make_instance({"revocation": {"on_lost": "no", "on_leave": "no"}})
+
+    def served(name):
+        device = Device(instance, factory).enrol(*instance.person(f"lease-{name}@example.org"))
+        instance.coffer("device", "token", device.udid, "--output", tmp_path / name)
+        app = LeaseApp(device, token=(tmp_path / name).read_text().strip())
+        app.put()
+        assert app.http("GET", "/leases").status == 200
+        return device, app
+    device, app = served("revoked")
+    serial = instance.coffer_json("device", "show", device.udid)["identity"]["serial"]
+    instance.coffer("cert", "revoke", serial, "--reason", "keyCompromise")
+    assert app.http("GET", "/leases").status == 401
+    device, app = served("held")
+    serial = instance.coffer_json("device", "show", device.udid)["identity"]["serial"]
+    instance.coffer("cert", "revoke", serial, "--reason", "certificateHold")
+    assert app.http("GET", "/leases").status == 401
+    device, app = served("lost")
+    instance.coffer("device", "lost", device.udid, "--yes")
+    instance.coffer("device", "token", device.udid, "--output", tmp_path / "later")
+    app.token = (tmp_path / "later").read_text().strip()
+    assert app.http("GET", "/leases").status == 401  # one that was made later
+    device, app = served("left")
+    instance.coffer("user", "disable", "lease-left@example.org", "--left")
+    assert app.http("GET", "/leases").status == 401
+
+    def states():
+        leases = instance.api("GET", f"/devices/{device.udid}/leases", expect=200).json()["leases"]
+        return [lease["state"] for lease in leases]
+    instances.wait_for(states, lambda found: found == ["revoked"], "the key is gone")

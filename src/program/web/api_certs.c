@@ -7,12 +7,10 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "device/caller.h"
 #include "http/query.h"
 #include "program/web/api.h"
-#include "store/app_pushes.h"
-#include "store/device_tokens.h"
 #include "store/devices.h"
-#include "store/lease_ends.h"
 #include "store/people.h"
 
 typedef struct {
@@ -186,9 +184,7 @@ static err_t *lose_device(db_conn_t *conn, void *arg) {
     char count[24];
     TRY(db_devices_find(conn, job->arena, job->name, &row, &found));
     if (!found) return err_new(ERR_NOT_FOUND, "there is no device %s", job->name);
-    TRY(db_lease_ends_add(conn, row.id, "lost", clk_unix_ms(clk_real())));
-    TRY(db_device_tokens_remove(conn, row.id));
-    TRY(db_app_pushes_remove(conn, row.id, INT64_MAX));
+    TRY(device_end_reach(conn, row.id, "lost", clk_unix_ms(clk_real())));
     TRY(revoke_device(job->web->revoker, conn, job->arena, row.identity, REVOKE_ON_LOST, job->actor,
                       &job->count));
     CLEANUP(mem_free) char *object = mem_printf("device:%s", row.enrolment_key);
@@ -212,6 +208,7 @@ static err_t *leave(db_conn_t *conn, void *arg) {
     bool found = false;
     TRY(db_people_by_email(conn, job->arena, job->name, &row, &found));
     if (!found) return err_new(ERR_NOT_FOUND, "there is no person %s", job->name);
+    TRY(device_end_reach_of(conn, job->arena, row.id, "person left", clk_unix_ms(clk_real())));
     return revoke_person(job->web->revoker, conn, job->arena, row.id, REVOKE_ON_LEAVE, job->actor,
                          &job->count);
 }

@@ -4,6 +4,7 @@
 #include "program/web/directory_work.h"
 
 #include "base/mem.h"
+#include "device/caller.h"
 #include "directory/publish.h"
 #include "store/tokens.h"
 
@@ -16,6 +17,7 @@ static const char LAST[] = "directory.sync"; /* in the table meta */
 static err_t *revoke_left(void *ctx, db_conn_t *conn, arena_t *arena, const db_person_t *person,
                           size_t *ret_revoked) {
     web_t *web = ctx;
+    TRY(device_end_reach_of(conn, arena, person->id, "person left", clk_unix_ms(clk_real())));
     return revoke_person(web->revoker, conn, arena, person->id, REVOKE_ON_LEAVE, "directory",
                          ret_revoked);
 }
