@@ -169,11 +169,11 @@ def test_a_limit_holds_and_is_kept(laptop, tmp_path):
     laptop.write("big", os.urandom(9 * MIB))
     began = time.monotonic()
     laptop.sync("--limit-up", "8M")
-    assert time.monotonic() - began > 0.7
+    assert time.monotonic() - began > 0.5
     laptop.run("run", str(laptop.folder), "--once", "--limit-up", "fast", status=2)
     assert laptop.call("limit", "--up", "500k", "--down", "5M") == {"up": 500000, "down": 5000000}
     assert laptop.call("limit") == {"up": 500000, "down": 5000000}
     began = time.monotonic()
     laptop.call("get", "big", str(tmp_path / "got"))
-    assert time.monotonic() - began > 1.5
+    assert time.monotonic() - began > 0.9
     assert laptop.call("limit", "--up", "0", "--down", "0") == {"up": None, "down": None}
