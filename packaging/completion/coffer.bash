@@ -7,7 +7,7 @@ _coffer() {
         word="${COMP_WORDS[i]}"
         if [[ -n $skip ]]; then skip=""; continue; fi
         case "$word" in
-            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--app|--hours|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--output|--password-file|--role|--expires|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--reason|--hook|--imap|--password-file|--login|--person|--output|--home|--passphrase-file|--name|--home|--passphrase-file|--name|--home|--passphrase-file|--role|--digits|--home|--passphrase-file|--limit-up|--limit-down|--only|--poll|--brake|--home|--passphrase-file|--limit-up|--limit-down|--poll|--brake|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--limit-up|--limit-down|--home|--passphrase-file|--limit-up|--limit-down|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--last|--home|--passphrase-file|--limit-up|--limit-down|--version|--at|--to|--home|--passphrase-file|--up|--down|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--out|--digits|--home|--passphrase-file|--key|--name|--home|--passphrase-file|--home|--passphrase-file|--against|--against-ca|--export|--key|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--digits|--of|--group|--home|--passphrase-file|--group|--home|--passphrase-file|--home|--passphrase-file|--of|--home|--passphrase-file|--expires|--count|--password-file|--device|--region|--home|--passphrase-file|--device|--region|--home|--passphrase-file|--device|--region|--home|--passphrase-file|--to|--password-file|--limit|--output|--key|--pin|--after) skip=1 ;;
+            --dir|--server|--token-file|--ca|--org|--url|--admin|--listen|--http-listen|--mtls-listen|--mtls-url|--device-ca-key|--scep-mode|--set|--name|--role|--password-file|--password-file|--password-file|--person|--key|--passphrase-file|--fingerprint|--reason|--state|--message|--phone|--pin-file|--wait|--pin-file|--wait|--wait|--wait|--wait|--param|--params-file|--wait|--for|--reason|--ticket|--expires|--out|--end|--output|--app|--hours|--wait|--person|--device|--profile|--reason|--rules|--within|--format|--out|--reason|--device-ca-key|--scep-mode|--profile|--subject|--names|--lifetime|--last|--out|--label|--passphrase-file|--threshold|--key|--passphrase-file|--key|--passphrase-file|--batches|--dealers|--key|--passphrase-file|--key|--passphrase-file|--sample|--for|--reason|--ticket|--revision|--expires|--out|--key|--passphrase-file|--code|--reason|--out|--password-file|--kind|--person|--device|--revision|--revision|--kind|--owner|--device|--label|--replace|--revision|--sample|--html|--person|--device|--key-file|--passphrase-file|--key-file|--passphrase-file|--output|--password-file|--role|--expires|--role|--person|--expires|--output|--key|--passphrase-file|--protect-headers|--digest|--to|--cipher|--key|--passphrase-file|--protect-headers|--digest|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--chain|--crl|--verdict|--out|--key|--passphrase-file|--root|--chain|--crl|--verdict|--key|--passphrase-file|--root|--to|--key|--passphrase-file|--cipher|--message|--sender|--at|--key|--passphrase-file|--forget|--domain|--why|--home|--passphrase-file|--name|--home|--passphrase-file|--name|--home|--passphrase-file|--role|--digits|--home|--passphrase-file|--limit-up|--limit-down|--only|--poll|--brake|--home|--passphrase-file|--limit-up|--limit-down|--poll|--brake|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--limit-up|--limit-down|--home|--passphrase-file|--limit-up|--limit-down|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--last|--home|--passphrase-file|--limit-up|--limit-down|--version|--at|--to|--home|--passphrase-file|--up|--down|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--against|--against-ca|--export|--key|--home|--passphrase-file|--home|--passphrase-file|--home|--passphrase-file|--digits|--of|--group|--home|--passphrase-file|--group|--home|--passphrase-file|--home|--passphrase-file|--of|--home|--passphrase-file|--expires|--count|--password-file|--device|--region|--home|--passphrase-file|--device|--region|--home|--passphrase-file|--device|--region|--home|--passphrase-file|--to|--password-file|--reason|--out|--digits|--home|--passphrase-file|--key|--name|--home|--passphrase-file|--hook|--imap|--password-file|--login|--person|--output|--label|--key|--keep|--by|--for|--reason|--ticket|--days|--out|--key|--passphrase-file|--code|--out|--approval|--to|--limit|--output|--key|--pin|--after) skip=1 ;;
             -*) ;;
             *) path+=" $word" ;;
         esac
@@ -34,7 +34,7 @@ _coffer() {
         " keeper") words="storage-key rotate-storage-key" ;;
         " token") words="add list remove" ;;
         " mail") words="sign encrypt decrypt verify show extract reencrypt recipients harvest certificates trust group policy" ;;
-        " sync") words="store regions usage quota hold wipe init join approve run mount status ls get put mkdir rm history restore limit devices revoke rotate recovery-key recovery recover who audit make-share open-share share unshare follow digits link links unlink fetch" ;;
+        " sync") words="init join approve run mount status ls get put mkdir rm history restore limit devices revoke rotate who audit make-share open-share share unshare follow digits link links unlink fetch store regions usage quota hold wipe recovery-key recovery recover" ;;
         " mailbox") words="list add remove releases hook" ;;
         " backup") words="make list verify prune" ;;
         " restore") words="request approve open" ;;
@@ -149,17 +149,6 @@ _coffer() {
         " mail trust"*) words="--domain --why --dir --server --token-file --ca --json --help --version" ;;
         " mail group"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mail policy"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " sync store"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " sync regions"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " sync usage"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " sync quota"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " sync hold"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
-        " sync wipe"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " mailbox list"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " mailbox add"*) words="--hook --imap --password-file --login --person --dir --server --token-file --ca --json --help --version" ;;
-        " mailbox remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " mailbox releases"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " mailbox hook"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " sync init"*) words="--home --passphrase-file --name --passphrase --dir --server --token-file --ca --json --help --version" ;;
         " sync join"*) words="--home --passphrase-file --name --passphrase --dir --server --token-file --ca --json --help --version" ;;
         " sync approve"*) words="--home --passphrase-file --role --digits --dir --server --token-file --ca --json --help --version" ;;
@@ -177,16 +166,6 @@ _coffer() {
         " sync devices"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync revoke"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync rotate"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
-        " backup make"*) words="--full --label --dir --server --token-file --ca --json --help --version" ;;
-        " backup list"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " backup verify"*) words="--key --dir --server --token-file --ca --json --help --version" ;;
-        " backup prune"*) words="--keep --dir --server --token-file --ca --json --help --version" ;;
-        " restore request"*) words="--by --for --reason --ticket --days --out --dir --server --token-file --ca --json --help --version" ;;
-        " restore approve"*) words="--key --passphrase-file --code --out --yes --dir --server --token-file --ca --json --help --version" ;;
-        " restore open"*) words="--approval --to --check --keep --dir --server --token-file --ca --json --help --version" ;;
-        " sync recovery-key"*) words="--out --dir --server --token-file --ca --json --help --version" ;;
-        " sync recovery"*) words="--digits --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
-        " sync recover"*) words="--key --yes --name --passphrase --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync who"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync audit"*) words="--against --against-ca --export --key --pardon --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync make-share"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
@@ -199,6 +178,27 @@ _coffer() {
         " sync links"*) words="--device --region --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync unlink"*) words="--device --region --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync fetch"*) words="--to --list --password-file --replace --dir --server --token-file --ca --json --help --version" ;;
+        " sync store"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync regions"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync usage"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync quota"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync hold"*) words="--reason --dir --server --token-file --ca --json --help --version" ;;
+        " sync wipe"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " sync recovery-key"*) words="--out --dir --server --token-file --ca --json --help --version" ;;
+        " sync recovery"*) words="--digits --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " sync recover"*) words="--key --yes --name --passphrase --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " mailbox list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " mailbox add"*) words="--hook --imap --password-file --login --person --dir --server --token-file --ca --json --help --version" ;;
+        " mailbox remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " mailbox releases"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " mailbox hook"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
+        " backup make"*) words="--full --label --dir --server --token-file --ca --json --help --version" ;;
+        " backup list"*) words="--dir --server --token-file --ca --json --help --version" ;;
+        " backup verify"*) words="--key --dir --server --token-file --ca --json --help --version" ;;
+        " backup prune"*) words="--keep --dir --server --token-file --ca --json --help --version" ;;
+        " restore request"*) words="--by --for --reason --ticket --days --out --dir --server --token-file --ca --json --help --version" ;;
+        " restore approve"*) words="--key --passphrase-file --code --out --yes --dir --server --token-file --ca --json --help --version" ;;
+        " restore open"*) words="--approval --to --check --keep --dir --server --token-file --ca --json --help --version" ;;
         " audit list"*) words="--limit --wide --dir --server --token-file --ca --json --help --version" ;;
         " audit export"*) words="--output --dir --server --token-file --ca --json --help --version" ;;
         " audit verify"*) words="--key --pin --allow-unsigned --dir --server --token-file --ca --json --help --version" ;;
