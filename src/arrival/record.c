@@ -9,18 +9,46 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/rnd.h"
+#include "base/text.h"
 #include "crypto/digest.h"
 #include "store/app_pushes.h"
 #include "store/jobs.h"
 #include "store/lease_events.h"
+#include "store/tokens.h"
 
 enum { NAME_BYTES = 16 };
+
+static const char EVENT_KEY[] = "arrival.event_key"; /* in the table meta, as hex */
 
 static err_t *add_field(buf_t *out, const char *text) {
     return buf_printf(out, "%zu:%s", strlen(text), text);
 }
 
-err_t *arrival_event_name(const char *account, const arrival_t *arrival,
+err_t *arrival_event_key(db_conn_t *conn, arena_t *arena, uint8_t ret_key[ARRIVAL_KEY_SIZE]) {
+    CLEANUP(buf_done) buf_t text, key;
+    uint8_t fresh[ARRIVAL_KEY_SIZE];
+    const char *hex = NULL;
+    bool found = false;
+    buf_init_secret(&text, 2 * ARRIVAL_KEY_SIZE + 1);
+    buf_init_secret(&key, ARRIVAL_KEY_SIZE);
+    TRY(db_meta_get(conn, arena, EVENT_KEY, &hex, &found));
+    if (!found) {
+        TRY(rnd_fill(rnd_real(), fresh, sizeof fresh));
+        err_t *e = text_hex(BYTES_ARRAY(fresh), &text);
+        mem_wipe(fresh, sizeof fresh);
+        TRY(e);
+        TRY(buf_cstr(&text, &hex));
+        TRY(db_meta_set(conn, EVENT_KEY, hex));
+    }
+    TRY_WRAP(text_unhex(bytes_str(hex), &key), "%s in the database", EVENT_KEY);
+    if (key.n != ARRIVAL_KEY_SIZE)
+        return err_new(ERR_INTERNAL, "%s in the database is of another length", EVENT_KEY);
+    bytes_put(ret_key, buf_bytes(&key));
+    return NULL;
+}
+
+err_t *arrival_event_name(bytes_t key, const char *account, const arrival_t *arrival,
                           char ret_name[ARRIVAL_EVENT_SIZE]) {
     CLEANUP(buf_done) buf_t text;
     uint8_t hash[DIGEST_SHA256_SIZE];
@@ -30,7 +58,7 @@ err_t *arrival_event_name(const char *account, const arrival_t *arrival,
     TRY(add_field(&text, arrival->folder));
     TRY(buf_printf(&text, "%lld/%lld/%lld", (long long)arrival->uidvalidity,
                    (long long)arrival->uid, (long long)arrival->modseq));
-    TRY(digest_sha256(buf_bytes(&text), hash));
+    TRY(digest_hmac_sha256(key, buf_bytes(&text), hash));
     for (size_t i = 0; i < NAME_BYTES; i++) (void)snprintf(name + 5 + 2 * i, 3, "%02x", hash[i]);
     memcpy(ret_name, name, sizeof name);
     return NULL;
@@ -94,9 +122,13 @@ static err_t *push_app(db_conn_t *conn, arena_t *arena, const db_mail_event_t *e
 static err_t *tell(db_conn_t *conn, arena_t *arena, const char *account, const arrival_t *a,
                    int64_t now_ms) {
     char name[ARRIVAL_EVENT_SIZE];
+    uint8_t key[ARRIVAL_KEY_SIZE];
     const char **devices = NULL;
     size_t count = 0;
-    TRY(arrival_event_name(account, a, name));
+    TRY(arrival_event_key(conn, arena, key));
+    err_t *e = arrival_event_name(BYTES_ARRAY(key), account, a, name);
+    mem_wipe(key, sizeof key);
+    TRY(e);
     TRY(db_mail_devices(conn, arena, account, LIMIT_ARRIVAL_DEVICES, &devices, &count));
     for (size_t i = 0; i < count; i++) {
         const db_lease_event_t lease = {

@@ -13,6 +13,7 @@
 enum {
     ARRIVAL_GATHER_MS = 2000, /* after an event, so long until the next of the same mailbox */
     ARRIVAL_EVENT_SIZE = 40,  /* "mail-", 32 hex digits and NUL */
+    ARRIVAL_KEY_SIZE = 32,
 };
 
 typedef enum {
@@ -23,10 +24,17 @@ typedef enum {
 } arrival_end_t;
 
 /*
- * The name of an event, the same whenever the same is heard: SHA-256 over account, folder,
- * uidvalidity, uid, modseq.
+ * The key of the names of events, of this instance, random, made at the first event and kept in the
+ * table meta. Inside a db_write. The caller wipes it.
  */
-err_t *arrival_event_name(const char *account, const arrival_t *arrival,
+err_t *arrival_event_key(db_conn_t *conn, arena_t *arena,
+                         uint8_t ret_key[ARRIVAL_KEY_SIZE]) WARN_UNUSED;
+/*
+ * The name of an event, the same whenever the same is heard: HMAC-SHA-256 (RFC 2104) under `key`
+ * over account, folder, uidvalidity, uid, modseq. Pushes carry it in the clear: a bare hash would
+ * tell the push service the address, by trying.
+ */
+err_t *arrival_event_name(bytes_t key, const char *account, const arrival_t *arrival,
                           char ret_name[ARRIVAL_EVENT_SIZE]) WARN_UNUSED;
 
 /* Whether it is old news; inside a db_read or db_write. */

@@ -2,8 +2,11 @@
 device; nothing else, to nobody else."""
 
 import base64
+import hashlib
+import hmac
 import json
 import os
+import sqlite3
 
 import pytest
 
@@ -92,6 +95,21 @@ def test_a_push_brings_the_key_for_its_event(world):
     assert phone.app.state()[phone.address]["releases"] == 1
     shown = world.coffer_json("mailbox", "releases", phone.address)
     assert event in json.dumps(shown)
+
+
+def test_a_push_can_not_be_tried_out(world):
+    """Whoever carries it and guesses address, folder and numbers finds nothing to compare them with."""
+    phone = Phone(world, "guess").register()
+    uid, folder = next(UIDS), "INBOX"
+    world.hook.mail(phone.address, uid, folder=folder)
+    event = phone.payload(phone.pushes()[0])["coffer"]["event"]
+    assert len(event) == 37 and event.startswith("mail-")
+    what = (f"{len(phone.address)}:{phone.address}{len(folder)}:{folder}"
+            f"{1700000000}/{uid}/0").encode()
+    assert event != "mail-" + hashlib.sha256(what).hexdigest()[:32]
+    with sqlite3.connect(world.directory / "store" / "store.db", timeout=20) as db:
+        (key,), = db.execute("SELECT value FROM meta WHERE name = 'arrival.event_key'")
+    assert event == "mail-" + hmac.digest(bytes.fromhex(key), what, "sha256").hex()[:32]
 
 
 def test_a_hint_alone_and_the_device_asks_itself(world):

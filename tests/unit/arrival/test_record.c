@@ -179,21 +179,65 @@ static void test_record__folders_are_bounded(void **state) {
 static void test_record__names_of_events(void **state) {
     (void)state;
     char a[ARRIVAL_EVENT_SIZE], b[ARRIVAL_EVENT_SIZE];
+    const bytes_t key = BYTES_LIT("the key of one instance"), other = BYTES_LIT("of another");
     arrival_t arrival = {"INBOX", 1, 2, 0};
-    assert_ok(arrival_event_name(BOX, &arrival, a));
-    assert_ok(arrival_event_name(BOX, &arrival, b));
+    assert_ok(arrival_event_name(key, BOX, &arrival, a));
+    assert_ok(arrival_event_name(key, BOX, &arrival, b));
     assert_string_equal(a, b);
     assert_int_equal(strlen(a), 37);
     assert_int_equal(strncmp(a, "mail-", 5), 0);
+    assert_ok(arrival_event_name(other, BOX, &arrival, b));
+    assert_string_not_equal(a, b);
     arrival.uid = 3;
-    assert_ok(arrival_event_name(BOX, &arrival, b));
+    assert_ok(arrival_event_name(key, BOX, &arrival, b));
     assert_string_not_equal(a, b);
     /* what stands before a border can't move behind it */
     arrival = (arrival_t){"b", 1, 2, 0};
-    assert_ok(arrival_event_name("a", &arrival, a));
+    assert_ok(arrival_event_name(key, "a", &arrival, a));
     arrival.folder = "";
-    assert_ok(arrival_event_name("ab", &arrival, b));
+    assert_ok(arrival_event_name(key, "ab", &arrival, b));
     assert_string_not_equal(a, b);
+}
+
+static err_t *take_key(db_conn_t *conn, void *arg) {
+    CLEANUP(arena_free) arena_t *arena = NULL;
+    TRY(arena_new(1 << 20, &arena));
+    return arrival_event_key(conn, arena, arg);
+}
+
+/* Whoever sees a name and guesses what it stands for must not be able to try it. */
+static void test_record__names_of_events_need_the_instance_s_key(void **state) {
+    (void)state;
+    test_t one, two;
+    uint8_t key[ARRIVAL_KEY_SIZE], again[ARRIVAL_KEY_SIZE], other[ARRIVAL_KEY_SIZE];
+    const uint8_t zero[ARRIVAL_KEY_SIZE] = {0};
+    char name[ARRIVAL_EVENT_SIZE], sql[160];
+    start(&one);
+    start(&two);
+    assert_int_equal(say_in(&one, "INBOX", 7, 1), ARRIVAL_TOLD);
+    assert_ok(db_write(one.f.db, take_key, key));
+    assert_ok(db_write(one.f.db, take_key, again));
+    assert_ok(db_write(two.f.db, take_key, other));
+    assert_memory_equal(key, again, sizeof key);
+    assert_memory_not_equal(key, other, sizeof key);
+    assert_memory_not_equal(key, zero, sizeof key);
+    assert_ok(arrival_event_name(BYTES_ARRAY(key), BOX, &one.arrival, name));
+    (void)snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM mail_event WHERE event = '%s'", name);
+    assert_int_equal(number(&one, sql), 2);
+    fixture_done(&one.f);
+    fixture_done(&two.f);
+}
+
+static void test_record__a_spoilt_key_is_told(void **state) {
+    (void)state;
+    test_t t;
+    start(&t);
+    t.arrival = (arrival_t){"INBOX", 7, 1, 0};
+    assert_ok(fixture_script(
+        t.f.db, "INSERT INTO meta (name, value) VALUES ('arrival.event_key', 'abcd');"));
+    assert_err(ERR_INTERNAL, db_write(t.f.db, record, &t));
+    assert_int_equal(EVENTS(&t), 0);
+    fixture_done(&t.f);
 }
 
 static void test_record__no_memory_leaves_all_as_it_was(void **state) {
@@ -280,6 +324,8 @@ int main(void) {
         cmocka_unit_test(test_record__a_clock_that_goes_back),
         cmocka_unit_test(test_record__folders_are_bounded),
         cmocka_unit_test(test_record__names_of_events),
+        cmocka_unit_test(test_record__names_of_events_need_the_instance_s_key),
+        cmocka_unit_test(test_record__a_spoilt_key_is_told),
         cmocka_unit_test(test_record__no_memory_leaves_all_as_it_was),
         cmocka_unit_test(test_record__rows_of_the_store),
     };
