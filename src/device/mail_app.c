@@ -71,10 +71,22 @@ static err_t *check(const mail_app_t *app) {
     return NULL;
 }
 
+/*
+ * The last word counts: an older one that waits, or comes again, would give the device a token
+ * that the later one was to end. One that it has in hand already can't be called back, but what it
+ * answers to it changes nothing any more.
+ */
+static err_t *cancel_open(devices_t *devices, db_conn_t *conn, const char *device_id) {
+    int64_t now_ms = devices_now(devices), count = 0;
+    TRY(db_commands_cancel_kind(conn, device_id, APP_TOKEN, now_ms, &count));
+    return db_commands_cancel_kind(conn, device_id, APP_END, now_ms, &count);
+}
+
 static err_t *enqueue(devices_t *devices, db_conn_t *conn, const char *device_id,
                       const mail_app_t *app, const char *actor, char ret_uuid[TEXT_UUID_SIZE]) {
     CLEANUP(buf_done) buf_t payload;
     buf_init(&payload, LIMIT_COMMAND_BYTES);
+    TRY(cancel_open(devices, conn, device_id));
     TRY(write_command(devices, app, &payload));
     const device_queued_t command = {.device_id = device_id,
                                      .request_type = "Settings",

@@ -162,6 +162,16 @@ err_t *db_commands_cancel_all(db_conn_t *conn, const char *device_id, int64_t no
     return NULL;
 }
 
+err_t *db_commands_cancel_kind(db_conn_t *conn, const char *device_id, const char *secret_kind,
+                               int64_t now_ms, int64_t *ret_count) {
+    TRY(db_exec(conn,
+                "UPDATE command SET state = 'cancelled', open = 0, done_ms = $3"
+                " WHERE device_id = $1 AND secret_kind = $2 AND open = 1",
+                DB_STR(device_id), DB_STR(secret_kind), DB_I64(now_ms)));
+    *ret_count = db_changes(conn);
+    return NULL;
+}
+
 /* ---- results ---------------------------------------------------------------------------- */
 
 err_t *db_results_put(db_conn_t *conn, const char *uuid, bytes_t body, int64_t now_ms) {

@@ -65,6 +65,9 @@ err_t *db_commands_cancel(db_conn_t *conn, const char *device_id, const char *uu
 /* Cancels all open ones (re-enrolment, CheckOut). */
 err_t *db_commands_cancel_all(db_conn_t *conn, const char *device_id, int64_t now_ms,
                               int64_t *ret_count) WARN_UNUSED;
+/* The same of those with this secret_kind: a later one has made them needless. */
+err_t *db_commands_cancel_kind(db_conn_t *conn, const char *device_id, const char *secret_kind,
+                               int64_t now_ms, int64_t *ret_count) WARN_UNUSED;
 
 /* Keeps the device's answer as it came; a repeated one is ignored. */
 err_t *db_results_put(db_conn_t *conn, const char *uuid, bytes_t body, int64_t now_ms) WARN_UNUSED;

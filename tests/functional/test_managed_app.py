@@ -3,6 +3,7 @@ which is nowhere but on its way to the device."""
 
 import hashlib
 import json
+import os
 import plistlib
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from helpers import schema, sim
 from helpers.device import Device
 from helpers.dovecot import Mailbox
-from helpers.instance import Instance
+from helpers.instance import ROOT, Instance
 
 APP = "org.example.mail"
 
@@ -106,13 +107,37 @@ def test_an_answer_that_is_lost_costs_no_token(coffer, factory):
 
 def test_no_lease_ends_the_token(coffer, factory):
     device, told = new_device(coffer, factory, "off@example.org")
-    coffer.coffer("device", "mail-app", device.udid)  # waits in the queue, and comes first
+    coffer.coffer("device", "mail-app", device.udid)  # waits in the queue
     coffer.coffer("device", "mail-app", device.udid, "--no-lease")
     assert not opens(coffer, told["CofferToken"])
-    on, off = configurations(device.session())
+    off, = configurations(device.session())  # the last word, and no other
     assert off == {"CofferLease": False, "CofferLeaseHours": 24, "CofferServer": coffer.url,
                    "ENSEnableKeyEscrow": 0, "ENSKeyEscrowExpiry": 24, "ENSLinkAddress": coffer.url}
-    assert not opens(coffer, on["CofferToken"])
+    assert device.session() == []
+    assert not opens(coffer, told["CofferToken"])
+
+
+@pytest.mark.parametrize("earlier", ["waits", "not-now", "fetched"])
+def test_a_later_word_calls_back_the_earlier(coffer, factory, earlier):
+    device, told = new_device(coffer, factory, f"later-{earlier}@example.org")
+    first = coffer.coffer_json("device", "mail-app", device.udid)["uuid"]
+    got = told
+    if earlier == "not-now":
+        got, = configurations(device.session(answer=lambda command: ("NotNow", {})))
+    elif earlier == "fetched":  # and never answered
+        got, = configurations([device.next_command(device.report())])
+    assert opens(coffer, got["CofferToken"])
+    coffer.coffer("device", "mail-app", device.udid, "--no-lease")
+    states = {c["uuid"]: c["state"] for c in
+              coffer.api("GET", f"/devices/{device.udid}/commands").json()["commands"]}
+    assert states[first] == "cancelled"
+    off, = configurations(device.session())
+    assert not off["CofferLease"]
+    assert not opens(coffer, got["CofferToken"]) and not opens(coffer, told["CofferToken"])
+    coffer.coffer("device", "mail-app", device.udid, "--no-lease")
+    coffer.coffer("device", "mail-app", device.udid, "--hours", "3")
+    on, = configurations(device.session())
+    assert on["CofferLeaseHours"] == 3 and opens(coffer, on["CofferToken"])
 
 
 @pytest.mark.parametrize("end", ["lost", "release", "erase", "checkout"])
@@ -146,6 +171,26 @@ def test_what_does_not_fit_is_refused(instance, device, body, status):
 def test_without_a_setting_no_device_is_told(instance, factory, person):
     device = Device(instance, factory).enrol(*person)
     assert configurations(device.session()) == []
+
+
+def test_the_guide_s_commands_for_a_mailbox(coffer, factory, tmp_path):
+    """The token that they make is one that coffer-mailbox takes, under the usual umask."""
+    device = Device(coffer, factory).enrol(*coffer.person("guide@example.org"))
+    guide = (ROOT / "docs/guides/mailbox.md").read_text()
+    line, = (at for at in guide.splitlines() if at.startswith("    coffer device token "))
+    words = line.split("#")[0].split()[1:]
+    assert words[:3] == ["device", "token", "DEVICE"] and words[3:4] == ["--output"]
+    token = tmp_path / words[4]
+    before = os.umask(0o022)
+    try:
+        coffer.coffer("device", "token", device.udid, "--output", token)
+    finally:
+        os.umask(before)
+    box = Mailbox(tmp_path, None, "guide@example.org")
+    box.init("--server", coffer.url, "--server-ca", coffer.root, "--device-token-file", token,
+             where=("--imap", "localhost:1", "--tls", "none"))
+    assert json.loads((box.dir / "account.json").read_text())["server"] == coffer.url
+    assert opens(coffer, token.read_text().strip())
 
 
 def test_a_simulated_phone_hands_it_to_the_mail_program(coffer, tmp_path):
