@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import sync_audit
 from helpers import instance as instances
@@ -82,6 +83,12 @@ def test_a_copy_is_checked_without_coffer(devices, tmp_path):
     assert check(new)[0] == 0
 
 
+def another_key(key):
+    name = sync_audit.key_of(key)[0]
+    raw = b"\1" + Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key().public_bytes_raw()
+    return f"{name}+{sync_audit.sha(name.encode() + chr(10).encode() + raw)[:4].hex()}+{base64.b64encode(raw).decode()}"
+
+
 def test_two_copies_are_compared(service, devices, tmp_path):
     laptop, _, bert = devices
     copy = tmp_path / "bert"
@@ -96,10 +103,13 @@ def test_two_copies_are_compared(service, devices, tmp_path):
     (copy / "checkpoint").write_text(note.replace("\n", "\n1", 1))
     assert "log-unsigned" in laptop.run("audit", "--against", str(copy), status=5).stderr
     # Another key than the one that this device knows.
-    other = sync_audit.key_of(of_bert["key"])[0]
-    raw = b"\1" + bytes(range(32))
-    fake = f"{other}+{sync_audit.sha(other.encode() + chr(10).encode() + raw)[:4].hex()}+{base64.b64encode(raw).decode()}"
-    assert "log-key" in laptop.run("audit", "--key", fake, status=5).stderr
+    assert "log-key" in laptop.run("audit", "--key", another_key(of_bert["key"]), status=5).stderr
+    # A pardon alone doesn't forget the key; with a new one it goes by that.
+    assert laptop.call("audit", "--pardon")["key"] == of_bert["key"]
+    assert "log-key" in laptop.run("audit", "--key", another_key(of_bert["key"]), status=5).stderr
+    assert "log-unsigned" in laptop.run("audit", "--pardon", "--key", another_key(of_bert["key"]), status=5).stderr
+    assert "log-unsigned" in laptop.run("audit", status=5).stderr  # nor does it take what is shown then
+    assert laptop.call("audit", "--pardon", "--key", of_bert["key"])["key"] == of_bert["key"]
 
 
 def stop_and_copy(service, to):
@@ -159,7 +169,10 @@ def test_a_log_that_went_back_is_noticed_and_never_signed_anew(tmp_path):
         # Who knew no log sees nothing, but with Anna's copy he sees that there were two.
         assert "log-forked" in other.run("audit", "--against", str(copy), status=5).stderr
         # A person who knows why begins anew.
+        # With the same key: no backup changes that, so another one is nobody's but an attacker's.
+        assert "log-key" in anna.run("audit", "--key", another_key(seen["key"]), status=5).stderr
         assert anna.call("audit", "--pardon")["before"] == 0
+        assert "log-key" in anna.run("audit", "--key", another_key(seen["key"]), status=5).stderr
         assert anna.call("audit")["before"] >= 3
         service.stop()
     finally:

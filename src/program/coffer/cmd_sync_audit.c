@@ -187,7 +187,7 @@ static err_t *run_audit(cli_t *cli, const args_t *args) {
     TRY(sync_open(cli, &w.open));
     TRY(sync_open_engine(&w.open));
     TRY(fetch_chain(&w));
-    if (args_flag(args, "pardon")) TRY(log_view_forget(w.open.state));
+    if (args_flag(args, "pardon")) TRY(log_view_forget(w.open.state, args_value(args, "key")));
     TRY(log_view_open(w.open.http, w.open.state, args_value(args, "key"), &w.view));
     TRY(log_view_audit(&w.view, &w.audit));
     TRY(get_copy(&w, args));
@@ -203,7 +203,8 @@ static const option_t audit_options[] = {
     {"against", "FILE|URL", "compare with another one's copy of the log: checkpoint or export"},
     {"against-ca", "FILE", "the root certificate of that URL (default: the system's)"},
     {"export", "DIR", "write a copy of the log that others can check without a device"},
-    {"key", "KEY", "the log's key, as the organisation has told it, for the first time"},
+    {"key", "KEY",
+     "the log's key, as the organisation has told it: the first time, or another with --pardon"},
     {"pardon", NULL, "forget what was seen of the log: a backup was restored, and you know it"},
     SYNC_HOME_OPTIONS,
     {NULL, NULL, NULL},

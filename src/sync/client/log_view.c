@@ -87,10 +87,17 @@ err_t *log_view_open(sync_http_t *http, db_local_t *state, const char *key, log_
     return NULL;
 }
 
-err_t *log_view_forget(db_local_t *state) {
+err_t *log_view_forget(db_local_t *state, const char *key) {
     CLEANUP(buf_done) buf_t changes;
+    CLEANUP(pkey_free) pkey_t *parsed = NULL;
+    bytes_t name;
     buf_init(&changes, 4096);
-    TRY(db_local_clear(&changes, STATE_LOG));
+    TRY(db_local_drop(&changes, STATE_LOG, NOTE));
+    TRY(db_local_drop(&changes, STATE_LOG, AUDIT));
+    if (key) {
+        TRY(note_verifier_parse(bytes_str(key), &name, &parsed));
+        TRY(db_local_put(&changes, STATE_LOG, KEY, bytes_str(key)));
+    }
     return db_local_apply(state, buf_bytes(&changes));
 }
 

@@ -40,8 +40,11 @@ typedef struct {
 err_t *log_view_open(sync_http_t *http, db_local_t *state, const char *key,
                      log_view_t *ret_view) WARN_UNUSED;
 void log_view_done(log_view_t *view); /* takes a zeroed one */
-/* Forgets all that was seen of the log: a person has looked. */
-err_t *log_view_forget(db_local_t *state) WARN_UNUSED;
+/*
+ * Forgets what was seen of the log: a person has looked. No backup changes its key, so that stays
+ * known, unless `key` is not NULL: the text of the one that holds from here on.
+ */
+err_t *log_view_forget(db_local_t *state, const char *key) WARN_UNUSED;
 
 /* The newest checkpoint, checked; ERR_NOT_FOUND: nothing was signed yet. */
 err_t *log_view_refresh(log_view_t *view) WARN_UNUSED;
