@@ -69,6 +69,13 @@ static err_t *open_state(cli_t *cli, const char *dir, db_local_t **ret_state) {
     return db_local_open(path, cli->clk, ret_state);
 }
 
+/* The service that the device syncs with, and whom it trusts for it, unless another is named. */
+static err_t *find_service(cli_t *cli, const sync_home_t *from) {
+    if (args_value(cli->args, "server") || cli_dir(cli)) return NULL;
+    TRY(remote_at(cli, from->server, from->ca_file, from->resolve));
+    return remote_with_token(cli);
+}
+
 static err_t *run_make(cli_t *cli, const args_t *args) {
     CLEANUP(sync_home_done) sync_home_t from = {0};
     CLEANUP(sync_device_key_done) sync_device_key_t key = {0};
@@ -82,6 +89,7 @@ static err_t *run_make(cli_t *cli, const args_t *args) {
     buf_init(&entry, LIMIT_SYNC_ENTRY);
     buf_init(&answer, CA_MAX);
     TRY(sync_home_read(cli, &from));
+    TRY(find_service(cli, &from));
     TRY(sync_home_keys(cli, from.path, &key));
     TRY(copy_keys(&from, dir));
     TRY(open_state(cli, dir, &state));
@@ -105,12 +113,10 @@ const command_t CMD_SYNC_MAKE_SHARE = {
     .name = "make-share",
     .operands = "DIR",
     .summary = "Make a region to share with colleagues, with this device's keys",
-    .notes =
-        "DIR becomes the home of the share on this device (0700), beside that of one's own\n"
-        "region (--home), whose keys it has. Needs the person's API token as coffer sync init\n"
-        "does.",
-    .examples = "  coffer sync make-share ~/.local/share/coffer-team \\\n"
-                "      --server https://coffer.example.org --token-file token --ca root.pem",
+    .notes = "DIR becomes the home of the share on this device (0700), beside that of one's own\n"
+             "region (--home), whose keys, server and root certificate it has. Needs the person's\n"
+             "API token as coffer sync init does.",
+    .examples = "  coffer sync make-share ~/.local/share/coffer-team --token-file token",
     .min = 1,
     .max = 1,
     .options = home_options,

@@ -204,6 +204,14 @@ err_t *remote_at(cli_t *cli, const char *server, const char *ca_file, const char
     return NULL;
 }
 
+err_t *remote_with_token(cli_t *cli) {
+    const char *token = args_value(cli->args, "token-file");
+    if (!token) return err_new(ERR_USAGE, "this needs your API token: give --token-file FILE");
+    mem_free(cli->remote->authorization);
+    cli->remote->authorization = NULL;
+    return read_token(token, cli->remote);
+}
+
 err_t *remote_name(cli_t *cli, const char **ret_host, const char **ret_origin) {
     if (!cli->remote) TRY(open_remote(cli, true));
     *ret_host = cli->remote->host;

@@ -49,6 +49,8 @@ err_t *remote_be(cli_t *cli, bytes_t bearer) WARN_UNUSED;
  * open. */
 err_t *remote_at(cli_t *cli, const char *server, const char *ca_file,
                  const char *resolve) WARN_UNUSED;
+/* After remote_at: with the API token of --token-file from here on. ERR_USAGE without one. */
+err_t *remote_with_token(cli_t *cli) WARN_UNUSED;
 /* Without a token yet. "host:port" of the server's URL, and the URL; borrowed. */
 err_t *remote_name(cli_t *cli, const char **ret_host, const char **ret_origin) WARN_UNUSED;
 
