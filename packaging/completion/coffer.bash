@@ -172,7 +172,7 @@ _coffer() {
         " sync open-share"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync share"*) words="--write --manage --digits --of --group --on-trust --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync unshare"*) words="--group --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
-        " sync follow"*) words="--on-trust --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
+        " sync follow"*) words="--on-trust --release-brake --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync digits"*) words="--of --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync link"*) words="--expires --count --password-file --device --region --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync links"*) words="--device --region --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;

@@ -65,7 +65,10 @@ def share(people):
     """Anna's share: its region and her home of it."""
     anna = people[ANNA]
     home = anna.place / "team"
-    made = json.loads(anna.sync("make-share", home, "--json", *anna.access()))
+    # The server and whom it trusts are those of her own region; the token is asked for.
+    assert "--token-file" in anna.sync("make-share", anna.place / "no", status=2)
+    assert not (anna.place / "no").exists()
+    made = json.loads(anna.sync("make-share", home, "--json", "--token-file", anna.token_file))
     assert re.fullmatch("[0-9a-f]{64}", made["region"])
     return made["region"], home
 
@@ -244,6 +247,49 @@ def test_a_group_comes_in_as_far_as_people_have_compared(service, people, tmp_pa
     assert "empty or gone" in anna.sync("follow", home=home, status=4)
     assert "is out with 3 devices" in anna.sync("unshare", "--group", group, home=home)
     assert anna.who(home) == {(ANNA, "fine", "manage")}
+
+
+def test_a_group_is_kept_and_gives_nobody_more_than_all_have(service, people, tmp_path_factory):
+    anna, group, home = people[ANNA], "lab@example.org", people[ANNA].place / "lab"
+    team = {n: Somebody(service, f"{n}@example.org", tmp_path_factory.mktemp(n)) for n in ("hal", "ida", "jon", "kim")}
+    mail = {n: p.email for n, p in team.items()}
+    follow = lambda *options, status=0: json.loads(anna.sync("follow", "--json", *options, home=home, status=status))
+    anna.sync("make-share", home, "--token-file", anna.token_file)
+    # All wait, so nobody came in with it: it is known all the same.
+    service.coffer("mail", "group", "set", group, mail["hal"], mail["ida"])
+    out = json.loads(anna.sync("share", "--group", group, "--json", home=home, status=4))
+    assert names(out["waiting"]) == [mail["hal"], mail["ida"]]
+    assert names(follow(status=4)["waiting"]) == [mail["hal"], mail["ida"]]
+    # One is let in by herself with all rights; who follows later has what was given to the group.
+    anna.sync("share", mail["ida"], "--group", group, "--manage", "--digits", team["ida"].sync("digits", ANNA).strip(), home=home)
+    for name in ("hal", "jon", "kim"):
+        anna.sync("share", mail[name], "--digits", team[name].sync("digits", ANNA).strip(), home=anna.place / "team")
+    service.coffer("mail", "group", "set", group, *mail.values())
+    assert names(follow()["joined"]) == [mail["hal"], mail["jon"], mail["kim"]]
+    assert anna.who(home) == {(ANNA, "fine", "manage"), (mail["ida"], "fine", "manage")} | {
+        (mail[n], "fine", "read") for n in ("hal", "jon", "kim")}
+    # Most of them are gone at once: a mistake, until somebody says that it is none.
+    service.coffer("mail", "group", "set", group, mail["ida"])
+    out = follow(status=4)
+    assert out["ended"] == 0 and "left" not in out and "more than half" in out["waiting"][0]["why"]
+    out = follow("--release-brake")
+    assert names(out["left"]) == [mail["hal"], mail["jon"], mail["kim"]] and out["ended"] == 3
+    # The last one leaves, too: others of it are still noticed.
+    service.coffer("mail", "group", "set", group, "nobody-yet@example.org")
+    out = follow(status=4)
+    assert names(out["left"]) == [mail["ida"]] and names(out["waiting"]) == ["nobody-yet@example.org"]
+    assert names(follow(status=4)["waiting"]) == ["nobody-yet@example.org"]
+    # Whom somebody took out, here or elsewhere, the group does not bring back in unasked.
+    service.coffer("mail", "group", "set", group, mail["jon"])
+    assert names(follow()["joined"]) == [mail["jon"]]
+    anna.sync("unshare", mail["jon"], home=home)
+    out = follow(status=4)
+    assert "joined" not in out and "were taken out" in out["waiting"][0]["why"]
+    # Ended once: forgotten, and nothing is left to follow.
+    anna.sync("unshare", "--group", group, home=home)
+    assert "waiting" not in follow()
+    anna.sync("unshare", "--group", group, home=home, status=3)
+    service.coffer("mail", "group", "remove", group)
 
 
 def test_another_region_than_the_compared_one_is_noticed(people, tmp_path):

@@ -133,6 +133,7 @@ static err_t *share_person(cli_t *cli, const args_t *args, share_work_t *work,
     TRY(compare(cli, args, &open->home, mine, &member));
     TRY(add_maker(work, mine));
     TRY(share_work_put(work, &member));
+    if (member.group[0]) TRY(share_group_came(work, member.group));
     TRY(share_work_follow(work, &added, &ended));
     return output_done(cli, NULL, "%s can %s now, on %zu device%s. New ones follow.", person,
                        role_name(member.roles), added, added == 1 ? "" : "s");
@@ -238,6 +239,15 @@ static err_t *run_unshare(cli_t *cli, const args_t *args) {
                        group ? group : args->operands[0], ended, ended == 1 ? "" : "s");
 }
 
+/* By name: whom of those who were compared comes in is the service's choice. */
+static err_t *say_moved(cli_t *cli, const json_t *out, const char *list, const char *what) {
+    size_t i = 0;
+    const json_t *item = NULL;
+    json_array_foreach(json_object_get(out, list), i, item)
+        TRY(cli_say(cli, "%s: %s\n", what, json_string_value(json_object_get(item, "person"))));
+    return NULL;
+}
+
 static err_t *run_follow(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(share_work_done) share_work_t work = {0};
@@ -250,15 +260,14 @@ static err_t *run_follow(cli_t *cli, const args_t *args) {
     TRY(jso_object(&json));
     share_group_t g = {
         .work = &work, .mine = mine, .on_trust = args_flag(args, "on-trust"), .out = json};
+    g.release = args_flag(args, "release-brake");
     TRY(share_group_follow(&g));
     TRY(share_work_follow(&work, &added, &ended));
     TRY(say_waiting(cli, &g));
     TRY(jso_set_int(json, "added", (int64_t)added));
     TRY(jso_set_int(json, "ended", (int64_t)ended));
-    for (size_t i = 0; i < 2; i++) {
-        size_t n = i ? g.removed : g.joined;
-        if (n) TRY(cli_say(cli, "%zu of groups %s.\n", n, i ? "have left" : "came in"));
-    }
+    TRY(say_moved(cli, json, "left", "Left the group"));
+    TRY(say_moved(cli, json, "joined", "Came in with the group"));
     return output_done(cli, json, "%zu devices came in, %zu went out.", added, ended);
 }
 
@@ -270,6 +279,7 @@ static const option_t unshare_options[] = {
 };
 static const option_t follow_options[] = {
     {"on-trust", NULL, "let in those of groups whose digits nobody compared, too"},
+    {"release-brake", NULL, "end who left a group also if that is more than half of them"},
     SYNC_HOME_OPTIONS,
     {NULL, NULL, NULL},
 };
@@ -296,8 +306,11 @@ const command_t CMD_SYNC_FOLLOW = {
         "Adds their new devices and ends those that they ended. For a device that manages the\n"
         "share; run it daily, or after somebody said that a device is new or lost. Of groups it\n"
         "ends who left; who is new comes in if the digits were compared before, else is shown\n"
-        "(exit status 4): compare, and coffer sync share PERSON --group GROUP.",
-    .examples = "  coffer sync follow --home ~/team",
+        "(exit status 4): compare, and coffer sync share PERSON --group GROUP. If more than half\n"
+        "of three or more have left at once, nothing is done without --release-brake (exit status "
+        "4).",
+    .examples = "  coffer sync follow --home ~/team\n"
+                "  coffer sync follow --home ~/team --release-brake",
     .options = follow_options,
     .run = run_follow,
 };

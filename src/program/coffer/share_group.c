@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/coffer/remote.h"
+#include "program/coffer/share_kept.h"
 #include "program/coffer/share_known.h"
 
 /* ---- what the service says ---- */
@@ -127,67 +128,104 @@ static err_t *add_listed(share_group_t *g, const char *group, uint8_t roles, con
     return NULL;
 }
 
+/* Also a group of whom all wait: the members' record does not have it. */
+static err_t *keep(const share_group_t *g, const char *group, uint8_t roles) {
+    const share_work_t *work = g->work;
+    bool has = share_kept_count(work->members, work->n, group) > 0;
+    return share_kept_put(work->open->state, group, roles, has);
+}
+
 err_t *share_group_add(share_group_t *g, const char *group, uint8_t roles) {
     CLEANUP(jso_free) json_t *json = NULL;
     json_t *list = NULL;
     TRY(fetch(g->work->open, group, &json, &list));
     if (json_array_size(list) == 0)
         return err_new(ERR_NOT_FOUND, "nobody is in the group %s", group);
-    return add_listed(g, group, roles, list);
+    TRY(add_listed(g, group, roles, list));
+    return keep(g, group, roles);
 }
 
 /* ---- in step ---- */
 
-/* A member that came with the group and is not in it any more; never this device's own person. */
-static err_t *find_left(const share_group_t *g, const char *group, const json_t *list,
-                        char ret_person[LIMIT_SYNC_PERSON + 1], bool *ret_found) {
-    *ret_found = false;
+/* Who came with the group and is not in it any more; never this device's own person. */
+static err_t *has_left(const share_group_t *g, const char *group, const json_t *list,
+                       const sync_member_t *m, bool *ret_left) {
+    bool listed = false;
+    *ret_left = false;
+    if (strcmp(m->group, group) != 0 || memcmp(m->home, g->mine, SYNC_HASH) == 0) return NULL;
+    TRY(has_name(list, m->person, &listed));
+    *ret_left = !listed;
+    return NULL;
+}
+
+/* Who was ended never comes back with the same keys: a directory's mistake must not end many. */
+static err_t *let_go(share_group_t *g, const char *group, const json_t *list, bool *ret_held) {
+    CLEANUP(mem_free) sync_member_t *gone = mem_array(g->work->n + 1, sizeof *gone);
+    size_t n = 0, of = share_kept_count(g->work->members, g->work->n, group);
+    if (!gone) return err_nomem();
     for (size_t i = 0; i < g->work->n; i++) {
-        const sync_member_t *m = &g->work->members[i];
-        bool listed = false;
-        if (strcmp(m->group, group) != 0 || memcmp(m->home, g->mine, SYNC_HASH) == 0) continue;
-        TRY(has_name(list, m->person, &listed));
-        if (listed) continue;
-        memcpy(ret_person, m->person, LIMIT_SYNC_PERSON + 1);
-        *ret_found = true;
-        return NULL;
+        bool left = false;
+        TRY(has_left(g, group, list, &g->work->members[i], &left));
+        if (left) gone[n++] = g->work->members[i];
+    }
+    *ret_held = !g->release && share_kept_too_many(n, of);
+    if (*ret_held)
+        return wait_for(g, group,
+                        "more than half of those who came with it are not in it any more: if that "
+                        "is so, coffer sync follow --release-brake",
+                        NULL);
+    for (size_t i = 0; i < n; i++) {
+        if (!is_member(g->work, gone[i].person, NULL)) continue; /* had two regions */
+        TRY(share_work_drop(g->work, gone[i].person));
+        g->removed++;
+        TRY(note(g, "left", gone[i].person, NULL, NULL));
     }
     return NULL;
 }
 
-static err_t *follow_one(share_group_t *g, const char *group, uint8_t roles) {
+static err_t *follow_one(share_group_t *g, const share_kept_t *kept) {
     CLEANUP(jso_free) json_t *json = NULL;
     json_t *list = NULL;
-    char person[LIMIT_SYNC_PERSON + 1];
-    TRY(fetch(g->work->open, group, &json, &list));
+    bool held = false;
+    /* Another device of those who manage may have ended it, which this one must not undo. */
+    if (kept->had && share_kept_count(g->work->members, g->work->n, kept->group) == 0)
+        return wait_for(g, kept->group,
+                        "all who came with it were taken out: coffer sync share --group again, or "
+                        "coffer sync unshare --group",
+                        NULL);
+    TRY(fetch(g->work->open, kept->group, &json, &list));
     if (json_array_size(list) == 0)
-        return wait_for(g, group, "the group is empty or gone: coffer sync unshare --group", NULL);
-    for (bool left = true;;) {
-        TRY(find_left(g, group, list, person, &left));
-        if (!left) break;
-        TRY(share_work_drop(g->work, person));
-        g->removed++;
-        TRY(note(g, "left", person, NULL, NULL));
-    }
-    return add_listed(g, group, roles, list);
+        return wait_for(g, kept->group, "the group is empty or gone: coffer sync unshare --group",
+                        NULL);
+    TRY(let_go(g, kept->group, list, &held));
+    if (held) return NULL;
+    TRY(add_listed(g, kept->group, kept->roles, list));
+    return keep(g, kept->group, kept->roles);
 }
 
 err_t *share_group_follow(share_group_t *g) {
-    CLEANUP(mem_free) sync_member_t *before = mem_array(g->work->n + 1, sizeof *before);
-    size_t n = g->work->n;
-    if (!before) return err_nomem();
-    if (n) memcpy(before, g->work->members, n * sizeof *before);
-    for (size_t i = 0; i < n; i++) {
-        bool first = before[i].group[0] != '\0';
-        for (size_t k = 0; k < i && first; k++)
-            first = strcmp(before[k].group, before[i].group) != 0;
-        if (first) TRY(follow_one(g, before[i].group, before[i].roles));
-    }
+    CLEANUP(mem_free) share_kept_t *kept = NULL;
+    CLEANUP(mem_free) share_kept_t *groups = NULL;
+    size_t kept_n = 0, n = 0;
+    TRY(share_kept_load(g->work->open->state, &kept, &kept_n));
+    TRY(share_kept_gather(kept, kept_n, g->work->members, g->work->n, &groups, &n));
+    for (size_t i = 0; i < n; i++) TRY(follow_one(g, &groups[i]));
+    return NULL;
+}
+
+err_t *share_group_came(const share_work_t *work, const char *group) {
+    CLEANUP(mem_free) share_kept_t *kept = NULL;
+    size_t n = 0;
+    TRY(share_kept_load(work->open->state, &kept, &n));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(kept[i].group, group) == 0)
+            return share_kept_put(work->open->state, group, kept[i].roles, true);
     return NULL;
 }
 
 err_t *share_group_drop(share_work_t *work, const char *group) {
     size_t dropped = 0;
+    bool kept = false;
     for (size_t i = 0; i < work->n;) {
         char person[LIMIT_SYNC_PERSON + 1];
         if (strcmp(work->members[i].group, group) != 0) {
@@ -199,5 +237,6 @@ err_t *share_group_drop(share_work_t *work, const char *group) {
         dropped++;
         i = 0;
     }
-    return dropped ? NULL : err_new(ERR_NOT_FOUND, "nobody came with the group %s", group);
+    TRY(share_kept_drop(work->open->state, group, &kept));
+    return dropped || kept ? NULL : err_new(ERR_NOT_FOUND, "nobody came with the group %s", group);
 }
