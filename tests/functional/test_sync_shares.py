@@ -94,6 +94,10 @@ def test_a_share_is_let_in_to_seen_and_ended(service, people, share, tmp_path):
     out = anna.sync("share", BERT, "--write", "--digits", seen, home=home)
     assert "bert@example.org can write now, on 1 device." in out
     assert anna.who(home) == {(ANNA, "fine", "manage"), (BERT, "fine", "write")}
+    # Who has made a share says which region another device joins: status has it.
+    second = ("join", ANNA, *anna.access())
+    assert "there are 2 regions: name one, as coffer sync status shows it" in anna.sync(*second, home=tmp_path / "2", status=2)
+    assert region in anna.sync("status", home=home)
     # He opens it and writes; both see the same proof.
     team = bert.place / "team"
     bert.sync("open-share", region, team)

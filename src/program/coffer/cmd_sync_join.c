@@ -164,7 +164,7 @@ static err_t *choose_region(cli_t *cli, const args_t *args, uint8_t ret_region[S
     TRY(jso_get_array(json, "regions", SIZE_MAX, true, &list));
     if (json_array_size(list) != 1)
         return err_new(ERR_USAGE,
-                       "there are %zu regions: name one, as coffer sync devices shows it "
+                       "there are %zu regions: name one, as coffer sync status shows it "
                        "on a device that has it",
                        json_array_size(list));
     return sync_get_hex(json_array_get(list, 0), "region", ret_region, SYNC_HASH);
