@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "sim_world.h"
 #include "sync/engine/edit.h"
+#include "sync/engine/engine_internal.h"
 #include "sync/engine/history.h"
 #include "sync/engine/look.h"
 
@@ -260,6 +261,73 @@ static void test_edit__sends_nothing_twice_when_the_net_breaks(void **state) {
     assert_is(s, "a", "content");
 }
 
+/* A file that is put while the commit fails. */
+static uint64_t put_in_vain(stage_t *s, const char *path, const char *text, sync_stat_t *ret_stat) {
+    const sync_remote_t honest = s->client->remote;
+    sync_report_t report;
+    uint64_t inode = 0;
+    bool found = false;
+    sim_disk_person_begin(s->client->disk);
+    assert_ok(sim_disk_create(s->client->disk, path, 0644, &inode));
+    assert_ok(sim_disk_write_inode(s->client->disk, inode, 0, bytes_str(text)));
+    sim_disk_person_end(s->client->disk);
+    assert_ok(s->client->folder.stat(s->client->folder.ctx, path, &found, ret_stat));
+    assert_true(found);
+    const sync_edit_t it = {.kind = SYNC_EDIT_PUT, .path = path, .stat = *ret_stat};
+    s->client->remote.root_post = no_net;
+    assert_err(ERR_UNAVAILABLE, sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    assert_int_equal(report.uploaded, 1);
+    s->client->remote = honest;
+    return inode;
+}
+
+static void test_edit__sends_what_changed_and_kept_its_time(void **state) {
+    stage_t *s = *state;
+    sim_disk_t *disk = s->client->disk;
+    sync_report_t report;
+    sync_stat_t before, after;
+    sim_stat_t stat;
+    bool found = false;
+    sim_disk_stamps(disk);
+    uint64_t inode = put_in_vain(s, "a", "before", &before);
+    clk_fake_advance(&s->client->clk, 1000);
+    sim_disk_person_begin(disk);
+    assert_ok(sim_disk_stat_inode(disk, inode, &stat));
+    assert_ok(sim_disk_write_inode(disk, inode, 0, BYTES_LIT("after!")));
+    assert_ok(sim_disk_set_inode(disk, inode, stat.mode, stat.mtime_ns));
+    sim_disk_person_end(disk);
+    assert_ok(s->client->folder.stat(s->client->folder.ctx, "a", &found, &after));
+    assert_true(after.size == before.size && after.mtime == before.mtime &&
+                after.mtime_ns == before.mtime_ns && after.inode == before.inode);
+    const sync_edit_t it = {.kind = SYNC_EDIT_PUT, .path = "a", .stat = after};
+    assert_ok(sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    assert_int_equal(report.uploaded, 1);
+    assert_is(s, "a", "after!");
+}
+
+/* Of a program that kept other rows, say. */
+static void test_edit__sends_again_what_a_row_of_another_length_tells_of(void **state) {
+    stage_t *s = *state;
+    CLEANUP(buf_done) buf_t row, changes;
+    uint8_t key[8] = {0};
+    sync_report_t report;
+    sync_stat_t stat;
+    bool found = false;
+    (void)put_in_vain(s, "a", "content", &stat);
+    for (int i = 0; i < 8; i++) key[i] = (uint8_t)(stat.inode >> (56 - 8 * i));
+    buf_init(&row, 256);
+    buf_init(&changes, 1024);
+    assert_ok(db_local_get(s->client->state, STATE_PUTS, BYTES_ARRAY(key), &found, &row));
+    assert_true(found);
+    assert_ok(db_local_put(&changes, STATE_PUTS, BYTES_ARRAY(key),
+                           bytes_slice(buf_bytes(&row), 0, row.n - 8)));
+    assert_ok(db_local_apply(s->client->state, buf_bytes(&changes)));
+    const sync_edit_t it = {.kind = SYNC_EDIT_PUT, .path = "a", .stat = stat};
+    assert_ok(sync_engine_edit(s->engine, &s->client->folder, &it, 1, &report));
+    assert_int_equal(report.uploaded, 1);
+    assert_is(s, "a", "content");
+}
+
 /* ---- the past ---- */
 
 static void test_history__tells_what_happened(void **state) {
@@ -431,6 +499,8 @@ int main(void) {
         T(test_edit__goes_again_when_others_are_faster),
         T(test_edit__sends_again_after_a_root_was_refused),
         T(test_edit__sends_nothing_twice_when_the_net_breaks),
+        T(test_edit__sends_what_changed_and_kept_its_time),
+        T(test_edit__sends_again_what_a_row_of_another_length_tells_of),
         T(test_history__tells_what_happened),
         T(test_history__begins_again_with_another_file_of_the_name),
         T(test_history__finds_versions),

@@ -1,8 +1,8 @@
 /*
  * The contents that the folder has and the service has not: large files as packages of their own,
  * small ones in packs. What was uploaded but not committed yet, because the power went or another
- * device was faster, is remembered by the file's number, size and time and not sent again. In the
- * client; one thread.
+ * device was faster, is remembered by the file's number, size, time and stamp and not sent
+ * again. In the client; one thread.
  */
 #include "base/mem.h"
 #include "sync/engine/resume.h"
@@ -12,7 +12,8 @@ enum {
     SMALL_FILE = 128 * 1024,     /* bytes of what goes into packs */
     PACK_FULL = 2 * 1024 * 1024, /* bytes of a pack that takes no more */
     COMMIT_FILES = 32 * 1024,    /* uploads of one commit */
-    UPLOAD_ROW = 256,
+    UPLOAD_ROW = 4 * 8 + 2 * 4 + 1 + 2 * SYNC_NODE + SYNC_HASH, /* bytes */
+    UPLOAD_ROW_MAX = 256,
 };
 /* Bytes of one commit: what is there is safe with it, and others see it. */
 #define COMMIT_BYTES ((uint64_t)8 << 30)
@@ -53,7 +54,7 @@ static err_t *remember(sync_engine_t *engine, const sync_node_t *node, const syn
     CLEANUP(buf_done) buf_t row;
     uint8_t key[8];
     sync_chain_head_t head;
-    buf_init(&row, UPLOAD_ROW);
+    buf_init(&row, UPLOAD_ROW_MAX);
     inode_key(node->found.inode, key);
     TRY(sync_chain_head(engine->chain, &head));
     TRY(record_put_raw(&row, node->id, SYNC_NODE));
@@ -61,6 +62,7 @@ static err_t *remember(sync_engine_t *engine, const sync_node_t *node, const syn
     TRY(wire_put_u64(&row, fact->size));
     TRY(wire_put_i64(&row, fact->mtime));
     TRY(wire_put_u32(&row, fact->mtime_ns));
+    TRY(wire_put_u64(&row, node->found.stamp));
     TRY(wire_put_bool(&row, fact->packed));
     TRY(wire_put_u32(&row, fact->index));
     TRY(record_put_raw(&row, fact->version, SYNC_NODE));
@@ -71,7 +73,7 @@ static err_t *remember(sync_engine_t *engine, const sync_node_t *node, const syn
 
 typedef struct {
     uint8_t node[SYNC_NODE];
-    uint64_t epoch;
+    uint64_t epoch, stamp;
     sync_fact_t fact;
 } upload_t;
 
@@ -83,6 +85,7 @@ static err_t *parse_upload(bytes_t value, upload_t *ret_upload) {
     TRY(wire_get_u64(&r, &fact->size));
     TRY(wire_get_i64(&r, &fact->mtime));
     TRY(wire_get_u32(&r, &fact->mtime_ns));
+    TRY(wire_get_u64(&r, &ret_upload->stamp));
     TRY(wire_get_bool(&r, &fact->packed));
     TRY(wire_get_u32(&r, &fact->index));
     TRY(record_get_raw(&r, SYNC_NODE, fact->version));
@@ -97,16 +100,17 @@ static err_t *find_upload(sync_engine_t *engine, const sync_stat_t *stat, bool *
     bool found = false;
     sync_chain_head_t head;
     upload_t upload = {0};
-    buf_init(&row, UPLOAD_ROW);
+    buf_init(&row, UPLOAD_ROW_MAX);
     inode_key(stat->inode, key);
     *ret_found = false;
     if (!engine->uploads_kept) return NULL;
     TRY(db_local_get(engine->c.state, engine_uploads(engine), BYTES_ARRAY(key), &found, &row));
-    if (!found) return NULL;
+    if (!found || row.n != UPLOAD_ROW) return NULL; /* of another length: an older program's */
     TRY(parse_upload(buf_bytes(&row), &upload));
     TRY(sync_chain_head(engine->chain, &head));
     *ret_found = upload.epoch == head.epoch && upload.fact.size == stat->size &&
-                 upload.fact.mtime == stat->mtime && upload.fact.mtime_ns == stat->mtime_ns;
+                 upload.fact.mtime == stat->mtime && upload.fact.mtime_ns == stat->mtime_ns &&
+                 upload.stamp == stat->stamp;
     *ret_upload = upload;
     return NULL;
 }
