@@ -137,6 +137,21 @@ def test_put_goes_on_too(laptop, relay, content, tmp_path):
     assert used(laptop) < SIZE * 9 / 8 + 2 * MIB
 
 
+def test_what_a_put_sends_is_not_dropped_by_another_edit(laptop, relay, content, tmp_path):
+    """Two at once: the second one's commit comes while the first one is on its way."""
+    (tmp_path / "disk.img").write_bytes(content)
+    (tmp_path / "small").write_bytes(b"small")
+    broken_off(laptop, relay, "put", str(tmp_path / "disk.img"), "disk.img", up=40 * MIB)
+    laptop.call("mkdir", "Work")
+    laptop.call("put", str(tmp_path / "small"), "small")
+    laptop.call("rm", "small")
+    relay.count()
+    laptop.call("put", str(tmp_path / "disk.img"), "disk.img")
+    assert relay.count()[0] < SIZE - 40 * MIB + AHEAD + 2 * MIB
+    laptop.call("get", "disk.img", str(tmp_path / "got"))
+    assert (tmp_path / "got").read_bytes() == content
+
+
 def test_a_download_goes_on_from_what_came(service, anna, relay, laptop, content, tmp_path):
     laptop.write("big", content)
     laptop.sync()

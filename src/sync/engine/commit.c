@@ -492,7 +492,11 @@ err_t *commit_tree(sync_engine_t *engine, bool *ret_done) {
     TRY(post(engine, ret_done));
     if (*ret_done) {
         engine->report->commits++;
-        err_ignore(resume_forget_all(engine)); /* else after the next commit */
+        /*
+         * An edit's table is that of all edits, and another one may be sending just now: what no
+         * edit goes on with is the service's to collect.
+         */
+        if (!engine->editing) err_ignore(resume_forget_all(engine)); /* else after the next one */
     }
     if (!*ret_done) engine->report->again = true;
     return NULL;

@@ -29,7 +29,7 @@ err_t *resume_done(sync_engine_t *engine, uint64_t inode, uint64_t size,
                    buf_t *changes) WARN_UNUSED;
 /* It won't be gone on with, and the service is told so. */
 err_t *resume_forget(sync_engine_t *engine, uint64_t inode) WARN_UNUSED;
-/* After a commit: nobody goes on with the others. */
+/* After a commit of the folder: nobody goes on with the others. Not after an edit. */
 err_t *resume_forget_all(sync_engine_t *engine) WARN_UNUSED;
 
 #endif
