@@ -156,12 +156,12 @@ _coffer() {
         " sync mount"*) words="--home --passphrase-file --limit-up --limit-down --poll --brake --release-brake --pardon --dir --server --token-file --ca --json --help --version" ;;
         " sync status"*) words="--home --passphrase-file --files --dir --server --token-file --ca --json --help --version" ;;
         " sync ls"*) words="--home --passphrase-file --all --dir --server --token-file --ca --json --help --version" ;;
-        " sync get"*) words="--home --passphrase-file --limit-up --limit-down --dir --server --token-file --ca --json --help --version" ;;
+        " sync get"*) words="--home --passphrase-file --limit-up --limit-down --replace --dir --server --token-file --ca --json --help --version" ;;
         " sync put"*) words="--home --passphrase-file --limit-up --limit-down --parents --dir --server --token-file --ca --json --help --version" ;;
         " sync mkdir"*) words="--home --passphrase-file --parents --dir --server --token-file --ca --json --help --version" ;;
         " sync rm"*) words="--home --passphrase-file --recursive --dir --server --token-file --ca --json --help --version" ;;
         " sync history"*) words="--home --passphrase-file --last --dir --server --token-file --ca --json --help --version" ;;
-        " sync restore"*) words="--home --passphrase-file --limit-up --limit-down --version --at --to --dir --server --token-file --ca --json --help --version" ;;
+        " sync restore"*) words="--home --passphrase-file --limit-up --limit-down --version --at --to --replace --dir --server --token-file --ca --json --help --version" ;;
         " sync limit"*) words="--home --passphrase-file --up --down --dir --server --token-file --ca --json --help --version" ;;
         " sync devices"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync revoke"*) words="--home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;

@@ -118,6 +118,15 @@ def test_versions_of_a_file_are_told_and_come_back(laptop, source, tmp_path):
     out = tmp_path / "old"
     laptop.call("restore", "Work/report.txt", "--version", "2", "--to", str(out))
     assert out.read_bytes() == b"one"
+    # A file that is there is somebody's work.
+    out.write_bytes(b"mine")
+    for words in (("restore", "Work/report.txt", "--version", "2", "--to", str(out)), ("get", "Work/report.txt", str(out))):
+        assert "is there already; --replace overwrites it" in laptop.run(*words, status=1).stderr
+        assert out.read_bytes() == b"mine" and not out.with_name("old.part").exists()
+    laptop.call("get", "Work/report.txt", str(out), "--replace")
+    assert out.read_bytes() == b"three"
+    laptop.call("restore", "Work/report.txt", "--version", "2", "--to", str(out), "--replace")
+    assert out.read_bytes() == b"one"
     assert laptop.call("ls", "Work/report.txt")["entries"][0]["size"] == 5  # the region stays as it is
     back = laptop.call("restore", "Work/report.txt", "--version", "2")
     assert (back["version"], back["files"]) == (6, 1)

@@ -1,17 +1,11 @@
 /*
  * coffer sync ls, get: a region's files without a folder.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "program/coffer/output.h"
 #include "program/coffer/sync_home.h"
+#include "program/coffer/sync_into.h"
 #include "program/coffer/sync_say.h"
 #include "sync/engine/look.h"
 
@@ -64,19 +58,14 @@ const command_t CMD_SYNC_LS = {
 
 /* ---- get ---- */
 
-static err_t *to_fd(void *ctx, bytes_t piece) { return file_write_fd(*(const int *)ctx, piece); }
+typedef struct {
+    const sync_open_t *region;
+    const char *path;
+} get_t;
 
-/* Into a file beside the wanted one first: what does not verify never gets its name. */
-static err_t *get_into(const sync_open_t *region, const char *path, const char *into) {
-    CLEANUP(mem_free) char *temp = mem_printf("%s.part", into);
-    if (!temp) return err_nomem();
-    CLEANUP(fd_close) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(errno, "%s", temp);
-    err_t *e = sync_engine_read(region->engine, path, &(sync_sink_t){&fd, to_fd});
-    if (!e && fsync(fd) != 0) e = err_errno(errno, "%s", temp);
-    if (!e && rename(temp, into) != 0) e = err_errno(errno, "%s", into);
-    if (e) (void)unlink(temp);
-    return e;
+static err_t *read_file(void *ctx, const sync_sink_t *sink) {
+    const get_t *get = ctx;
+    return sync_engine_read(get->region->engine, get->path, sink);
 }
 
 static err_t *run_get(cli_t *cli, const args_t *args) {
@@ -84,11 +73,16 @@ static err_t *run_get(cli_t *cli, const args_t *args) {
     const char *path = args->operands[0], *slash = strrchr(path, '/');
     const char *into = args->operands_n > 1 ? args->operands[1] : slash ? slash + 1 : path;
     TRY(sync_open_fetched(cli, NULL, &region));
-    TRY(get_into(&region, path, into));
+    TRY(sync_into_file(into, args_flag(args, "replace"), read_file, &(get_t){&region, path}));
     return output_done(cli, NULL, "%s is in %s", path, into);
 }
 
-static const option_t get_options[] = {SYNC_HOME_OPTIONS, SYNC_RATE_OPTIONS, {NULL, NULL, NULL}};
+static const option_t get_options[] = {
+    SYNC_HOME_OPTIONS,
+    SYNC_RATE_OPTIONS,
+    {"replace", NULL, "overwrite FILE if it is there"},
+    {NULL, NULL, NULL},
+};
 
 const command_t CMD_SYNC_GET = {
     .group = "sync",
@@ -96,7 +90,7 @@ const command_t CMD_SYNC_GET = {
     .operands = "PATH [FILE]",
     .summary = "Fetch one file of the region",
     .examples = "  coffer sync get Work/report.txt\n"
-                "  coffer sync get Work/report.txt /tmp/report.txt",
+                "  coffer sync get Work/report.txt /tmp/report.txt --replace",
     .min = 1,
     .max = 2,
     .options = get_options,

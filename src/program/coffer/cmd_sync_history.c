@@ -1,17 +1,12 @@
 /*
  * coffer sync history, restore: what a region was before.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/coffer/output.h"
+#include "program/coffer/sync_into.h"
 #include "program/coffer/sync_say.h"
 #include "sync/engine/edit.h"
 #include "sync/engine/history.h"
@@ -139,21 +134,15 @@ static err_t *which(const args_t *args, const char *path, sync_past_which_t *ret
     return NULL;
 }
 
-static err_t *to_fd(void *ctx, bytes_t piece) { return file_write_fd(*(const int *)ctx, piece); }
+typedef struct {
+    const sync_open_t *open;
+    const char *path;
+    uint64_t version;
+} past_t;
 
-/* Under another name first: what does not verify never gets the wanted one. */
-static err_t *restore_into(const sync_open_t *open, const char *path, uint64_t version,
-                           const char *into) {
-    CLEANUP(mem_free) char *temp = mem_printf("%s.part", into);
-    if (!temp) return err_nomem();
-    CLEANUP(fd_close)
-    int fd = openat(AT_FDCWD, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(errno, "%s", temp);
-    err_t *e = sync_past_read(open->engine, path, version, &(sync_sink_t){&fd, to_fd});
-    if (!e && fsync(fd) != 0) e = err_errno(errno, "%s", temp);
-    if (!e && rename(temp, into) != 0) e = err_errno(errno, "%s", into);
-    if (e) (void)unlink(temp);
-    return e;
+static err_t *read_past(void *ctx, const sync_sink_t *sink) {
+    const past_t *past = ctx;
+    return sync_past_read(past->open->engine, past->path, past->version, sink);
 }
 
 static err_t *say_restored(cli_t *cli, const sync_open_t *open, uint64_t version,
@@ -191,7 +180,8 @@ static err_t *run_restore(cli_t *cli, const args_t *args) {
     TRY(sync_open_fetched(cli, NULL, &open));
     TRY_WRAP(sync_past_version(open.engine, &wanted, &version), "%s", path);
     if (into) {
-        TRY(restore_into(&open, path, version, into));
+        TRY(sync_into_file(into, args_flag(args, "replace"), read_past,
+                           &(past_t){&open, path, version}));
         return output_done(cli, NULL, "Version %llu of %s is in %s", (unsigned long long)version,
                            path, into);
     }
@@ -206,6 +196,7 @@ static const option_t restore_options[] = {
     {"version", "NUMBER", "as this version had it: see coffer sync history"},
     {"at", "TIME", "as it was then, like 2026-11-22T08:00:00Z"},
     {"to", "FILE", "a file's content into this file; the region stays as it is"},
+    {"replace", NULL, "overwrite that file if it is there"},
     {NULL, NULL, NULL},
 };
 
