@@ -118,7 +118,7 @@ static size_t decode_escape(bytes_t in, tui_key_t *ret_key) {
         return 1;
     }
     for (size_t i = 2; i < in.n; i++) {
-        if (in.p[i] < 0x40 && i < 16) continue;
+        if (i < 16 && in.p[i] < 0x40) continue;
         ret_key->kind = escape_kind(bytes_slice(in, 2, i - 1));
         return i + 1;
     }

@@ -27,23 +27,29 @@ int64_t sync_rate_take(sync_rate_t *rate, int64_t now_ms, uint64_t bytes) {
     return wait_us > 0 ? (wait_us + 999) / 1000 : 0;
 }
 
-static uint64_t factor_of(uint8_t unit) {
-    if (unit == 'k' || unit == 'K') return 1000;
-    if (unit == 'm' || unit == 'M') return 1000 * 1000;
-    if (unit == 'g' || unit == 'G') return 1000 * 1000 * 1000;
-    return 0;
+/* Takes the unit off the end. */
+static uint64_t take_unit(bytes_t *text) {
+    static const struct {
+        char small, capital;
+        uint64_t factor;
+    } units[] = {{'k', 'K', 1000}, {'m', 'M', 1000000}, {'g', 'G', 1000000000}};
+    uint8_t last = text->n ? text->p[text->n - 1] : 0;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (last != units[i].small && last != units[i].capital) continue;
+        text->n--;
+        return units[i].factor;
+    }
+    return 1;
 }
 
 err_t *sync_rate_parse(bytes_t text, uint64_t *ret_per_s) {
-    uint64_t number = 0, factor = text.n ? factor_of(text.p[text.n - 1]) : 0;
-    if (factor) text.n--;
-    else factor = 1;
+    uint64_t number = 0, factor = take_unit(&text);
     err_t *e = text_u64(text, SYNC_RATE_MAX / factor, &number);
-    number *= factor;
-    if (!e && number && number < SYNC_RATE_MIN) e = err_new(ERR_USAGE, "less than 50k");
+    uint64_t per_s = number * factor;
+    if (!e && per_s && per_s < SYNC_RATE_MIN) e = err_new(ERR_USAGE, "less than 50k");
     if (e)
         return err_recode(err_wrap(e, "a rate is in bytes a second, like 500k or 2M; 0 is none"),
                           ERR_USAGE);
-    *ret_per_s = number;
+    *ret_per_s = per_s;
     return NULL;
 }
