@@ -10,7 +10,13 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* Mail in a folder. 0 is "not known"; the highest numbers where several came. */
+/*
+ * Mail in a folder. 0 is "not known"; the highest numbers where several came. A source without
+ * UIDs (graph.h) has an opaque number of the message as uidvalidity, above all of IMAP's, and 1 as
+ * uid: what was said twice is known by it, but devices are told of a mailbox and nothing else.
+ */
+#define ARRIVAL_UIDVALIDITY_MAX 4294967295LL
+
 typedef struct {
     const char *folder;
     int64_t uidvalidity;

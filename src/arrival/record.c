@@ -123,6 +123,7 @@ static err_t *tell(db_conn_t *conn, arena_t *arena, const char *account, const a
                    int64_t now_ms) {
     char name[ARRIVAL_EVENT_SIZE];
     uint8_t key[ARRIVAL_KEY_SIZE];
+    const bool opaque = a->uidvalidity > ARRIVAL_UIDVALIDITY_MAX;
     const char **devices = NULL;
     size_t count = 0;
     TRY(arrival_event_key(conn, arena, key));
@@ -136,10 +137,10 @@ static err_t *tell(db_conn_t *conn, arena_t *arena, const char *account, const a
         const db_mail_event_t event = {.device_id = devices[i],
                                        .account = account,
                                        .event = name,
-                                       .folder = a->folder,
-                                       .uidvalidity = a->uidvalidity,
-                                       .uid = a->uid,
-                                       .modseq = a->modseq,
+                                       .folder = opaque ? "" : a->folder,
+                                       .uidvalidity = opaque ? 0 : a->uidvalidity,
+                                       .uid = opaque ? 0 : a->uid,
+                                       .modseq = opaque ? 0 : a->modseq,
                                        .created_ms = now_ms};
         TRY(db_lease_events_add(conn, &lease, LIMIT_LEASE_EVENTS));
         TRY(db_mail_events_add(conn, &event));

@@ -244,6 +244,12 @@ enum {
 
     /* Mail that arrives while a device is locked */
     LIMIT_ARRIVAL_HOOK = 256 * 1024,  /* bytes of what a mail server's hook says */
+    LIMIT_ARRIVAL_NOTICES = 1000,     /* of Microsoft Graph in one request */
+    LIMIT_ARRIVAL_STATE = 128,        /* bytes of their clientState (Graph's own limit) */
+    LIMIT_ARRIVAL_SUBSCRIPTION = 128, /* bytes of a subscription's id */
+    LIMIT_ARRIVAL_RESOURCE = 1024,    /* bytes of a message's id */
+    LIMIT_ARRIVAL_VALIDATION = 1024,  /* bytes of Graph's validation token */
+    LIMIT_ARRIVAL_PLACES = 64,        /* places in which such ids are remembered, of a mailbox */
     LIMIT_ARRIVAL_FOLDER = 255,       /* bytes of a folder's name */
     LIMIT_ARRIVAL_FOLDERS = 1000,     /* folders of one mailbox that are remembered */
     LIMIT_ARRIVAL_UID_STEP = 1 << 20, /* a UID so far below the last one heard is no old news */

@@ -32,6 +32,12 @@ err_t *db_mail_hooks_find(db_conn_t *conn, arena_t *arena, bytes_t hash, db_mail
                     ret_row, ret_found, DB_BYTES(hash));
 }
 
+err_t *db_mail_hooks_by_name(db_conn_t *conn, arena_t *arena, const char *name,
+                             db_mail_hook_t *ret_row, bool *ret_found) {
+    return row_find(conn, arena, &hook_type, "SELECT " HOOK " FROM mail_hook WHERE name = $1",
+                    ret_row, ret_found, DB_STR(name));
+}
+
 err_t *db_mail_hooks_list(db_conn_t *conn, arena_t *arena, size_t limit, db_mail_hook_t **ret_rows,
                           size_t *ret_count) {
     return row_list(conn, arena, &hook_type,
@@ -46,8 +52,9 @@ err_t *db_mail_hooks_heard(db_conn_t *conn, const char *name, int64_t now_ms) {
 
 err_t *db_mail_hooks_remove(db_conn_t *conn, const char *name, bool *ret_found) {
     int64_t used = 0;
-    TRY(row_number(conn, "SELECT COUNT(*) FROM mailbox WHERE source = 'hook:' || $1", &used,
-                   DB_STR(name)));
+    TRY(row_number(conn,
+                   "SELECT COUNT(*) FROM mailbox WHERE source IN ('hook:' || $1, 'graph:' || $1)",
+                   &used, DB_STR(name)));
     if (used)
         return err_new(ERR_EXISTS, "%lld mailboxes are told of by it: remove them first",
                        (long long)used);
@@ -113,6 +120,13 @@ err_t *db_mailboxes_heard(db_conn_t *conn, const char *account, const char *stat
     return db_exec(conn,
                    "UPDATE mailbox SET state = $2, problem = $3, heard_ms = $4 WHERE account = $1",
                    DB_STR(account), DB_STR(state), DB_STR(problem), DB_I64(now_ms));
+}
+
+err_t *db_mailboxes_login(db_conn_t *conn, const char *account, const char *login) {
+    return db_exec(conn,
+                   "UPDATE mailbox SET login = $2, state = 'waiting', problem = ''"
+                   " WHERE account = $1",
+                   DB_STR(account), DB_STR(login));
 }
 
 err_t *db_mailboxes_told(db_conn_t *conn, const char *account, int64_t now_ms) {

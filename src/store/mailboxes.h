@@ -22,6 +22,8 @@ typedef struct {
 err_t *db_mail_hooks_put(db_conn_t *conn, const db_mail_hook_t *row) WARN_UNUSED;
 err_t *db_mail_hooks_find(db_conn_t *conn, arena_t *arena, bytes_t hash, db_mail_hook_t *ret_row,
                           bool *ret_found) WARN_UNUSED;
+err_t *db_mail_hooks_by_name(db_conn_t *conn, arena_t *arena, const char *name,
+                             db_mail_hook_t *ret_row, bool *ret_found) WARN_UNUSED;
 err_t *db_mail_hooks_list(db_conn_t *conn, arena_t *arena, size_t limit, db_mail_hook_t **ret_rows,
                           size_t *ret_count) WARN_UNUSED;
 err_t *db_mail_hooks_heard(db_conn_t *conn, const char *name, int64_t now_ms) WARN_UNUSED;
@@ -33,7 +35,7 @@ err_t *db_mail_hooks_remove(db_conn_t *conn, const char *name, bool *ret_found) 
 typedef struct {
     const char *account; /* address, lower case */
     const char *person_id;
-    const char *source; /* "hook:NAME" or "imap" */
+    const char *source; /* "hook:NAME", "graph:NAME" or "imap" */
     const char *login;
     const char *server; /* of imap, else "" */
     bytes_t sealed;     /* of imap, else none */
@@ -59,6 +61,8 @@ err_t *db_mailboxes_remove(db_conn_t *conn, const char *account, bool *ret_found
 /* What is known of its source; state and problem, and now. */
 err_t *db_mailboxes_heard(db_conn_t *conn, const char *account, const char *state,
                           const char *problem, int64_t now_ms) WARN_UNUSED;
+/* Another login at the same source, of which nothing was heard yet. ERR_EXISTS: another's. */
+err_t *db_mailboxes_login(db_conn_t *conn, const char *account, const char *login) WARN_UNUSED;
 err_t *db_mailboxes_told(db_conn_t *conn, const char *account, int64_t now_ms) WARN_UNUSED;
 err_t *db_mailboxes_count(db_conn_t *conn, int64_t *ret_count) WARN_UNUSED;
 

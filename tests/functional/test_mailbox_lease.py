@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from helpers import instance as instances
-from helpers.arrival import Hook
+from helpers.arrival import Graph, Hook
 from helpers.device import Device
 from helpers.dovecot import Dovecot, Mailbox
 
@@ -99,6 +99,21 @@ def test_mail_is_written_while_locked_and_read_by_nobody(box, world):
         assert CANARY in box.run("read", box.messages("INBOX")[0]["id"]).decode()
     finally:
         world.dovecot.start()
+
+
+def test_microsoft_graph_tells_of_it(box, world):
+    """Graph names the mailbox and no UID: the device looks itself."""
+    graph = Graph(world.instance, "box-graph", "0fc0d6db-0073-42e5-a186-853da75fb308")
+    world.instance.coffer("mailbox", "remove", box.address)
+    world.instance.coffer("mailbox", "add", box.address, "--graph", "box-graph",
+                          "--subscription", graph.subscription)
+    lock(box)
+    world.arrive(box, "From the cloud", hook=False)
+    graph.say(graph.message())
+    wait_used(box, 1)
+    assert box.status()["waiting"] == 0
+    box.unlock()
+    assert [m["subject"] for m in box.messages("INBOX")] == ["From the cloud"]
 
 
 def test_each_unlock_leaves_another_key(box, world):

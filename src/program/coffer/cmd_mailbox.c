@@ -13,9 +13,9 @@ enum { SECRET_TEXT_MAX = 256 };
 
 static err_t *run_list(cli_t *cli, const args_t *args) {
     static const column_t columns[] = {
-        {"address", "ADDRESS"},       {"person", "PERSON"}, {"source", "SOURCE"},
-        {"state", "STATE"},           {"heard", "HEARD"},   {"last_event", "LAST EVENT"},
-        {"releases_day", "RELEASES"}, {NULL, NULL},
+        {"address", "ADDRESS"},       {"person", "PERSON"},   {"source", "SOURCE"},
+        {"state", "STATE"},           {"heard", "HEARD"},     {"last_event", "LAST EVENT"},
+        {"releases_day", "RELEASES"}, {"problem", "PROBLEM"}, {NULL, NULL},
     };
     CLEANUP(jso_free) json_t *json = NULL;
     (void)args;
@@ -31,20 +31,32 @@ const command_t CMD_MAILBOX_LIST = {
     .summary = "List the mailboxes whose locked devices hear of new mail",
     .notes =
         "STATE is waiting until its source has said something of the mailbox. RELEASES counts\n"
-        "how often in a day a device was given its key back (coffer mailbox releases).",
+        "how often in a day a device was given its key back (coffer mailbox releases). PROBLEM\n"
+        "says why a source can't be heard, or that a subscription of Microsoft Graph has to be\n"
+        "renewed.",
     .examples = "  coffer mailbox list",
     .run = run_list,
 };
 
-/* By a hook, or at an IMAP server with a password. */
+/* By a hook, by Microsoft Graph, or at an IMAP server with a password. */
 static err_t *set_source(const args_t *args, json_t *body) {
     CLEANUP(buf_done) buf_t password;
     const char *hook = args_value(args, "hook"), *imap = args_value(args, "imap");
+    const char *graph = args_value(args, "graph"), *id = args_value(args, "subscription");
     const char *file = args_value(args, "password-file");
     buf_init_secret(&password, LIMIT_PASSWORD_MAX + 1);
     TRY(args_exclude(args, "hook", "imap"));
+    TRY(args_exclude(args, "hook", "graph"));
+    TRY(args_exclude(args, "graph", "imap"));
+    if (!graph != !id) return err_new(ERR_USAGE, "--graph and --subscription go together");
     if (hook) return jso_set_str(body, "hook", hook);
-    if (!imap) return err_new(ERR_USAGE, "say by --hook which mail server tells, or --imap");
+    if (graph) {
+        TRY(args_exclude(args, "graph", "login"));
+        TRY(jso_set_str(body, "graph", graph));
+        return jso_set_str(body, "subscription", id);
+    }
+    if (!imap)
+        return err_new(ERR_USAGE, "say by --hook which mail server tells, or --imap, or --graph");
     if (!file) return err_new(ERR_USAGE, "--imap takes --password-file too");
     TRY(prompt_secret_file(file, &password));
     TRY(jso_set_str(body, "server", imap));
@@ -70,6 +82,8 @@ static const option_t add_options[] = {
     {"imap", "URL", "imaps://HOST[:PORT]: we watch the mailbox there ourselves (IDLE)"},
     {"password-file", "FILE",
      "of --imap: the password is the file's first line; - is standard input"},
+    {"graph", "NAME", "Microsoft Graph tells, with the secret of this hook"},
+    {"subscription", "ID", "of --graph: the id of Graph's subscription for the mailbox"},
     {"login", "NAME", "how that server calls the mailbox's user; the address unless told"},
     {"person", "EMAIL", "whose devices hear of it; who has this address unless told"},
     {NULL, NULL, NULL},
@@ -80,15 +94,20 @@ const command_t CMD_MAILBOX_ADD = {
     .name = "add",
     .operands = "ADDRESS",
     .summary = "Let a person's locked devices hear of new mail in a mailbox",
-    .notes = "ADDRESS is also the name of the lease in which a device leaves the key of its mail\n"
-             "database. All enrolled devices of the person hear of it; see the guide locked-mail.\n"
-             "With --imap the password is sealed by the key process, which gives it to\n"
-             "coffer-courier alone, for that server and login.",
+    .notes =
+        "ADDRESS is also the name of the lease in which a device leaves the key of its mail\n"
+        "database. All enrolled devices of the person hear of it; see the guide locked-mail.\n"
+        "With --imap the password is sealed by the key process, which gives it to\n"
+        "coffer-courier alone, for that server and login.\n"
+        "With --graph, again for the same ADDRESS, another subscription takes the place of the\n"
+        "former, and what was said of that (coffer mailbox list) is forgotten.",
     .examples =
         "  coffer mailbox add alice@example.org --hook imap1\n"
         "  coffer mailbox add bob@example.org --imap imaps://imap.example.org --password-file -\n"
         "  coffer mailbox add info@example.org --hook imap1 --login info --person "
-        "alice@example.org",
+        "alice@example.org\n"
+        "  coffer mailbox add eve@example.org --graph m365 --subscription "
+        "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
     .min = 1,
     .max = 1,
     .options = add_options,
@@ -216,7 +235,8 @@ const command_t CMD_MAILBOX_HOOK = {
     .summary = "Say which mail servers tell us when mail arrives",
     .notes = "Dovecot tells by its push notification plugin (driver ox), with the secret as the\n"
              "password of the URL. add with the name of one that is there makes another secret in\n"
-             "place of the one before. Who has a secret can say that mail arrived, nothing else.",
+             "place of the one before. Who has a secret can say that mail arrived, nothing else.\n"
+             "Microsoft Graph tells at /push/v1/graph/NAME, with the secret as clientState.",
     .examples = "  coffer mailbox hook add imap1 --output imap1.secret\n"
                 "  coffer mailbox hook list",
     .max = 2,

@@ -28,6 +28,7 @@ typedef struct {
     const char *person; /* address */
     size_t count;
     bool found;
+    bool renews; /* another subscription may take the place of the former */
     int64_t now_ms;
 } job_t;
 
@@ -118,6 +119,9 @@ err_t *api_mail_hooks_add(void *ctx, http_request_t *request, http_reply_t *repl
     buf_init(&url, 1000);
     TRY(buf_printf(&url, "%s/push/v1/hook", web->settings.url));
     TRY(jso_set_string(out, "url", buf_bytes(&url)));
+    buf_clear(&url);
+    TRY(buf_printf(&url, "%s/push/v1/graph/%s", web->settings.url, job.hook.name));
+    TRY(jso_set_string(out, "graph_url", buf_bytes(&url)));
     return api_send(reply, 201, out);
 }
 
@@ -194,19 +198,39 @@ static err_t *check_hook(db_conn_t *conn, const job_t *job, const char *name) {
     return err_new(ERR_NOT_FOUND, "there is no hook %s", name);
 }
 
+/* Subscriptions of Graph end and are made again: the newer one takes the place of the former. */
+static err_t *renew_box(db_conn_t *conn, job_t *job, bool *ret_renewed) {
+    db_mailbox_t box;
+    bool found = false;
+    if (!job->renews) return NULL;
+    TRY(db_mailboxes_find(conn, job->arena, job->box.account, &box, &found));
+    if (!found || strcmp(box.source, job->box.source) != 0 ||
+        strcmp(box.person_id, job->box.person_id) != 0)
+        return NULL;
+    err_t *e = db_mailboxes_login(conn, box.account, job->box.login);
+    if (e && err_code(e) == ERR_EXISTS)
+        return err_wrap(e, "this subscription is another mailbox's");
+    if (e) return e;
+    *ret_renewed = true;
+    return audit_note(&job->web->audit, conn, job->actor, "mailbox.renew", box.account, "source",
+                      box.source, "login", job->box.login, NULL);
+}
+
 static err_t *write_box(db_conn_t *conn, void *arg) {
     job_t *job = arg;
     db_person_t person;
-    bool found = false;
+    bool found = false, renewed = false;
     int64_t count = 0;
     TRY(db_people_by_email(conn, job->arena, job->person, &person, &found));
     if (!found || person.disabled)
         return err_new(ERR_NOT_FOUND, "there is nobody with the address %s", job->person);
     if (job->name) TRY(check_hook(conn, job, job->name));
+    job->box.person_id = person.id;
+    TRY(renew_box(conn, job, &renewed));
+    if (renewed) return NULL;
     TRY(db_mailboxes_count(conn, &count));
     if (count >= LIMIT_ARRIVAL_MAILBOXES)
         return err_new(ERR_LIMIT, "%d mailboxes are watched already", LIMIT_ARRIVAL_MAILBOXES);
-    job->box.person_id = person.id;
     err_t *e = db_mailboxes_add(conn, &job->box);
     if (e && err_code(e) == ERR_EXISTS)
         return err_wrap(e, "%s, or this login of the source, is watched already", job->box.account);
@@ -228,12 +252,25 @@ static err_t *get_login(http_request_t *request, const json_t *body, const char 
     return NULL;
 }
 
-/* Told by a mail server's hook. */
-static err_t *set_hook(job_t *job, bytes_t hook, char source[SOURCE_MAX]) {
+/* Told by a mail server's hook, or by Microsoft Graph with a hook's secret. */
+static void set_teller(job_t *job, const char *kind, bytes_t hook, char source[SOURCE_MAX]) {
     job->name = (const char *)hook.p;
-    (void)snprintf(source, SOURCE_MAX, "hook:%s", job->name);
+    (void)snprintf(source, SOURCE_MAX, "%s:%s", kind, job->name);
     job->box.source = source;
     job->box.server = "";
+}
+
+/* Its notifications name the subscription and nobody else. */
+static err_t *set_graph(job_t *job, const json_t *body, bytes_t hook, char source[SOURCE_MAX]) {
+    bytes_t id, copy;
+    TRY(jso_get_string(body, "subscription", LIMIT_ARRIVAL_SUBSCRIPTION, true, &id));
+    if (id.n == 0 || !text_printable(id))
+        return err_new(ERR_INVALID, "that is no id of a subscription");
+    TRY(arena_copy(job->arena, id, &copy));
+    text_lower((char *)(uintptr_t)copy.p); /* our own copy */
+    job->box.login = (const char *)copy.p;
+    job->renews = true;
+    set_teller(job, "graph", hook, source);
     return NULL;
 }
 
@@ -263,13 +300,17 @@ static err_t *get_address(job_t *job, const json_t *body) {
 }
 
 static err_t *get_source(job_t *job, const json_t *body, char source[SOURCE_MAX], buf_t *sealed) {
-    bytes_t hook = BYTES_NONE, server = BYTES_NONE;
+    bytes_t hook = BYTES_NONE, server = BYTES_NONE, graph = BYTES_NONE;
     TRY(jso_get_string(body, "hook", LIMIT_NAME, false, &hook));
+    TRY(jso_get_string(body, "graph", LIMIT_NAME, false, &graph));
     TRY(jso_get_string(body, "server", LIMIT_MAILBOX_SERVER, false, &server));
-    if ((hook.n > 0) == (server.n > 0))
-        return err_new(ERR_INVALID, "a mailbox has a hook or a server");
+    if ((hook.n > 0) + (server.n > 0) + (graph.n > 0) != 1)
+        return err_new(ERR_INVALID, "a mailbox has a hook, a server or a subscription of Graph");
+    if (graph.n) return set_graph(job, body, graph, source);
     TRY(get_login(job->request, body, job->box.account, hook.n > 0, &job->box.login));
-    return hook.n ? set_hook(job, hook, source) : set_imap(job, body, server, sealed);
+    if (!hook.n) return set_imap(job, body, server, sealed);
+    set_teller(job, "hook", hook, source);
+    return NULL;
 }
 
 err_t *api_mailboxes_add(void *ctx, http_request_t *request, http_reply_t *reply) {
@@ -281,7 +322,8 @@ err_t *api_mailboxes_add(void *ctx, http_request_t *request, http_reply_t *reply
     char source[SOURCE_MAX];
     buf_init(&sealed, LIMIT_MAILBOX_SEALED);
     TRY(api_body(request, &body));
-    TRY(jso_only(body, "address", "person", "hook", "login", "server", "password", NULL));
+    TRY(jso_only(body, "address", "person", "hook", "login", "server", "password", "graph",
+                 "subscription", NULL));
     TRY(get_address(&job, body));
     TRY(get_source(&job, body, source, &sealed));
     job.box.problem = "";

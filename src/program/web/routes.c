@@ -6,6 +6,7 @@
 #include "program/web/api_app_push.h"
 #include "program/web/api_arrival.h"
 #include "program/web/api_escrow.h"
+#include "program/web/api_graph.h"
 #include "program/web/api_leases.h"
 #include "program/web/api_mail_app.h"
 #include "program/web/api_mail_policy.h"
@@ -68,6 +69,7 @@ const http_route_t WEB_ROUTES[] = {
     WEB_LEASE_ROUTES,
     WEB_MAIL_APP_ROUTES,
     WEB_ARRIVAL_ROUTES,
+    WEB_GRAPH_ROUTES,
     WEB_APP_PUSH_ROUTES,
     WEB_SYNC_ROUTES,
     WEB_SHARE_ROUTES,

@@ -29,6 +29,39 @@ class Hook:
         assert answer.status == 204, answer
 
 
+class Graph:
+    """What Microsoft Graph sends to the notificationUrl of a subscription, as its documentation shows it."""
+
+    TENANT, EXPIRES = "84bd8158-6d4d-4958-8b9f-9d6445542f95", "2026-11-29T11:00:00.0000000Z"
+
+    def __init__(self, instance, name, subscription):
+        self.instance, self.path, self.subscription = instance, f"/push/v1/graph/{name}", subscription
+        self.made = instance.api("POST", "/mail-hooks", {"name": name}, expect=201).json()
+        self.secret, self.numbers = self.made["secret"], iter(range(10**6))
+
+    def message(self, **more):
+        name = f"AAMkAGUwNjQ4ZjIxLTQ3Y2YtNDViMi1iZjc4LTMA{next(self.numbers):06}="
+        where = f"Users/ddfcd489-628b-40d7-b48b-57002df800e5/Messages/{name}"
+        return {"subscriptionId": self.subscription, "subscriptionExpirationDateTime": self.EXPIRES,
+                "changeType": "created", "resource": where, "clientState": self.secret, "tenantId": self.TENANT,
+                "resourceData": {"@odata.type": "#Microsoft.Graph.Message", "@odata.id": where, "id": name,
+                                 "@odata.etag": 'W/"CQAAABYAAADkrWGo7bouTKlsgTZMr9KwAAAUWRHf"',
+                                 "subject": "Canary of a graph subject"}, **more}
+
+    def lifecycle(self, event, **more):
+        return {"subscriptionId": self.subscription, "subscriptionExpirationDateTime": self.EXPIRES,
+                "resource": "users/ddfcd489-628b-40d7-b48b-57002df800e5/messages", "organizationId": self.TENANT,
+                "clientState": self.secret, "lifecycleEvent": event, **more}
+
+    def post(self, *items, path=None):
+        data = items[0] if items and isinstance(items[0], bytes) else json.dumps({"value": items}).encode()
+        return self.instance.http("POST", path or self.path, data, {"Content-Type": "application/json"})
+
+    def say(self, *items):
+        answer = self.post(*items)
+        assert answer.status == 202 and answer.body == b"", answer
+
+
 class Stream:
     """A device's stream (docs/formats/stream.md), read event by event."""
 

@@ -114,6 +114,30 @@ static void test_record__what_was_heard_before_is_dropped(void **state) {
     fixture_done(&t.f);
 }
 
+/* What a source without UIDs says (graph.h): told once, also after it was gathered, and as nothing
+ * but the mailbox. */
+static void test_record__opaque_numbers_stay_here(void **state) {
+    (void)state;
+    test_t t;
+    const int64_t one = ((int64_t)1 << 62) + 64, two = one + 1, three = two + 1;
+    start(&t);
+    assert_int_equal(say_in(&t, "graph 0", one, 1), ARRIVAL_TOLD);
+    assert_int_equal(say_in(&t, "graph 1", two, 1), ARRIVAL_WAITS);
+    assert_int_equal(say_in(&t, "graph 2", three, 1), ARRIVAL_WAITS);
+    t.now += ARRIVAL_GATHER_MS;
+    assert_int_equal(flush_now(&t), 1);
+    assert_int_equal(EVENTS(&t), 4);
+    assert_int_equal(number(&t, "SELECT COUNT(*) FROM mail_event WHERE folder = ''"
+                                " AND uidvalidity = 0 AND uid = 0 AND modseq = 0"),
+                     4);
+    assert_int_equal(number(&t, "SELECT COUNT(DISTINCT event) FROM mail_event"), 2);
+    t.now += 60000;
+    assert_int_equal(say_in(&t, "graph 0", one, 1), ARRIVAL_OLD);
+    assert_int_equal(say_in(&t, "graph 2", three, 1), ARRIVAL_OLD);
+    assert_int_equal(say_in(&t, "graph 0", one + 64, 1), ARRIVAL_TOLD);
+    fixture_done(&t.f);
+}
+
 static void test_record__a_lie_does_not_make_deaf(void **state) {
     (void)state;
     test_t t;
@@ -273,6 +297,10 @@ static err_t *rows(db_conn_t *conn, void *arg) {
     TRY(arena_new(1 << 20, &arena));
     TRY(db_mail_hooks_put(conn, &hook));
     assert_err(ERR_EXISTS, db_mail_hooks_remove(conn, "imap1", &found));
+    TRY(db_mail_hooks_by_name(conn, arena, "imap2", &hook, &found));
+    assert_false(found);
+    TRY(db_mail_hooks_by_name(conn, arena, "imap1", &hook, &found));
+    assert_true(found);
     TRY(db_mail_hooks_find(conn, arena, BYTES_LIT("other"), &hook, &found));
     assert_false(found);
     TRY(db_mail_hooks_find(conn, arena, BYTES_LIT("hash"), &hook, &found));
@@ -319,6 +347,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record__the_persons_enrolled_devices_are_told),
         cmocka_unit_test(test_record__what_was_heard_before_is_dropped),
+        cmocka_unit_test(test_record__opaque_numbers_stay_here),
         cmocka_unit_test(test_record__a_lie_does_not_make_deaf),
         cmocka_unit_test(test_record__quick_successions_are_one),
         cmocka_unit_test(test_record__a_clock_that_goes_back),
