@@ -332,8 +332,8 @@ def test_send_locks_for_all_or_does_not_send(fresh, dovecot, tmp_path):
             files[who] = tmp_path / f"{who}.key", tmp_path / f"{who}.pem"
             subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
                             files[who][0], "-out", files[who][1], "-days", "30", "-subj", f"/CN={who}",
-                            "-addext", f"subjectAltName=email:{who}@example.org"], check=True,
-                           capture_output=True)
+                            "-addext", f"subjectAltName=email:{who}@example.org", "-addext",
+                            "basicConstraints=CA:false"], check=True, capture_output=True)
         both = tmp_path / "both.pem"
         both.write_bytes(files["anna"][0].read_bytes() + files["anna"][1].read_bytes())
         os.chmod(both, 0o600)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import sync_audit
 from helpers import instance as instances
@@ -85,7 +86,8 @@ def test_a_copy_is_checked_without_coffer(devices, tmp_path):
 
 def another_key(key):
     name = sync_audit.key_of(key)[0]
-    raw = b"\1" + Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key().public_bytes_raw()
+    raw = b"\1" + Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key().public_bytes(
+        Encoding.Raw, PublicFormat.Raw)
     return f"{name}+{sync_audit.sha(name.encode() + chr(10).encode() + raw)[:4].hex()}+{base64.b64encode(raw).decode()}"
 
 
