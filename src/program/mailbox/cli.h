@@ -17,7 +17,7 @@ bytes_t mailbox_get(const json_t *object, const char *name);
 int64_t mailbox_number(const json_t *object, const char *name);
 bool mailbox_flag(const json_t *object, const char *name);
 /* Who signed a message that was shown, in a sentence. */
-const char *mailbox_trust(const json_t *shown);
+const char *mailbox_trust(const json_t *reply);
 
 /* tui.c */
 err_t *cmd_tui(cli_t *cli, const args_t *args) WARN_UNUSED;

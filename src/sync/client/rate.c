@@ -30,7 +30,7 @@ int64_t sync_rate_take(sync_rate_t *rate, int64_t now_ms, uint64_t bytes) {
 /* Takes the unit off the end. */
 static uint64_t take_unit(bytes_t *text) {
     static const struct {
-        char small, capital;
+        uint8_t small, capital;
         uint64_t factor;
     } units[] = {{'k', 'K', 1000}, {'m', 'M', 1000000}, {'g', 'G', 1000000000}};
     uint8_t last = text->n ? text->p[text->n - 1] : 0;

@@ -206,8 +206,10 @@ static void test_db__keeps_the_latest_certificates_of_an_address(void **state) {
     peers_t seen = {0}, none = {0};
     world_init(&w);
     assert_ok(box_db_open(in_dir(&w, "mail.db", path), key, &db));
-    for (char c = 'a'; c < 'a' + BOX_PEERS + 3; c++)
+    for (int i = 0; i < BOX_PEERS + 3; i++) {
+        char c = (char)('a' + i);
         assert_ok(box_db_add_peer(db, BYTES_LIT("Ben@Example.org"), bytes_make(&c, 1), c));
+    }
     assert_ok(box_db_add_peer(db, BYTES_LIT("ben@example.org"), BYTES_LIT("k"), 'k'));
     assert_ok(box_db_peers(db, BYTES_LIT("BEN@example.org"), count_peer, &seen));
     assert_int_equal(seen.n, BOX_PEERS);
