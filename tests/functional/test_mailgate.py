@@ -1,7 +1,5 @@
 """coffer-mailgate as a proxy: what senders are told is what became of their mail."""
 
-import os
-import pathlib
 import re
 import smtplib
 import socket
@@ -13,6 +11,7 @@ import pytest
 
 from helpers import instance as instances
 from helpers.mail import NextHop, Raw, message
+from helpers.proc import descriptors, statuses_of_threads
 
 PATIENCE = instances.PATIENCE
 
@@ -448,10 +447,10 @@ def test_idle_clients_are_cheap(gate):
 
 def test_is_confined(gate):
     pid = gate.instance.pid_of("coffer-mailgate")
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        assert re.search(r"^Seccomp:\s+2$", (task / "status").read_text(), re.M), task
+    for shown in statuses_of_threads(pid):
+        assert re.search(r"^Seccomp:\s+2$", shown, re.M), shown
     gate.instance.daemon.wait_line(r" coffer-mailgate info sandbox landlock=[1-9]\d* seccomp=(on|relaxed)$")
-    opened = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    opened = descriptors(pid).values()
     assert not [path for path in opened if "/vault" in path or "/tls/" in path]
 
 

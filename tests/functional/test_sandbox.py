@@ -1,6 +1,5 @@
 """What each process may do, seen from outside: /proc and the log."""
 
-import os
 import pathlib
 import re
 import subprocess
@@ -8,6 +7,7 @@ import subprocess
 import pytest
 
 from helpers import instance as instances
+from helpers.proc import descriptors, statuses_of_threads
 
 PROGRAMS = ("coffer-keeper", "coffer-web", "coffer-courier")
 
@@ -15,11 +15,6 @@ PROGRAMS = ("coffer-keeper", "coffer-web", "coffer-courier")
 def status(pid):
     lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
-
-
-def descriptors(pid):
-    folder = f"/proc/{pid}/fd"
-    return {int(fd): os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
 
 
 def inet_inodes():
@@ -44,9 +39,8 @@ def test_seccomp_and_no_new_privileges(instance, name):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_thread_is_filtered(instance, name):
-    for task in pathlib.Path(f"/proc/{instance.pid_of(name)}/task").iterdir():
-        shown = (task / "status").read_text()
-        assert re.search(r"^Seccomp:\s+2$", shown, re.M), task
+    for shown in statuses_of_threads(instance.pid_of(name)):
+        assert re.search(r"^Seccomp:\s+2$", shown, re.M), shown
 
 
 @pytest.mark.parametrize("name", ["coffer-web", "coffer-courier"])

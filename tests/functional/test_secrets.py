@@ -2,10 +2,10 @@
 
 import base64
 import json
-import pathlib
 
 from helpers import instance as instances
 from helpers.device import Device
+from helpers.proc import bytes_of
 
 
 def forms(secret):
@@ -19,14 +19,14 @@ def everything(instance):
     """(where, bytes) of all that an attacker with a copy of the disk and /proc would have, but
     for the files that are there to hold a secret: master key, TLS key, API token."""
     allowed = {"master.key", "key.pem"}
-    for path in instance.directory.rglob("*"):
-        if path.is_file() and path.name not in allowed and "token" not in path.name:
-            yield str(path), path.read_bytes()
-    for path in instance.files.glob("*.log"):
-        yield str(path), path.read_bytes()
-    for pid in instances.processes_of(instance.directory):
-        for what in ("cmdline", "environ"):
-            yield f"/proc/{pid}/{what}", pathlib.Path(f"/proc/{pid}/{what}").read_bytes()
+    paths = [path for path in instance.directory.rglob("*") if path.is_file()
+             and path.name not in allowed and "token" not in path.name]
+    paths += instance.files.glob("*.log")
+    paths += [f"/proc/{pid}/{what}" for pid in instances.processes_of(instance.directory)
+              for what in ("cmdline", "environ")]
+    for path in paths:
+        if (data := bytes_of(path)) is not None:
+            yield str(path), data
 
 
 def search(instance, secrets):

@@ -21,13 +21,7 @@ CHECKER = sync_audit.__file__
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    made = instances.Instance(tmp_path_factory.mktemp("audit"))
-    try:
-        made.init({"sync": {"enabled": "yes"}}).start()
-        yield made
-        made.stop()
-    finally:
-        made.abandon()
+    yield from instances.running(tmp_path_factory.mktemp("audit"), {"sync": {"enabled": "yes"}})
 
 
 @pytest.fixture(scope="module")

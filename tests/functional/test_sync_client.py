@@ -22,13 +22,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    made = instances.Instance(tmp_path_factory.mktemp("service"))
-    try:
-        made.init({"sync": {"enabled": "yes"}}).start()
-        yield made
-        made.stop()
-    finally:
-        made.abandon()
+    yield from instances.running(tmp_path_factory.mktemp("service"), {"sync": {"enabled": "yes"}})
 
 
 class Device:

@@ -16,13 +16,7 @@ from test_sync_client import ANNA, MIB, Device
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    made = instances.Instance(tmp_path_factory.mktemp("service"))
-    try:
-        made.init({"sync": {"enabled": "yes"}}).start()
-        yield made
-        made.stop()
-    finally:
-        made.abandon()
+    yield from instances.running(tmp_path_factory.mktemp("service"), {"sync": {"enabled": "yes"}})
 
 
 @pytest.fixture(scope="module")

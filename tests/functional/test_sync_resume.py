@@ -21,13 +21,7 @@ AHEAD = 4 * PART  # on their way at once, and the one that is being sealed
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    made = instances.Instance(tmp_path_factory.mktemp("service"))
-    try:
-        made.init({"sync": {"enabled": "yes"}}).start()
-        yield made
-        made.stop()
-    finally:
-        made.abandon()
+    yield from instances.running(tmp_path_factory.mktemp("service"), {"sync": {"enabled": "yes"}})
 
 
 @pytest.fixture(scope="module")

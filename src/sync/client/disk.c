@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "sync/client/hollow.h"
+#include "sync/client/open_file.h"
 #include "sync/engine/aside.h"
 
 enum {
@@ -36,10 +37,6 @@ struct sync_folder_disk {
     char *path;
     int root;
     char marker[MARKER_TEXT + 1];
-};
-
-struct sync_disk_file {
-    int fd;
 };
 
 /* ---- paths ---- */
@@ -166,7 +163,7 @@ static err_t *disk_list(void *ctx, const char *path, sync_disk_each_t each, void
     return e;
 }
 
-static err_t *disk_read_link(void *ctx, const char *path, buf_t *out) {
+static err_t *sync_file_read_link(void *ctx, const char *path, buf_t *out) {
     const sync_folder_disk_t *disk = ctx;
     CLEANUP(fd_close) int parent = -1;
     const char *name = NULL;
@@ -233,17 +230,6 @@ static err_t *disk_present(void *ctx, bool first) {
 
 /* ---- reading ---- */
 
-static err_t *new_file(int fd, sync_disk_file_t **ret_file) {
-    sync_disk_file_t *file = mem_alloc(sizeof *file);
-    if (!file) {
-        fd_close(fd);
-        return err_nomem();
-    }
-    file->fd = fd;
-    *ret_file = file;
-    return NULL;
-}
-
 static err_t *disk_open(void *ctx, const char *path, sync_disk_file_t **ret_file) {
     const sync_folder_disk_t *disk = ctx;
     int fd = -1;
@@ -254,7 +240,7 @@ static err_t *disk_open(void *ctx, const char *path, sync_disk_file_t **ret_file
         return err_new(ERR_UNAVAILABLE, "%s has not been fetched yet", path);
     }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    return new_file(fd, ret_file);
+    return sync_file_new(fd, ret_file);
 }
 
 static err_t *disk_file_stat(void *ctx, sync_disk_file_t *file, sync_stat_t *ret_stat) {
@@ -263,26 +249,6 @@ static err_t *disk_file_stat(void *ctx, sync_disk_file_t *file, sync_stat_t *ret
     if (!sync_disk_stat_of(&state, ret_stat)) return err_new(ERR_BUSY, "it is no file any more");
     hide_stamp(ctx, ret_stat);
     return NULL;
-}
-
-static err_t *disk_read(void *ctx, sync_disk_file_t *file, uint64_t offset, void *p, size_t n,
-                        size_t *ret_n) {
-    (void)ctx;
-    if (fault_io()) return err_errno(EIO, "reading a file");
-    for (;;) {
-        ssize_t got = pread(file->fd, p, n, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return err_errno(errno, "reading a file");
-        *ret_n = (size_t)got;
-        return NULL;
-    }
-}
-
-static void disk_close(void *ctx, sync_disk_file_t *file) {
-    (void)ctx;
-    if (!file) return;
-    fd_close(file->fd);
-    mem_free(file);
 }
 
 void sync_disk_settle(const clk_t *clk, const sync_stat_t *stat) {
@@ -308,7 +274,7 @@ static err_t *disk_temp(void *ctx, const char *temp, sync_disk_file_t **ret_file
     if (fault_io()) return err_errno(EIO, "%s", path);
     int fd = openat(disk->root, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) return err_errno(errno, "%s/%s", disk->path, path);
-    return new_file(fd, ret_file);
+    return sync_file_new(fd, ret_file);
 }
 
 static bool all_zero(bytes_t data) {
@@ -593,11 +559,11 @@ static void fill(sync_folder_disk_t *disk) {
                                .present = disk_present,
                                .list = disk_list,
                                .stat = disk_stat,
-                               .read_link = disk_read_link,
+                               .read_link = sync_file_read_link,
                                .open = disk_open,
                                .file_stat = disk_file_stat,
-                               .read = disk_read,
-                               .close = disk_close,
+                               .read = sync_file_read,
+                               .close = sync_file_close,
                                .settle = disk_settle,
                                .temp = disk_temp,
                                .write = disk_write,

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "sync/client/disk.h"
+#include "sync/client/open_file.h"
 
 typedef struct {
     char *file, *path;
@@ -23,10 +24,6 @@ struct sync_put {
     const clk_t *clk;
     pair_t *pairs;
     size_t n, room;
-};
-
-struct sync_disk_file {
-    int fd;
 };
 
 void sync_put_free(sync_put_t *put) {
@@ -69,37 +66,14 @@ static err_t *put_open(void *ctx, const char *path, sync_disk_file_t **ret_file)
     const sync_put_t *put = ctx;
     const char *name = file_of(put, path);
     if (!name) return err_new(ERR_NOT_FOUND, "%s", path);
-    sync_disk_file_t *file = mem_zalloc(sizeof *file);
-    if (!file) return err_nomem();
-    err_t *e = open_fd(name, &file->fd);
-    if (e) mem_free(file);
-    else *ret_file = file;
-    return e;
+    int fd = -1;
+    TRY(open_fd(name, &fd));
+    return sync_file_new(fd, ret_file);
 }
 
 static err_t *put_stat(void *ctx, sync_disk_file_t *file, sync_stat_t *ret_stat) {
     (void)ctx;
     return stat_fd(file->fd, "it", ret_stat);
-}
-
-static err_t *put_read(void *ctx, sync_disk_file_t *file, uint64_t offset, void *p, size_t n,
-                       size_t *ret_n) {
-    (void)ctx;
-    if (fault_io()) return err_errno(EIO, "reading a file");
-    for (;;) {
-        ssize_t got = pread(file->fd, p, n, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return err_errno(errno, "reading a file");
-        *ret_n = (size_t)got;
-        return NULL;
-    }
-}
-
-static void put_close(void *ctx, sync_disk_file_t *file) {
-    (void)ctx;
-    if (!file) return;
-    fd_close(file->fd);
-    mem_free(file);
 }
 
 static err_t *put_settle(void *ctx, const sync_stat_t *stat) {
@@ -117,8 +91,8 @@ err_t *sync_put_new(const clk_t *clk, sync_put_t **ret_put) {
     put->disk = (sync_disk_t){.ctx = put,
                               .open = put_open,
                               .file_stat = put_stat,
-                              .read = put_read,
-                              .close = put_close,
+                              .read = sync_file_read,
+                              .close = sync_file_close,
                               .settle = put_settle};
     *ret_put = put;
     return NULL;

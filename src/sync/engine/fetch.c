@@ -87,22 +87,6 @@ static bool same_fact(const sync_fact_t *a, const sync_fact_t *b) {
            memcmp(a->package, b->package, SYNC_HASH) == 0;
 }
 
-static void fact_of(const sync_entry_t *entry, uint32_t parent, sync_fact_t *ret_fact) {
-    *ret_fact = (sync_fact_t){.kind = entry->kind,
-                              .packed = entry->packed,
-                              .parent = parent,
-                              .mode = entry->mode,
-                              .mtime_ns = entry->mtime_ns,
-                              .index = entry->index,
-                              .mtime = entry->mtime,
-                              .size = entry->size,
-                              .name = entry->name,
-                              .fold = entry->fold,
-                              .target = entry->target};
-    memcpy(ret_fact->version, entry->version, SYNC_NODE);
-    memcpy(ret_fact->package, entry->package, SYNC_HASH);
-}
-
 static err_t *set_remote(sync_engine_t *engine, uint32_t node, const sync_fact_t *fact) {
     sync_node_t *it = sync_tree_node(engine->tree, node);
     const sync_fact_t *old = it->side[SYNC_REMOTE], *base = it->side[SYNC_BASE], *kept = NULL;
@@ -129,7 +113,7 @@ static err_t *take_entry(fetch_t *fetch, const list_t *list, const sync_entry_t 
     if (list->depth >= LIMIT_SYNC_DEPTH) return no_tree("folders are nested too deep");
     it->read = engine->fetch;
     bool unread = !old || memcmp(old->package, entry->package, SYNC_HASH) != 0;
-    fact_of(entry, list->folder, &fact);
+    sync_fact_of(entry, list->folder, &fact);
     TRY(set_remote(engine, node, &fact));
     if (entry->kind != SYNC_ENTRY_FOLDER || !unread) return NULL;
     list_t below = {.folder = node, .depth = list->depth + 1};

@@ -103,22 +103,6 @@ static err_t *folder_back(restore_t *r, const uint8_t id[SYNC_NODE], uint32_t pa
 
 /* ---- a folder ---- */
 
-static void fact_of(const sync_entry_t *entry, uint32_t parent, sync_fact_t *ret_fact) {
-    *ret_fact = (sync_fact_t){.kind = entry->kind,
-                              .packed = entry->packed,
-                              .parent = parent,
-                              .mode = entry->mode,
-                              .mtime_ns = entry->mtime_ns,
-                              .index = entry->index,
-                              .mtime = entry->mtime,
-                              .size = entry->size,
-                              .name = entry->name,
-                              .fold = entry->fold,
-                              .target = entry->target};
-    memcpy(ret_fact->version, entry->version, SYNC_NODE);
-    memcpy(ret_fact->package, entry->package, SYNC_HASH);
-}
-
 static err_t *restore_list(restore_t *r, const uint8_t package[SYNC_HASH], uint32_t folder,
                            unsigned depth);
 
@@ -129,7 +113,7 @@ static err_t *restore_entry(restore_t *r, const sync_entry_t *entry, uint32_t fo
     if (entry->kind != SYNC_ENTRY_FOLDER) {
         if (alive(r, node) && !in_scope(r, node))
             return left(r, entry->name, "it lies elsewhere now");
-        fact_of(entry, folder, &fact);
+        sync_fact_of(entry, folder, &fact);
         return put_back(r, entry->node, &fact);
     }
     size_t n = r->at.n;

@@ -235,3 +235,19 @@ void sync_tree_sweep(sync_tree_t *tree, sync_side_t side) {
             tree->nodes[i].changed = true;
         }
 }
+
+void sync_fact_of(const sync_entry_t *entry, uint32_t parent, sync_fact_t *ret_fact) {
+    *ret_fact = (sync_fact_t){.kind = entry->kind,
+                              .packed = entry->packed,
+                              .parent = parent,
+                              .mode = entry->mode,
+                              .mtime_ns = entry->mtime_ns,
+                              .index = entry->index,
+                              .mtime = entry->mtime,
+                              .size = entry->size,
+                              .name = entry->name,
+                              .fold = entry->fold,
+                              .target = entry->target};
+    memcpy(ret_fact->version, entry->version, SYNC_NODE);
+    memcpy(ret_fact->package, entry->package, SYNC_HASH);
+}

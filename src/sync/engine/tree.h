@@ -98,6 +98,9 @@ static inline bool sync_same_place(const sync_fact_t *a, const sync_fact_t *b) {
 
 enum { SYNC_PATH_MAX = (LIMIT_SYNC_DEPTH + 1) * (LIMIT_SYNC_FILE_NAME + 1) };
 
+/* What a list says of a node, under its folder; texts are borrowed from the entry. */
+void sync_fact_of(const sync_entry_t *entry, uint32_t parent, sync_fact_t *ret_fact);
+
 DEFINE_CLEANUP(sync_tree_t, sync_tree_free)
 
 #endif

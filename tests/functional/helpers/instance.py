@@ -369,3 +369,14 @@ class Instance:
 
     def command(self, device, uuid):
         return self.api("GET", f"/devices/{device}/commands/{uuid}", expect=200).json()
+
+
+def running(directory, settings):
+    """For fixtures: an instance that runs, is ended well, and leaves nothing behind if it isn't."""
+    made = Instance(directory)
+    try:
+        made.init(settings).start()
+        yield made
+        made.stop()
+    finally:
+        made.abandon()

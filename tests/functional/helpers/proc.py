@@ -1,0 +1,33 @@
+"""What the kernel tells of a running program. Descriptors, threads and files of a program at work
+come and go while they are listed: one that has gone is passed over, it is no error."""
+
+import os
+import pathlib
+
+
+def bytes_of(path):
+    """The file's content; None where it has gone in the meantime."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def descriptors(pid):
+    """fd -> what it leads to."""
+    folder, found = f"/proc/{pid}/fd", {}
+    for fd in os.listdir(folder):
+        try:
+            found[int(fd)] = os.readlink(f"{folder}/{fd}")
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def statuses_of_threads(pid):
+    """The status text of each thread; a program has one at least."""
+    tasks = os.listdir(f"/proc/{pid}/task")
+    texts = [bytes_of(f"/proc/{pid}/task/{task}/status") for task in tasks]
+    found = [text.decode() for text in texts if text]
+    assert found, f"no thread of {pid} is left"
+    return found
