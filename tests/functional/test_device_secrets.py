@@ -14,6 +14,7 @@ from helpers import schema, sim
 from helpers.device import Device, acknowledge
 from helpers.instance import Instance
 from helpers.officers import Officer, Person
+from helpers.proc import disk_of
 
 NOT_FOUND, REFUSED = 3, 4
 ALPHABET = "0123456789ACDEFGHJKLMNPQRTUVWXYZ"
@@ -55,8 +56,7 @@ class World:
         return out.read_bytes()
 
     def everything_stored(self):
-        return b"".join(p.read_bytes() for p in (self.instance.directory / "store").iterdir()
-                        if p.is_file())
+        return disk_of(self.instance.directory / "store")
 
 
 def cms_content(signed):

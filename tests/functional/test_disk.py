@@ -13,6 +13,7 @@ import pytest
 from helpers import instance as instances
 from helpers.instance import Instance
 from helpers.officers import Officer, Person, private
+from helpers.proc import disk_of
 
 DONE, FAILED, USAGE, NOT_FOUND, REFUSED, VERIFY = range(6)
 CRYPTSETUP = shutil.which("cryptsetup", path="/usr/sbin:/sbin:/usr/bin")
@@ -222,8 +223,7 @@ def test_the_key_is_in_no_row_and_not_on_the_disk(world):
     volume = world.volume("quiet")
     made = world.protect(volume)
     key, _ = world.recover(made["object"])
-    stored = b"".join(p.read_bytes() for p in (world.instance.directory / "store").iterdir()
-                      if p.is_file())
+    stored = disk_of(world.instance.directory / "store")
     assert key not in stored and key not in volume.read_bytes()
 
 

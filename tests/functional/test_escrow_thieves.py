@@ -10,6 +10,7 @@ from helpers import instance as instances
 from helpers.device import Device
 from helpers.lease import LeaseApp
 from helpers.officers import Officer, private
+from helpers.proc import files_below
 
 
 def spellings(secret):
@@ -20,8 +21,7 @@ def spellings(secret):
 
 
 def contents(*folders):
-    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*")
-            if path.is_file() and path.name != "master.key"}
+    return {str(path): data for path, data in files_below(*folders).items() if path.name != "master.key"}
 
 
 def assert_nowhere(files, secrets):

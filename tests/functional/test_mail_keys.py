@@ -14,6 +14,7 @@ from cryptography import x509
 from helpers import instance as instances
 from helpers import sim
 from helpers.instance import TOPIC, wait_for
+from helpers.proc import disk_of
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,7 @@ def keeper_log(world):
 
 
 def store_bytes(world):
-    return b"".join(p.read_bytes() for folder in ("store", "vault")
-                    for p in (pathlib.Path(world.directory) / folder).glob("*.db*"))
+    return disk_of(*(pathlib.Path(world.directory) / folder for folder in ("store", "vault")))
 
 
 def audit_of(world, action):

@@ -12,6 +12,7 @@ import pytest
 from helpers import instance as instances
 from helpers.mail import NextHop
 from helpers.dovecot import PASSWORD, Dovecot, Mailbox
+from helpers.proc import disk_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="Dovecot changes to its own users")
 CANARY = "The vault opens at nine."
@@ -59,11 +60,6 @@ def mail(subject, text=CANARY, **more):
     return (f"From: Oscar <oscar@example.com>\r\nTo: anna@example.org\r\nSubject: {subject}\r\n"
             f"Message-ID: <{subject.replace(' ', '.')}@example.com>\r\n"
             f"Date: Mon, 02 Nov 2026 10:00:00 +0000\r\n{lines}\r\n{text}\r\n").encode()
-
-
-def everything(directory):
-    """All bytes of all files of a mailbox."""
-    return b"".join(p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file())
 
 
 def imap(dovecot, address):
@@ -192,7 +188,7 @@ def test_locked_mail_is_taken_in_and_nothing_can_be_read(fresh, dovecot):
         assert b"locked" in box.run(*command, status=4)
     dovecot.deliver(box.address, mail("Second", CANARY + " 2"))
     box.wait_waiting(1)
-    disk = everything(box.dir)
+    disk = disk_of(box.dir)
     for trace in (b"vault opens", b"Second", b"First", PASSWORD.encode(), b"oscar@example.com"):
         assert trace not in disk
     box.unlock()
@@ -372,7 +368,7 @@ def test_wipe_leaves_nothing(fresh, dovecot):
     box.unlock()
     dovecot.deliver(box.address, mail("Soon gone"))
     box.wait_subject("Soon gone")
-    copy = everything(box.dir)
+    copy = disk_of(box.dir)
     box.run("wipe", status=4)  # nobody to ask
     box.run("wipe", "--yes")
     assert box.agent.wait(instances.PATIENCE) == 0

@@ -10,6 +10,7 @@ from helpers import instance as instances
 from helpers.device import Device
 from helpers.dovecot import Mailbox
 from helpers.mailservers import MailServers
+from helpers.proc import disk_of
 from test_arrival_dovecot import Told
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mail servers change to their own users")
@@ -75,7 +76,7 @@ def test_from_postfix_to_a_locked_mailbox_until_it_is_lost_and_wiped(play):
     assert box.status()["waiting"] == 0 and box.status()["state"] == "locked"
     for command in (("list",), ("read", "1"), ("search", "vault")):
         assert b"locked" in box.run(*command, status=4)
-    disk = b"".join(p.read_bytes() for p in box.dir.rglob("*") if p.is_file())
+    disk = disk_of(box.dir)
     assert CANARY.encode() not in disk and b"While locked" not in disk
     releases = play.instance.coffer_json("mailbox", "releases", ADDRESS)
     assert len(releases["releases"]) == 1, releases

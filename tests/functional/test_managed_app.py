@@ -12,6 +12,7 @@ from helpers import schema, sim
 from helpers.device import Device
 from helpers.dovecot import Mailbox
 from helpers.instance import ROOT, Instance
+from helpers.proc import disk_of
 
 APP = "org.example.mail"
 
@@ -74,7 +75,7 @@ def test_a_new_device_is_told_of_leases_and_gets_a_token(coffer, factory):
 def test_the_token_is_nowhere_at_rest(coffer, factory):
     device, told = new_device(coffer, factory, "rest@example.org")
     token = told["CofferToken"].encode()
-    stored = b"".join(p.read_bytes() for p in coffer.directory.rglob("*") if p.is_file())
+    stored = disk_of(coffer.directory)
     assert hashlib.sha256(token).digest() in stored
     assert token not in stored and b"CofferToken" in stored
     shown = json.dumps(coffer.api("GET", f"/devices/{device.udid}/commands").json())
@@ -206,7 +207,7 @@ def test_a_simulated_phone_hands_it_to_the_mail_program(coffer, tmp_path):
     box.init("--managed", file, where=("--imap", "localhost:1", "--tls", "none"))
     account = json.loads((box.dir / "account.json").read_text())
     assert account["server"] == coffer.url and account["lease_hours"] == 24
-    everything = b"".join(p.read_bytes() for p in box.dir.rglob("*") if p.is_file())
+    everything = disk_of(box.dir)
     assert told["CofferToken"].encode() not in everything  # sealed in class C
     file.write_bytes(plistlib.dumps({"ENSEnableKeyEscrow": 1}))
     other = Mailbox(tmp_path / "phone", None, "sim@example.org")

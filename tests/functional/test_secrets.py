@@ -5,7 +5,7 @@ import json
 
 from helpers import instance as instances
 from helpers.device import Device
-from helpers.proc import bytes_of
+from helpers.proc import bytes_of, files_below
 
 
 def forms(secret):
@@ -19,12 +19,13 @@ def everything(instance):
     """(where, bytes) of all that an attacker with a copy of the disk and /proc would have, but
     for the files that are there to hold a secret: master key, TLS key, API token."""
     allowed = {"master.key", "key.pem"}
-    paths = [path for path in instance.directory.rglob("*") if path.is_file()
-             and path.name not in allowed and "token" not in path.name]
-    paths += instance.files.glob("*.log")
-    paths += [f"/proc/{pid}/{what}" for pid in instances.processes_of(instance.directory)
-              for what in ("cmdline", "environ")]
-    for path in paths:
+    for path, data in files_below(instance.directory).items():
+        if path.name not in allowed and "token" not in path.name:
+            yield str(path), data
+    others = [*instance.files.glob("*.log"), *(
+        f"/proc/{pid}/{what}" for pid in instances.processes_of(instance.directory)
+        for what in ("cmdline", "environ"))]
+    for path in others:
         if (data := bytes_of(path)) is not None:
             yield str(path), data
 

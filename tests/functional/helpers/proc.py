@@ -1,5 +1,6 @@
-"""What the kernel tells of a running program. Descriptors, threads and files of a program at work
-come and go while they are listed: one that has gone is passed over, it is no error."""
+"""What the kernel tells of a running program, and what lies on its disk. Descriptors, threads and
+files of a program at work come and go while they are listed: one that has gone is passed over, it is
+no error."""
 
 import os
 import pathlib
@@ -11,6 +12,22 @@ def bytes_of(path):
         return pathlib.Path(path).read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def files_below(*folders):
+    """path -> bytes of every file there."""
+    found = {}
+    for top in folders:
+        for folder, _, names in os.walk(top):
+            for path in (pathlib.Path(folder, name) for name in sorted(names)):
+                if path.is_file() and (data := bytes_of(path)) is not None:
+                    found[path] = data
+    return found
+
+
+def disk_of(*folders):
+    """The bytes of every file there, one after the other."""
+    return b"".join(files_below(*folders).values())
 
 
 def descriptors(pid):
