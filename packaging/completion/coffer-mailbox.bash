@@ -4,11 +4,11 @@ _coffer_mailbox() {
     local previous="${COMP_WORDS[COMP_CWORD - 1]}"
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case "$word" in
-            init|run|unlock|lock|passcode|status|sync|folders|list|search|read|tui|report-spam|send|reply|who|wipe|completion) command="$word" && break ;;
+            init|run|unlock|lock|passcode|status|sync|folders|list|search|read|tui|report-spam|send|reply|draft|who|wipe|completion) command="$word" && break ;;
         esac
     done
     case "$command" in
-        "") words="init run unlock lock passcode status sync folders list search read tui report-spam send reply who wipe completion --dir --json --help --version" ;;
+        "") words="init run unlock lock passcode status sync folders list search read tui report-spam send reply draft who wipe completion --dir --json --help --version" ;;
         init) words=" --address --imap --tls --ca --user --password-file --token-file --smtp --junk --sent --passcode-file --tpm --without-tpm --key --passphrase-file --server --server-ca --device-token-file --managed --lease-hours --dir --json --help --version" ;;
         run) words=" --dir --json --help --version" ;;
         unlock) words=" --passcode-file --dir --json --help --version" ;;
@@ -23,7 +23,8 @@ _coffer_mailbox() {
         tui) words=" --dir --json --help --version" ;;
         report-spam) words=" --dir --json --help --version" ;;
         send) words=" --sign --encrypt --certificate --dir --json --help --version" ;;
-        reply) words=" --all --quote --sign --plain --certificate --dir --json --help --version" ;;
+        reply) words=" --all --reply-to --quote --sign --plain --certificate --dir --json --help --version" ;;
+        draft) words=" --forget --dir --json --help --version" ;;
         who) words=" --certificate --dir --json --help --version" ;;
         wipe) words=" --yes --dir --json --help --version" ;;
         completion) words=" --dir --json --help --version" ;;

@@ -424,6 +424,7 @@ enum {
     LIMIT_BOX_TEXT = 64 * 1024,           /* bytes of a plain message's text that is searched */
     LIMIT_BOX_COMMAND = 16 * 1024 * 1024, /* bytes of a command to the agent */
     LIMIT_BOX_REPLY = 64 * 1024 * 1024,   /* bytes of its answer */
+    LIMIT_BOX_DRAFT = 256 * 1024,         /* bytes of a reply that is being written */
     LIMIT_BOX_ROWS = 1000,                /* messages of one list */
 };
 

@@ -45,6 +45,9 @@ static const char *const migrations[] = {
     " certificate BLOB NOT NULL,"
     " seen INTEGER NOT NULL," /* when its owner signed with it last, seconds */
     " UNIQUE (address, certificate));",
+    "CREATE TABLE draft ("
+    " message INTEGER PRIMARY KEY," /* message.id, to which it is a reply */
+    " text TEXT NOT NULL);",
 };
 
 err_t *db_error(const box_db_t *db, int code, const char *what) {
@@ -62,6 +65,7 @@ err_t *db_error(const box_db_t *db, int code, const char *what) {
 
 err_t *db_use(box_db_t *db, const char *sql, row_t **ret_row) {
     size_t i = 0;
+    if (!db->handle) return err_new(ERR_BUSY, "the mailbox was closed meanwhile");
     while (i < db->n && db->texts[i] != sql) i++;
     if (i == db->n) {
         if (db->n == STATEMENTS) return err_new(ERR_INTERNAL, "too many statements");
@@ -190,10 +194,16 @@ err_t *box_db_open(const char *path, const secret_t *key, box_db_t **ret_db) {
     return NULL;
 }
 
-void box_db_close(box_db_t *db) {
-    if (!db) return;
+void box_db_shut(box_db_t *db) {
     for (size_t i = 0; i < db->n; i++) (void)sqlite3_finalize(db->prepared[i]);
     (void)sqlite3_close_v2(db->handle);
+    db->n = 0;
+    db->handle = NULL;
+}
+
+void box_db_close(box_db_t *db) {
+    if (!db) return;
+    box_db_shut(db);
     mem_free(db);
 }
 

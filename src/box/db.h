@@ -15,6 +15,9 @@ enum { BOX_DB_KEY = 32 };
 
 /* Makes it if it isn't there. ERR_VERIFY: another key, or damaged. */
 err_t *box_db_open(const char *path, const secret_t *key, box_db_t **ret_db) WARN_UNUSED;
+/* Closes the file and forgets the key at once, while somebody goes on holding `db`: all that is
+ * asked of it from then on is ERR_BUSY. Not from within a function that hands out rows. */
+void box_db_shut(box_db_t *db);
 void box_db_close(box_db_t *db); /* takes NULL */
 
 err_t *box_db_begin(box_db_t *db) WARN_UNUSED;
@@ -80,6 +83,13 @@ err_t *box_db_search(box_db_t *db, bytes_t words, unsigned limit, box_row_fn_t e
 /* One row with its message; ERR_NOT_FOUND. */
 err_t *box_db_message(box_db_t *db, int64_t id, box_row_fn_t each, void *arg,
                       buf_t *message) WARN_UNUSED;
+
+/* ---- replies that were begun ---- */
+
+/* One for each message; an empty one removes it. Nothing is kept for a message that isn't there. */
+err_t *box_db_set_draft(box_db_t *db, int64_t id, bytes_t text) WARN_UNUSED;
+/* Nothing is appended where there is none. */
+err_t *box_db_draft(box_db_t *db, int64_t id, buf_t *text) WARN_UNUSED;
 
 /* ---- others' certificates ---- */
 

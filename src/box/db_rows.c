@@ -55,6 +55,8 @@ static err_t *empty_folder(box_db_t *db, int64_t id, uint32_t uidvalidity) {
                  id));
     TRY(run_with(db, "DELETE FROM words WHERE docid IN (SELECT id FROM message WHERE folder = ?1)",
                  id));
+    TRY(run_with(
+        db, "DELETE FROM draft WHERE message IN (SELECT id FROM message WHERE folder = ?1)", id));
     TRY(run_with(db, "DELETE FROM message WHERE folder = ?1", id));
     TRY(db_use(db, "UPDATE folder SET uidvalidity = ?2, modseq = 0 WHERE id = ?1", &row));
     db_i64(row, 1, id);
@@ -176,6 +178,7 @@ err_t *box_db_set_flags(box_db_t *db, int64_t folder, uint32_t uid, unsigned fla
 static err_t *remove_id(box_db_t *db, int64_t id) {
     TRY(run_with(db, "DELETE FROM body WHERE id = ?1", id));
     TRY(run_with(db, "DELETE FROM words WHERE docid = ?1", id));
+    TRY(run_with(db, "DELETE FROM draft WHERE message = ?1", id));
     return run_with(db, "DELETE FROM message WHERE id = ?1", id);
 }
 
@@ -325,6 +328,30 @@ err_t *box_db_message(box_db_t *db, int64_t id, box_row_fn_t each, void *arg, bu
     if (!found) return err_new(ERR_NOT_FOUND, "there is no message %lld", (long long)id);
     TRY(hand_out(row, each, arg));
     return message ? get_body(db, id, message) : NULL;
+}
+
+/* ---- replies that were begun ---- */
+
+err_t *box_db_set_draft(box_db_t *db, int64_t id, bytes_t text) {
+    row_t *row = NULL;
+    if (!text.n) return run_with(db, "DELETE FROM draft WHERE message = ?1", id);
+    TRY(db_use(db,
+               "INSERT OR REPLACE INTO draft (message, text) SELECT id, ?2 FROM message WHERE"
+               " id = ?1",
+               &row));
+    db_i64(row, 1, id);
+    db_text(row, 2, text);
+    return db_run(db, row);
+}
+
+err_t *box_db_draft(box_db_t *db, int64_t id, buf_t *text) {
+    row_t *stmt = NULL;
+    bool found = false;
+    TRY(db_use(db, "SELECT text FROM draft WHERE message = ?1", &stmt));
+    CLEANUP_ROW row_t *row = stmt;
+    db_i64(row, 1, id);
+    TRY(db_step(db, row, &found));
+    return found ? buf_add(text, db_bytes(row, 0)) : NULL;
 }
 
 /* ---- others' certificates ---- */

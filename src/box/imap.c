@@ -10,6 +10,7 @@
 #include "box/imap_internal.h"
 
 enum { TIMEOUT_MS = 60 * 1000, STEP = 16 * 1024, COMMAND_MAX = 128 * 1024, SAID_MAX = 200 };
+enum { KEPT = 1024 * 1024 }; /* of the memory of a response */
 
 /* ---- responses ---- */
 
@@ -60,6 +61,7 @@ static err_t *read_literal(imap_t *imap, size_t n) {
 static err_t *read_response(imap_t *imap, imap_response_t *ret_response) {
     bool literal = true;
     size_t n = 0, from = 0;
+    if (imap->response.room > KEPT) buf_done(&imap->response);
     buf_clear(&imap->response);
     while (literal) {
         TRY(read_line(imap));
@@ -242,7 +244,7 @@ err_t *imap_open(const imap_login_t *login, tls_context_t *tls_context, const cl
     imap_t *made = mem_zalloc(sizeof *made);
     if (!made) return err_nomem();
     CLEANUP(imap_free) imap_t *imap = made;
-    buf_init(&imap->in, (size_t)2 * STEP);
+    buf_init_secret(&imap->in, (size_t)2 * STEP);
     buf_init_secret(&imap->response, LIMIT_BOX_ANSWER);
     const box_wait_t wait = {clk, TIMEOUT_MS, login->go_on, login->arg};
     TRY(box_wire_connect(login->host, login->port, login->tls, tls_context, &wait, &imap->wire));
@@ -345,6 +347,10 @@ err_t *imap_append(imap_t *imap, const char *folder, unsigned flags, bytes_t mes
 /* ---- IDLE ---- */
 
 bool imap_can_idle(const imap_t *imap) { return imap->idle; }
+void imap_forget(imap_t *imap) {
+    mem_wipe(imap->in.p, imap->at);
+    buf_done(&imap->response);
+}
 int imap_fd(const imap_t *imap) { return box_wire_fd(imap->wire); }
 bool imap_has_news(const imap_t *imap) {
     return unread(imap).n > 0 || imap->exists != imap->selected;

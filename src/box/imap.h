@@ -71,6 +71,8 @@ err_t *imap_idle_begin(imap_t *imap) WARN_UNUSED;
 int imap_fd(const imap_t *imap);
 err_t *imap_idle_end(imap_t *imap) WARN_UNUSED;
 bool imap_can_idle(const imap_t *imap);
+/* Overwrites what was read of mail. Not from within a function that is given messages. */
+void imap_forget(imap_t *imap);
 /* While idling: something was said already, which the descriptor does not tell any more. */
 bool imap_has_news(const imap_t *imap);
 

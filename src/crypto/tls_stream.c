@@ -33,7 +33,8 @@ static err_t *context_new(const SSL_METHOD *method, bool client, tls_context_t *
     if (!context->ctx) return err_openssl(ERR_INTERNAL, "TLS");
     if (SSL_CTX_set_min_proto_version(context->ctx, TLS1_2_VERSION) != 1)
         return err_openssl(ERR_INTERNAL, "TLS version");
-    (void)SSL_CTX_set_options(context->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    (void)SSL_CTX_set_options(context->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                                SSL_OP_CLEANSE_PLAINTEXT);
     (void)SSL_CTX_set_mode(context->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                              SSL_MODE_RELEASE_BUFFERS);

@@ -110,6 +110,13 @@ def open_bag(data, device, passcode):
         raise Wrong("another passcode") from None
 
 
+def open_item(bag, key, letter, context, data):
+    """What was sealed under a class key."""
+    item_key = hkdf(bag["id"], key, b"coffer/v1/keybag/items" + letter.encode())
+    item_aad = text("coffer/v1/keybag/item") + bag["id"] + letter.encode() + text(context)
+    return AESGCM(item_key).decrypt(data[:12], data[12:], item_aad)
+
+
 def raw_public(private):
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(
         Encoding.Raw, PublicFormat.Raw)

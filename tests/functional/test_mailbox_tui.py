@@ -289,8 +289,10 @@ def test_needs_a_terminal(box):
     assert b"usage:" in box.run()
 
 
-@pytest.mark.parametrize("field, option", [(b"Reply-To", ()), (b"Cc", ("--all",))])
-def test_who_sends_on_a_signed_and_encrypted_message_is_quoted_nothing_of_it(world, box, field, option):
+@pytest.mark.parametrize("field, option, to", [(b"Reply-To", (), {"ben"}), (b"Reply-To", ("--reply-to",), {"eve"}),
+                                               (b"Cc", ("--all",), {"ben", "eve"})],
+                         ids=["reply-to", "followed", "cc"])
+def test_who_sends_on_a_signed_and_encrypted_message_is_quoted_nothing_of_it(world, box, field, option, to):
     """Header fields are outside of what is signed: Eve, a colleague, takes Ben's message to Anna."""
     signers, inbox = world.signers, world.server.folders[b"INBOX"]
     if not (signers.path / "eve.pem").exists():
@@ -298,14 +300,104 @@ def test_who_sends_on_a_signed_and_encrypted_message_is_quoted_nothing_of_it(wor
         inbox[20] = signers.signed("eve", "Hello from Eve", "I am a colleague.")
         box.run("sync")
         box.run("read", box.wait_subject("Hello from Eve")["id"])
-    subject = b"Sent on by " + field
+    subject = b"Sent on by " + field + b" to " + "".join(to).encode()
     closed = signers.sealed("anna", signers.signed("ben", "Closed", "The vault at nine."))
     inbox[max(inbox) + 1] = field + b": eve@example.org\n" + closed.replace(b"Closed", subject, 1)
     box.run("sync")
     sent_on = box.wait_subject(subject.decode())["id"]
     assert b"Signed by the sender. Encrypted." in box.run("read", sent_on)
     before = len(world.hop.taken)
-    box.run("reply", sent_on, "--quote", *option, stdin=b"When?\n")
-    for sent in world.hop.wait(before + 1 + len(option))[before:]:
-        text = text_of(world, "eve", sent.data)
-        assert b"When?" in text and b"vault" not in text
+    said = box.run("reply", sent_on, "--quote", *option, stdin=b"When?\n").decode()
+    assert {name for name in ("ben", "eve") if f"\n  {name}@example.org\n" in said} == to
+    assert ("Reply-To says eve@example.org, which is not signed" in said) == (to == {"ben"})
+    taken = world.hop.wait(before + len(to))[before:]
+    assert {sent.recipients[0].partition("@")[0] for sent in taken} == to
+    for sent in taken:
+        text = text_of(world, sent.recipients[0].partition("@")[0], sent.data)
+        assert b"When?" in text and (b"vault" in text) == (to == {"ben"})
+
+
+def chosen(screen, box, subject):
+    """The list with that message chosen."""
+    screen.wait(subject)
+    at = [m["subject"] for m in box.messages("INBOX")].index(subject)
+    screen.type("\x1b[H" + "j" * at)
+
+
+def test_a_reply_is_kept_and_leaves_the_screen_when_the_mailbox_is_locked(world, box, screen):
+    chosen(screen, box, "Closed")
+    screen.type("r")
+    screen.wait("Re: Closed")
+    screen.type("Dear Ben")
+    instances.wait_for(lambda: b"Dear Ben" in box.run("draft", world.ids["Closed"]), bool, box.log())
+    box.run("lock", "--now")  # by the screen locker
+    shown = screen.wait("Locked: your reply is kept")
+    assert "Ben" not in shown and "Closed" not in shown and "ben@" not in shown
+    screen.type("ucorrect horse\r")
+    chosen(screen, box, "Closed")
+    screen.type("r")
+    shown = screen.wait("Dear Ben_")
+    assert "This is what you began to write." in shown
+    screen.type(", at nine.\x13")
+    screen.wait("sent to 1, encrypted")
+    assert b"Dear Ben, at nine." in text_of(world, "ben", world.hop.taken[-1].data)
+    screen.wait("Hello from Ben")
+    screen.type("r")
+    screen.wait("Re: Closed")
+    assert "Dear Ben" not in screen.text()
+    screen.type("never mind")
+    instances.wait_for(lambda: b"never" in box.run("draft", world.ids["Closed"]), bool, box.log())
+    screen.type("\x1b")
+    screen.wait("Enter read")
+    assert b"never" not in box.run("draft", world.ids["Closed"])
+    quits(screen)
+
+
+def test_a_search_that_is_being_typed_ends_when_the_mailbox_is_locked(box, screen):
+    screen.wait("Hello from Ben")
+    screen.type("/the vault")
+    screen.wait("Search: the vault")
+    box.run("lock", "--now")
+    shown = screen.wait("Press u to unlock.")
+    assert "vault" not in shown
+    quits(screen)
+
+
+def test_all_recipients_of_a_reply_can_be_seen(world, box, screen):
+    names = ", ".join(f"p{n}@example.com" for n in range(40))
+    inbox = world.server.folders[b"INBOX"]
+    inbox[max(inbox) + 1] = (f"From: carla@example.com\r\nTo: {names}\r\nReply-To: d@example.com\r\n"
+                             "Subject: Many\r\n\r\nMany.\r\n").encode()
+    box.run("sync")
+    box.wait_subject("Many")
+    chosen(screen, box, "Many")
+    screen.type("a")
+    shown = screen.wait("and 35 more (^L shows them)")
+    assert "[OPEN] d@example.com" in shown and "p5@" not in shown  # not signed: as Reply-To says
+    seen = set()
+    for last in ("p24@example.com", "p39@example.com"):
+        screen.type("\x0c")
+        seen.update(row.split()[2] for row in screen.wait(last).splitlines() if row.startswith("To: "))
+    assert seen == {f"p{n}@example.com" for n in range(5, 40)}
+    screen.type("\x0c")
+    screen.wait("Re: Many")
+    screen.type("\x1b")
+    screen.wait("Enter read")
+    quits(screen)
+
+
+def test_an_unsigned_reply_to_is_followed_only_by_a_key(world, box, screen):
+    inbox = world.server.folders[b"INBOX"]
+    inbox[max(inbox) + 1] = b"Reply-To: eve@example.org\n" + world.signers.signed("ben", "With Reply-To", "Hello.")
+    box.run("sync")
+    box.wait_subject("With Reply-To")
+    chosen(screen, box, "With Reply-To")
+    screen.type("r")
+    shown = screen.wait("Reply-To, not signed: eve@example.org (^R answers there)")
+    assert "[locked] ben@example.org" in shown
+    screen.type("\x12")
+    screen.wait("] eve@example.org")
+    assert "ben@example.org" not in screen.text()
+    screen.type("\x1b")
+    screen.wait("Enter read")
+    quits(screen)

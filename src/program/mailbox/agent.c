@@ -46,21 +46,29 @@ static err_t *transmit(int fd, bytes_t data) {
 }
 
 /* Length (u32, big-endian) and JSON, both ways. */
-static err_t *exchange(agent_t *agent, int fd) {
+static err_t *answer(int fd, bytes_t reply) {
+    uint8_t head[HEAD];
+    for (unsigned i = 0; i < HEAD; i++) head[i] = (uint8_t)(reply.n >> (24 - 8 * i));
+    TRY(transmit(fd, BYTES_ARRAY(head)));
+    return transmit(fd, reply);
+}
+
+static err_t *exchange(agent_t *agent, int *fd) {
     CLEANUP(buf_done) buf_t request, reply;
     uint8_t head[HEAD];
     buf_init_secret(&request, LIMIT_BOX_COMMAND);
     buf_init_secret(&reply, LIMIT_BOX_REPLY);
-    TRY(receive(fd, head, HEAD));
+    TRY(receive(*fd, head, HEAD));
     size_t n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
     if (n > LIMIT_BOX_COMMAND) return err_new(ERR_LIMIT, "a command of %zu bytes", n);
     TRY(buf_reserve(&request, n));
-    TRY(receive(fd, request.p, n));
+    TRY(receive(*fd, request.p, n));
     request.n = n;
     TRY(commands_answer(agent, buf_bytes(&request), &reply));
-    for (unsigned i = 0; i < HEAD; i++) head[i] = (uint8_t)(reply.n >> (24 - 8 * i));
-    TRY(transmit(fd, BYTES_ARRAY(head)));
-    return transmit(fd, buf_bytes(&reply));
+    if (!agent->wiped || agent->asker >= 0) return answer(*fd, buf_bytes(&reply));
+    agent->asker = *fd; /* it hears when all is done */
+    *fd = -1;
+    return NULL;
 }
 
 /* The directory is the owner's alone; who else came in has no business here. */
@@ -80,7 +88,7 @@ void agent_serve(agent_t *agent) {
     if (!is_owner(fd)) return;
     struct timeval patience = {.tv_sec = CLIENT_MS / 1000};
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    log_error(agent->log, LOG_WARNING, exchange(agent, fd), "command");
+    log_error(agent->log, LOG_WARNING, exchange(agent, &fd), "command");
     if (agent->shut) agent_close(agent);
 }
 
@@ -92,13 +100,19 @@ void agent_tick(agent_t *agent) {
     log_line(agent->log, LOG_INFO, "locked");
 }
 
-bool agent_go_on(void *arg) {
+bool agent_unstopped(void *arg) {
     agent_t *agent = arg;
     struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
+    if (poll(&signals, 1, 0) > 0) agent->stop = true;
+    return !agent->stop;
+}
+
+bool agent_go_on(void *arg) {
+    agent_t *agent = arg;
     const box_db_t *had = agent->db;
     bool busy = agent->busy;
     if (agent->held == AGENT_HELD_MAX) return true;
-    if (poll(&signals, 1, 0) > 0) agent->stop = true;
+    (void)agent_unstopped(agent);
     agent->held++;
     agent->busy = true;
     agent_tick(agent);
@@ -194,11 +208,23 @@ static err_t *step(agent_t *agent) {
     return NULL;
 }
 
+/* Nothing of the mailbox is in memory any more: the server is told, and then who asked for it. */
+static err_t *end_wipe(agent_t *agent) {
+    CLEANUP(buf_done) buf_t reply;
+    buf_init(&reply, LIMIT_BOX_REPLY);
+    TRY(commands_wiped(agent_end_lease(agent), &reply));
+    return agent->asker < 0 ? NULL : answer(agent->asker, buf_bytes(&reply));
+}
+
 err_t *agent_run(agent_t *agent) {
     err_t *e = NULL;
     while (!e && !agent->stop && !agent->wiped) e = step(agent);
     box_stream_free(STEAL(agent->stream));
     agent_disconnect(agent);
     agent_close(agent);
+    if (agent->wiped) log_error(agent->log, LOG_WARNING, end_wipe(agent), "the end of a wipe");
+    fd_close(agent->asker);
+    agent->asker = -1;
+    secrets_done(&agent->last);
     return e;
 }

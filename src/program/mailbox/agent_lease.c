@@ -44,6 +44,7 @@ static err_t *put(agent_t *agent, const box_server_t *server) {
     uint64_t known = 0;
     int64_t expires = clk_unix(agent->clk) + agent->account->lease_hours * 3600;
     TRY(box_lease_epoch(server, &known));
+    if (!agent->key.kek) return err_new(ERR_BUSY, "locked meanwhile");
     if (known >= agent->key.epoch) { /* behind: this device was made anew */
         TRY(account_path(agent->account, "box.key", &path));
         TRY(box_key_renew(agent->bag, agent->rnd, path, known, &agent->key));
@@ -66,7 +67,7 @@ err_t *lease_renew(agent_t *agent) {
 err_t *lease_revoke(agent_t *agent, const secrets_t *secrets) {
     box_server_t server;
     server_of(agent, secrets, &server);
-    server.go_on = NULL; /* nothing is left that a command could want */
+    server.go_on = agent_unstopped; /* nothing is left that a command could want */
     err_t *e = box_lease_revoke(&server);
     if (!e || err_code(e) != ERR_NOT_FOUND) return e;
     err_free(e);

@@ -10,11 +10,15 @@
 /* ---- opening and closing ---- */
 
 void agent_close(agent_t *agent) {
-    agent->shut = agent->held && agent->db != NULL;
-    if (agent->shut) return; /* who uses it ends at once, and comes back here */
-    box_db_close(STEAL(agent->db));
     box_key_done(&agent->key);
+    agent->shut = agent->held && agent->db != NULL;
+    if (agent->shut) { /* who uses it finds it shut, and comes back here */
+        box_db_shut(agent->db);
+        return;
+    }
+    box_db_close(STEAL(agent->db));
     agent->leased = false;
+    if (agent->imap) imap_forget(agent->imap);
 }
 
 typedef struct {
@@ -222,29 +226,34 @@ err_t *agent_look(agent_t *agent) {
 
 /* ---- the end ---- */
 
-/* The keys are gone: what is left to do may fail. */
-static const char *end_lease(agent_t *agent, const secrets_t *secrets, bool known) {
+/* Only what ending the lease takes stays in memory; the password goes. */
+static err_t *keep_for_the_end(agent_t *agent) {
+    CLEANUP(secrets_done) secrets_t secrets;
+    secrets_init(&secrets);
+    TRY(secrets_load(agent->account, agent->bag, &secrets));
+    TRY(buf_add(&agent->last.device_token, buf_bytes(&secrets.device_token)));
+    agent->last.push_key = STEAL(secrets.push_key);
+    return NULL;
+}
+
+err_t *agent_wipe(agent_t *agent) {
+    if (agent->account->server[0]) err_ignore(keep_for_the_end(agent)); /* fine without */
+    err_t *e = keybag_destroy(agent->bag);     /* without the keys the rest is noise */
+    if (!agent->busy) agent_disconnect(agent); /* else whoever uses it ends soon */
+    agent_close(agent);
+    if (e) return e;
+    account_remove(agent->account);
+    agent->wiped = true;
+    log_line(agent->log, LOG_INFO, "wiped");
+    return NULL;
+}
+
+const char *agent_end_lease(agent_t *agent) {
     if (!agent->account->server[0]) return NULL;
-    err_t *e = known ? lease_revoke(agent, secrets)
-                     : err_new(ERR_DENIED, "not unlocked since the agent's start");
+    err_t *e = agent->last.push_key ? lease_revoke(agent, &agent->last)
+                                    : err_new(ERR_DENIED, "not unlocked since the agent's start");
     if (!e) return NULL;
     log_error(agent->log, LOG_WARNING, e, "the lease is not ended");
     return "the server could not be told: a lease that is there ends at its time, or by coffer "
            "device lost";
-}
-
-err_t *agent_wipe(agent_t *agent, const char **ret_note) {
-    CLEANUP(secrets_done) secrets_t secrets;
-    secrets_init(&secrets);
-    err_t *e = secrets_load(agent->account, agent->bag, &secrets);
-    bool known = !e;
-    err_free(e);
-    TRY(keybag_destroy(agent->bag));           /* without the keys the rest is noise */
-    if (!agent->busy) agent_disconnect(agent); /* else whoever uses it ends soon */
-    agent_close(agent);
-    account_remove(agent->account);
-    agent->wiped = true;
-    log_line(agent->log, LOG_INFO, "wiped");
-    *ret_note = end_lease(agent, &secrets, known);
-    return NULL;
 }

@@ -38,6 +38,7 @@ err_t *cmd_read(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_report_spam(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_send(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_reply(cli_t *cli, const args_t *args) WARN_UNUSED;
+err_t *cmd_draft(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_who(cli_t *cli, const args_t *args) WARN_UNUSED;
 err_t *cmd_wipe(cli_t *cli, const args_t *args) WARN_UNUSED;
 

@@ -129,11 +129,8 @@ static err_t *do_stop(agent_t *agent, const json_t *ask, json_t *out) {
 }
 
 static err_t *do_wipe(agent_t *agent, const json_t *ask, json_t *out) {
-    const char *note = NULL;
-    (void)ask;
-    TRY(agent_wipe(agent, &note));
-    TRY(jso_set_str(out, "state", "destroyed"));
-    return note ? jso_set_str(out, "note", note) : NULL;
+    (void)ask, (void)out;
+    return agent_wipe(agent);
 }
 
 /* ---- mail ---- */
@@ -258,6 +255,11 @@ static err_t *do_reply(agent_t *agent, const json_t *ask, json_t *out) {
     return reply_message(agent, ask, out);
 }
 
+static err_t *do_draft(agent_t *agent, const json_t *ask, json_t *out) {
+    TRY(need_open(agent));
+    return reply_draft(agent, ask, out);
+}
+
 static err_t *do_recipients(agent_t *agent, const json_t *ask, json_t *out) {
     TRY(need_open(agent));
     return locks_answer(agent, ask, out);
@@ -271,14 +273,23 @@ typedef struct {
 } deed_t;
 
 static const deed_t deeds[] = {
-    {"status", do_status},    {"unlock", do_unlock},
-    {"lock", do_lock},        {"passcode", do_passcode},
-    {"sync", do_sync},        {"stop", do_stop},
-    {"wipe", do_wipe},        {"folders", do_folders},
-    {"list", do_list},        {"search", do_search},
-    {"read", do_read},        {"raw", do_raw},
-    {"report-spam", do_spam}, {"send", do_send},
-    {"reply", do_reply},      {"recipients", do_recipients},
+    {"status", do_status},
+    {"unlock", do_unlock},
+    {"lock", do_lock},
+    {"passcode", do_passcode},
+    {"sync", do_sync},
+    {"stop", do_stop},
+    {"wipe", do_wipe},
+    {"folders", do_folders},
+    {"list", do_list},
+    {"search", do_search},
+    {"read", do_read},
+    {"raw", do_raw},
+    {"report-spam", do_spam},
+    {"send", do_send},
+    {"reply", do_reply},
+    {"draft", do_draft},
+    {"recipients", do_recipients},
 };
 
 static err_t *run(agent_t *agent, bytes_t request, json_t *out) {
@@ -300,6 +311,14 @@ static err_t *write_error(const err_t *e, buf_t *reply) {
     TRY(jso_set_object(out, "error", &error));
     TRY(jso_set_str(error, "code", err_code_name(err_code(e))));
     TRY(set_text(error, "message", bytes_str(err_text(e, text, sizeof text))));
+    return jso_write(out, false, reply);
+}
+
+err_t *commands_wiped(const char *note, buf_t *reply) {
+    CLEANUP(jso_free) json_t *out = NULL;
+    TRY(jso_object(&out));
+    TRY(jso_set_str(out, "state", "destroyed"));
+    if (note) TRY(jso_set_str(out, "note", note));
     return jso_write(out, false, reply);
 }
 

@@ -292,9 +292,21 @@ static err_t *add_certificates(const args_t *args, json_t *request) {
 }
 
 static err_t *say_sent(cli_t *cli, const json_t *reply) {
+    json_t *list = NULL;
+    bytes_t aside = mailbox_get(reply, "reply_to");
     if (cli->json) return print_json(cli, reply);
     TRY(cli_say(cli, "sent to %lld, %s\n", (long long)mailbox_number(reply, "recipients"),
                 mailbox_flag(reply, "encrypted") ? "encrypted" : "not encrypted"));
+    TRY(jso_get_array(reply, "to", LIMIT_BOX_ROWS, true, &list));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        bytes_t address;
+        TRY(jso_at_string(list, i, TEXT_MAX, &address));
+        TRY(cli_say(cli, "  %.*s\n", SHOW(address)));
+    }
+    if (aside.n)
+        TRY(cli_say(cli,
+                    "note: Reply-To says %.*s, which is not signed; --reply-to answers there\n",
+                    SHOW(aside)));
     return mailbox_get(reply, "note").n
                ? cli_say(cli, "note: %.*s\n", SHOW(mailbox_get(reply, "note")))
                : NULL;
@@ -316,7 +328,7 @@ err_t *cmd_send(cli_t *cli, const args_t *args) {
 }
 
 err_t *cmd_reply(cli_t *cli, const args_t *args) {
-    static const char *const flags[] = {"all", "quote", "sign", "plain"};
+    static const char *const flags[] = {"all", "reply-to", "quote", "sign", "plain"};
     CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
     CLEANUP(buf_done) buf_t text;
     buf_init_secret(&text, LIMIT_BOX_COMMAND / 2);
@@ -332,6 +344,17 @@ err_t *cmd_reply(cli_t *cli, const args_t *args) {
     TRY(add_certificates(args, request));
     TRY(mailbox_ask(cli, request, "reply", &reply));
     return say_sent(cli, reply);
+}
+
+err_t *cmd_draft(cli_t *cli, const args_t *args) {
+    CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
+    TRY(jso_object(&request));
+    TRY(set_id(args, request));
+    if (args_flag(args, "forget")) TRY(jso_set_str(request, "text", ""));
+    TRY(mailbox_ask(cli, request, "draft", &reply));
+    if (cli->json) return print_json(cli, reply);
+    bytes_t text = mailbox_get(reply, "draft");
+    return text.n ? cli_say(cli, "%.*s\n", SHOW(text)) : NULL;
 }
 
 err_t *cmd_who(cli_t *cli, const args_t *args) {

@@ -317,7 +317,9 @@ err_t *cmd_run(cli_t *cli, const args_t *args) {
                      .clk = cli->clk,
                      .rnd = cli->rnd,
                      .listener = -1,
-                     .signals = -1};
+                     .signals = -1,
+                     .asker = -1};
+    secrets_init(&agent.last);
     err_t *e = prepare(&agent);
     if (!e) log_line(&log, LOG_INFO, "ready address=%s", account.address);
     if (!e) e = agent_run(&agent);

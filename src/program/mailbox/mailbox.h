@@ -103,6 +103,8 @@ typedef struct {
     int listener, signals;
     bool stop;            /* the agent is to end */
     bool wiped;           /* nothing is left to serve */
+    secrets_t last;       /* then: what the end of the lease takes; else empty */
+    int asker;            /* then: the client who asked for it and waits for the answer, or -1 */
     bool busy;            /* a command is being served, or mail is fetched */
     bool want_sync;       /* a command asks for it */
     bool compare;         /* mail that came while locked was unreadable: it is fetched again */
@@ -116,6 +118,8 @@ err_t *agent_run(agent_t *agent) WARN_UNUSED;
 void agent_serve(agent_t *agent);
 /* Wipes when the lock timer has passed. */
 void agent_tick(agent_t *agent);
+/* For what is done after a wipe: false when a signal asks to end. */
+bool agent_unstopped(void *arg);
 /* For box_wait_t: commands are answered and the lock timer holds while a server is waited for. */
 bool agent_go_on(void *arg);
 
@@ -131,9 +135,11 @@ err_t *agent_look(agent_t *agent) WARN_UNUSED;
 void agent_disconnect(agent_t *agent);
 /* For commands: connected, without IDLE. */
 err_t *agent_connect(agent_t *agent) WARN_UNUSED;
-/* Removes all that the mailbox is, keys first; then ends the lease, if there may be one.
- * *ret_note: what of that the person has to know, or NULL. */
-err_t *agent_wipe(agent_t *agent, const char **ret_note) WARN_UNUSED;
+/* Removes all that the mailbox is, keys first, and closes it also where that fails. agent_run ends
+ * then, and tells the server when nothing of the mailbox is in memory any more. */
+err_t *agent_wipe(agent_t *agent) WARN_UNUSED;
+/* After that: ends the lease, if there may be one. What the person has to know of it, or NULL. */
+const char *agent_end_lease(agent_t *agent);
 
 /* ---- agent_lease.c ---- */
 
@@ -153,6 +159,8 @@ void lease_step(agent_t *agent, bool readable);
 
 /* One command and its answer; never fails but for memory. */
 err_t *commands_answer(agent_t *agent, bytes_t request, buf_t *reply) WARN_UNUSED;
+/* The answer to wipe; `note` may be NULL. */
+err_t *commands_wiped(const char *note, buf_t *reply) WARN_UNUSED;
 
 /* ---- show.c ---- */
 
@@ -173,7 +181,7 @@ typedef struct {
     bytes_t certificates; /* PEM: used before those that are known */
 } send_how_t;
 
-/* Sends a message to those in its To, Cc and Bcc. Fills in recipients, encrypted and note. */
+/* Sends a message to those in its To, Cc and Bcc. Fills in recipients, to, encrypted and note. */
 err_t *send_given(agent_t *agent, bytes_t message, const send_how_t *how, json_t *out) WARN_UNUSED;
 /* ask: message (base64), sign, encrypt, certificates (PEM). */
 err_t *send_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
@@ -195,10 +203,15 @@ err_t *locks_answer(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
 
 /*
  * ask: id, all, text, quote, sign, plain, certificates, check. To an encrypted message encrypted or
- * not at all, unless `plain`; then nothing is quoted. With `check` nothing is sent: who could read
- * it (recipients), subject, closed (it has to be encrypted), quote.
+ * not at all, unless `plain`; then nothing is quoted. A message that its sender signed is answered
+ * to what is signed; with `reply-to` to where an unsigned Reply-To says, which else stands in the
+ * answer's reply_to. With `check` nothing is sent: who could read it (recipients), subject, closed
+ * (it has to be encrypted), draft (what was begun).
  */
 err_t *reply_message(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
+/* ask: id, text. Keeps what was written so far, sealed as the mail is; an empty text: forgets it.
+ * Without text: out's draft, if there is one. */
+err_t *reply_draft(agent_t *agent, const json_t *ask, json_t *out) WARN_UNUSED;
 
 /* ---- client.c ---- */
 

@@ -77,10 +77,15 @@ static const option_t send_options[] = {
 };
 static const option_t reply_options[] = {
     {"all", NULL, "to everybody that it went to, too"},
+    {"reply-to", NULL, "to its Reply-To, also where its sender did not sign that"},
     {"quote", NULL, "with the message's text below"},
     {"sign", NULL, "with the mailbox's own key"},
     {"plain", NULL, "not encrypted, whatever it is a reply to"},
     {"certificate", "FILE", "encrypt: certificates of recipients (PEM); repeatable"},
+    {NULL, NULL, NULL},
+};
+static const option_t draft_options[] = {
+    {"forget", NULL, "throw it away"},
     {NULL, NULL, NULL},
 };
 static const option_t who_options[] = {
@@ -222,12 +227,26 @@ static const command_t c_reply = {
     "Answer a message",
     "Reads the text from FILE or standard input (UTF-8). The reply to an encrypted message is\n"
     "encrypted or not sent: who could not read it is named. Else it is encrypted if everybody can\n"
-    "read that. An encrypted message is quoted to its sender alone, and only if he signed it.",
+    "read that. An encrypted message is quoted to its sender alone, and only if he signed it. A\n"
+    "message that its sender signed is answered to him, whatever an unsigned Reply-To says.",
     "  coffer-mailbox reply 17 --sign < text\n  coffer-mailbox reply 17 --all --quote text",
     1,
     2,
     reply_options,
     cmd_reply};
+static const command_t c_draft = {
+    "",
+    "draft",
+    "NUMBER",
+    "Show the reply to a message that was begun",
+    "What is written in the terminal is kept in the mailbox, so that a lock in between loses "
+    "nothing.\n"
+    "It goes when the reply is sent or given up, or with --forget.",
+    "  coffer-mailbox draft 17 > text\n  coffer-mailbox reply 17 --sign text",
+    1,
+    1,
+    draft_options,
+    cmd_draft};
 static const command_t c_who = {
     "",
     "who",
@@ -270,9 +289,9 @@ static const command_t c_completion = {"",   "completion",
                                        NULL, cmd_completion};
 
 static const command_t *const commands[] = {
-    &c_init, &c_run,     &c_unlock, &c_lock,   &c_passcode, &c_status,
-    &c_sync, &c_folders, &c_list,   &c_search, &c_read,     &c_tui,
-    &c_spam, &c_send,    &c_reply,  &c_who,    &c_wipe,     &c_completion,
+    &c_init,    &c_run,   &c_unlock, &c_lock, &c_passcode,   &c_status, &c_sync,
+    &c_folders, &c_list,  &c_search, &c_read, &c_tui,        &c_spam,   &c_send,
+    &c_reply,   &c_draft, &c_who,    &c_wipe, &c_completion,
 };
 static const option_t globals[] = {
     {"dir", "DIR", "the mailbox's directory (~/.local/share/coffer-mailbox)"},

@@ -2,7 +2,8 @@
  * Replies: the message is made here, where the original is, and sent as send.c does (RFC 5322
  * section 3.6.4). An encrypted message is answered encrypted. Its text is quoted only if its sender
  * signed it, and to him alone: who sends on a stranger's ciphertext must not have it read back to
- * him. See mailbox.h.
+ * him. What a known sender signed is answered to him, whatever a Reply-To says that he did not
+ * sign. See mailbox.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,9 +33,11 @@ typedef struct {
     mime_fields_t fields; /* of the original */
     json_t *shown;        /* what show_message says of it */
     bytes_t to[PEOPLE];
-    size_t to_n, n; /* those behind to_n are in Cc */
-    bool closed;    /* the original was encrypted */
-    bool sure;      /* if so, signed by its sender, to whom alone the reply goes */
+    size_t to_n, n;         /* those behind to_n are in Cc */
+    bool known;             /* the original is signed by its sender */
+    bool closed;            /* it was encrypted */
+    bool sure;              /* if so, signed by its sender, to whom alone the reply goes */
+    mime_addresses_t aside; /* of a Reply-To that is not signed and was not followed */
     buf_t message;
 } reply_t;
 
@@ -71,7 +74,7 @@ static err_t *load(reply_t *r, int64_t id) {
     CLEANUP(buf_done) buf_t message;
     bytes_t head;
     bool opened = false, is_signed = false;
-    buf_init(&message, LIMIT_BOX_MESSAGE);
+    buf_init_secret(&message, LIMIT_BOX_MESSAGE);
     TRY(box_db_message(r->agent->db, id, ignore_row, NULL, &message));
     TRY(arena_copy(r->arena, header_of(buf_bytes(&message)), &head));
     TRY(mime_fields_read(r->arena, head, &r->fields));
@@ -83,7 +86,8 @@ static err_t *load(reply_t *r, int64_t id) {
     TRY(jso_get_bool(r->shown, "opened", false, &opened));
     TRY(jso_get_bool(r->shown, "signed", false, &is_signed));
     r->closed = opened;
-    r->sure = !opened || (is_signed && bytes_eq_str(shown(r, "status"), "good"));
+    r->known = is_signed && bytes_eq_str(shown(r, "status"), "good");
+    r->sure = !opened || r->known;
     return NULL;
 }
 
@@ -106,21 +110,57 @@ static err_t *add_person(reply_t *r, bytes_t address) {
     return NULL;
 }
 
-static err_t *add_people(reply_t *r, const char *field, bool not_self) {
-    const mime_field_t *f = mime_field_find(&r->fields, field, NULL);
-    mime_addresses_t list = {0};
-    if (!f) return NULL;
-    TRY(mime_addresses_read(r->arena, f->value, &list));
-    for (size_t i = 0; i < list.n; i++) {
-        if (not_self && mime_address_eq(list.at[i].address, bytes_str(r->agent->account->address)))
+static err_t *add_list(reply_t *r, const mime_addresses_t *list, bool not_self) {
+    for (size_t i = 0; i < list->n; i++) {
+        if (not_self && mime_address_eq(list->at[i].address, bytes_str(r->agent->account->address)))
             continue;
-        TRY(add_person(r, list.at[i].address));
+        TRY(add_person(r, list->at[i].address));
     }
     return NULL;
 }
 
-static err_t *add_everybody(reply_t *r, bool all) {
-    TRY(add_people(r, mime_field_find(&r->fields, "Reply-To", NULL) ? "Reply-To" : "From", false));
+static err_t *read_people(reply_t *r, const char *field, mime_addresses_t *ret_list) {
+    const mime_field_t *f = mime_field_find(&r->fields, field, NULL);
+    return f ? mime_addresses_read(r->arena, f->value, ret_list) : NULL;
+}
+
+static err_t *add_people(reply_t *r, const char *field, bool not_self) {
+    mime_addresses_t list = {0};
+    TRY(read_people(r, field, &list));
+    return add_list(r, &list, not_self);
+}
+
+static bool is_among(const mime_addresses_t *list, bytes_t address) {
+    for (size_t i = 0; i < list->n; i++)
+        if (mime_address_eq(list->at[i].address, address)) return true;
+    return false;
+}
+
+static bool has_stranger(const mime_addresses_t *list, const mime_addresses_t *known) {
+    for (size_t i = 0; i < list->n; i++)
+        if (!is_among(known, list->at[i].address)) return true;
+    return false;
+}
+
+/* RFC 5322 section 3.6.2: to Reply-To, else to From; of what is signed to what is. */
+static err_t *add_sender(reply_t *r, bool follow) {
+    mime_addresses_t from = {0}, to = {0};
+    bytes_t own = shown(r, "reply_to");
+    TRY(read_people(r, "From", &from));
+    TRY(read_people(r, "Reply-To", &to));
+    bool stranger = r->known && has_stranger(&to, &from);
+    if (own.n && !(follow && to.n)) {
+        mime_addresses_t list = {0};
+        TRY(mime_addresses_read(r->arena, own, &list));
+        if (has_stranger(&to, &list)) r->aside = to;
+        return add_list(r, &list, false);
+    }
+    if (stranger && !follow) r->aside = to;
+    return add_list(r, to.n && !r->aside.n ? &to : &from, false);
+}
+
+static err_t *add_everybody(reply_t *r, bool all, bool follow) {
+    TRY(add_sender(r, follow));
     if (!r->n) return err_new(ERR_INVALID, "the message does not say whom it is from");
     r->to_n = r->n;
     if (all) TRY(add_people(r, "To", true));
@@ -266,56 +306,92 @@ static err_t *put_text(reply_t *r, bytes_t text, bool quote) {
 
 /* ---- answers ---- */
 
-static err_t *check(const reply_t *r, bytes_t certificates, json_t *out) {
+static err_t *put_aside(const reply_t *r, json_t *out) {
+    CLEANUP(buf_done) buf_t text, clean;
+    buf_init(&text, LIMIT_MIME_HEADER);
+    buf_init(&clean, (size_t)LIMIT_MIME_HEADER * 4);
+    if (!r->aside.n) return NULL;
+    for (size_t i = 0; i < r->aside.n; i++) {
+        if (i) TRY(buf_add_str(&text, ", "));
+        TRY(buf_add(&text, r->aside.at[i].address));
+    }
+    TRY(text_defuse(buf_bytes(&text), false, &clean));
+    return jso_set_string(out, "reply_to", buf_bytes(&clean));
+}
+
+static err_t *put_draft(box_db_t *db, int64_t id, json_t *out) {
+    CLEANUP(buf_done) buf_t draft;
+    buf_init_secret(&draft, LIMIT_BOX_DRAFT);
+    TRY(box_db_draft(db, id, &draft));
+    return draft.n ? jso_set_string(out, "draft", buf_bytes(&draft)) : NULL;
+}
+
+static err_t *check(const reply_t *r, int64_t id, bytes_t certificates, json_t *out) {
     mail_recipients_t locks CLEANUP(mail_recipients_done) = {0};
-    CLEANUP(buf_done) buf_t subject, quote;
+    CLEANUP(buf_done) buf_t subject;
     json_t *list = NULL;
     buf_init(&subject, SUBJECT_MAX * 4);
-    buf_init_secret(&quote, LIMIT_BOX_COMMAND);
     TRY(put_subject(r, &subject));
-    TRY(put_quote(r, &quote));
+    TRY(put_draft(r->agent->db, id, out));
+    TRY(put_aside(r, out));
     TRY(locks_find(r->agent, r->to, r->n, certificates, &locks));
     TRY(jso_set_string(out, "subject", buf_bytes(&subject)));
     TRY(jso_set_bool(out, "closed", r->closed));
     TRY(jso_set_bool(out, "all", locks.all));
-    TRY(jso_set_string(out, "quote", buf_bytes(&quote)));
     TRY(jso_set_array(out, "recipients", &list));
     return locks_put(&locks, list);
 }
 
-static err_t *get_flags(const json_t *ask, bool *ret_all, bool *ret_quote, bool *ret_plain,
-                        bool *ret_check) {
-    TRY(jso_get_bool(ask, "all", false, ret_all));
-    TRY(jso_get_bool(ask, "quote", false, ret_quote));
-    TRY(jso_get_bool(ask, "plain", false, ret_plain));
-    return jso_get_bool(ask, "check", false, ret_check);
+typedef struct {
+    int64_t id;
+    bool all, reply_to, quote, plain, check;
+} ask_t;
+
+static err_t *get_ask(const json_t *ask, ask_t *ret_ask) {
+    ask_t a = {0};
+    TRY(jso_get_int(ask, "id", 1, INT64_MAX, true, &a.id));
+    TRY(jso_get_bool(ask, "all", false, &a.all));
+    TRY(jso_get_bool(ask, "reply-to", false, &a.reply_to));
+    TRY(jso_get_bool(ask, "quote", false, &a.quote));
+    TRY(jso_get_bool(ask, "plain", false, &a.plain));
+    TRY(jso_get_bool(ask, "check", false, &a.check));
+    *ret_ask = a;
+    return NULL;
 }
 
-static err_t *write_and_send(reply_t *r, const json_t *ask, bool quote, bool plain,
-                             bytes_t certificates, json_t *out) {
+static err_t *write_and_send(reply_t *r, const json_t *ask, const ask_t *a, bytes_t certificates,
+                             json_t *out) {
     send_how_t how = {.certificates = certificates};
     bytes_t text;
     TRY(jso_get_string(ask, "text", LIMIT_BOX_COMMAND, true, &text));
     TRY(jso_get_bool(ask, "sign", false, &how.sign));
-    how.lock = plain ? SEND_OPEN : r->closed || certificates.n ? SEND_LOCKED : SEND_IF_ALL;
+    how.lock = a->plain ? SEND_OPEN : r->closed || certificates.n ? SEND_LOCKED : SEND_IF_ALL;
     TRY(put_head(r));
-    TRY(put_text(r, text, quote && !(plain && r->closed)));
-    return send_given(r->agent, buf_bytes(&r->message), &how, out);
+    TRY(put_text(r, text, a->quote && !(a->plain && r->closed)));
+    TRY(send_given(r->agent, buf_bytes(&r->message), &how, out));
+    err_ignore(box_db_set_draft(r->agent->db, a->id, BYTES_NONE)); /* it is sent */
+    return put_aside(r, out);
 }
 
 err_t *reply_message(agent_t *agent, const json_t *ask, json_t *out) {
     reply_t r CLEANUP(reply_done) = {.agent = agent};
-    int64_t id = 0;
-    bool all = false, quote = false, plain = false, only_check = false;
+    ask_t a;
     bytes_t certificates = BYTES_NONE;
     buf_init_secret(&r.message, LIMIT_BOX_COMMAND);
     TRY(arena_new(ARENA_MAX, &r.arena));
-    TRY(jso_get_int(ask, "id", 1, INT64_MAX, true, &id));
-    TRY(get_flags(ask, &all, &quote, &plain, &only_check));
+    TRY(get_ask(ask, &a));
     TRY(jso_get_string(ask, "certificates", LIMIT_BOX_COMMAND, false, &certificates));
-    TRY(load(&r, id));
-    TRY(add_everybody(&r, all));
+    TRY(load(&r, a.id));
+    TRY(add_everybody(&r, a.all, a.reply_to));
     TRY(look_whom(&r));
-    if (only_check) return check(&r, certificates, out);
-    return write_and_send(&r, ask, quote, plain, certificates, out);
+    return a.check ? check(&r, a.id, certificates, out)
+                   : write_and_send(&r, ask, &a, certificates, out);
+}
+
+err_t *reply_draft(agent_t *agent, const json_t *ask, json_t *out) {
+    int64_t id = 0;
+    bytes_t text = BYTES_NONE;
+    TRY(jso_get_int(ask, "id", 1, INT64_MAX, true, &id));
+    TRY(jso_get_string(ask, "text", LIMIT_BOX_DRAFT, false, &text));
+    return text.p ? box_db_set_draft(agent->db, id, text) : put_draft(agent->db, id, out);
 }

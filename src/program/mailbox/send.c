@@ -188,6 +188,19 @@ static err_t *keep_copy(agent_t *agent, const send_t *s, json_t *out) {
     return jso_set_str(out, "note", "sent, but no copy was kept");
 }
 
+static err_t *put_people(const send_t *s, json_t *out) {
+    json_t *list = NULL;
+    TRY(jso_set_int(out, "recipients", (int64_t)s->n));
+    TRY(jso_set_array(out, "to", &list));
+    for (size_t i = 0; i < s->n; i++) {
+        CLEANUP(buf_done) buf_t clean;
+        buf_init(&clean, LIMIT_MIME_HEADER * 4);
+        TRY(text_defuse(s->to[i], false, &clean));
+        TRY(jso_add_string(list, buf_bytes(&clean)));
+    }
+    return NULL;
+}
+
 err_t *send_given(agent_t *agent, bytes_t message, const send_how_t *how, json_t *out) {
     send_t s CLEANUP(send_done) = {0};
     buf_init_secret(&s.plain, LIMIT_BOX_COMMAND);
@@ -198,7 +211,7 @@ err_t *send_given(agent_t *agent, bytes_t message, const send_how_t *how, json_t
     TRY(sign(agent, &s, how->sign));
     TRY(make(agent, &s));
     TRY(deliver(agent, &s));
-    TRY(jso_set_int(out, "recipients", (int64_t)s.n));
+    TRY(put_people(&s, out));
     TRY(jso_set_bool(out, "encrypted", s.recipients.n > 0));
     return keep_copy(agent, &s, out);
 }

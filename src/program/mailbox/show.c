@@ -94,6 +94,15 @@ static err_t *set_parts(const mail_verdict_t *v, json_t *out) {
     return NULL;
 }
 
+/* Reply-To as its sender signed it (RFC 9788); the one outside is anybody's. */
+static err_t *set_reply_to(const mail_verdict_t *v, json_t *out) {
+    if (!v->signatures_n || mail_status(v) != MAIL_GOOD) return NULL;
+    for (size_t i = 0; i < v->headers_n; i++)
+        if (v->headers[i].protected && text_eq_fold(v->headers[i].name, BYTES_LIT("reply-to")))
+            return set_clean(out, "reply_to", v->headers[i].value, false);
+    return NULL;
+}
+
 static err_t *put_verdict(const show_t *s, const mail_verdict_t *v, json_t *out) {
     mail_status_t status = mail_status(v);
     bool broken = status == MAIL_BROKEN ||
@@ -102,6 +111,7 @@ static err_t *put_verdict(const show_t *s, const mail_verdict_t *v, json_t *out)
     TRY(jso_set_bool(out, "signed", v->signatures_n > 0));
     TRY(jso_set_bool(out, "opened", v->envelopes_n > 0));
     TRY(set_clean(out, "subject", mail_verdict_subject(v), false));
+    TRY(set_reply_to(v, out));
     TRY(set_parts(v, out));
     if (broken) return jso_set_str(out, "problem", "The message was altered. It is not shown.");
     if (v->problems[MAIL_NO_INTEGRITY])

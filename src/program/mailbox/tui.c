@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/text.h"
 
-enum { LOOK_MS = 2000, ROWS = 200, VIEW_MAX = 8 * 1024 * 1024 };
+enum { ROWS = 200, VIEW_MAX = 8 * 1024 * 1024, PASSCODE_MS = 60 * 1000 };
 
 #define SHOW(text) (int)(text).n, (const char *)(text).p
 
@@ -21,18 +22,29 @@ void tui_note(tui_t *tui, err_t *e) {
     err_free(e);
 }
 
-static void load_status(tui_t *tui) {
-    CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
-    err_t *e = jso_object(&request);
-    if (!e) e = mailbox_ask(tui->cli, request, "status", &reply);
-    jso_free(STEAL(tui->status));
-    if (e) tui_note(tui, e);
-    else tui->status = STEAL(reply);
-}
-
 static bool is_open(const tui_t *tui) {
     bytes_t state = tui->status ? mailbox_get(tui->status, "state") : BYTES_NONE;
     return bytes_eq_str(state, "unlocked") || bytes_eq_str(state, "locking");
+}
+
+static void load_status(tui_t *tui) {
+    CLEANUP(jso_free) json_t *request = NULL, *reply = NULL;
+    bool was_open = is_open(tui);
+    err_t *e = jso_object(&request);
+    if (!e) e = mailbox_ask(tui->cli, request, "status", &reply);
+    jso_free(STEAL(tui->status));
+    if (!e) tui->status = STEAL(reply);
+    tui->looked_ms = clk_mono_ms(tui->cli->clk);
+    if (was_open && !is_open(tui)) { /* words and addresses may be a mail's */
+        mem_wipe(tui->note, sizeof tui->note);
+        mem_wipe(tui->query, sizeof tui->query);
+    }
+    if (e) tui_note(tui, e);
+}
+
+bool tui_is_open(tui_t *tui) {
+    if (clk_mono_ms(tui->cli->clk) - tui->looked_ms >= TUI_LOOK_MS) load_status(tui);
+    return is_open(tui);
 }
 
 static err_t *ask_list(const tui_t *tui, json_t **ret_reply) {
@@ -132,23 +144,31 @@ static err_t *draw_list(tui_t *tui) {
                               : "u unlock  q quit");
 }
 
+static err_t *draw_line(tui_t *tui, const char *question, bool hidden, bytes_t typed) {
+    CLEANUP(buf_done) buf_t row;
+    buf_init_secret(&row, 8 * 1024);
+    TRY(buf_printf(&row, "%s", question));
+    for (size_t i = 0; hidden && i < typed.n; i++) TRY(buf_add_byte(&row, '*'));
+    if (!hidden) TRY(buf_add(&row, typed));
+    term_begin(&tui->term);
+    TRY(tui_head(tui));
+    while (term_left(&tui->term, 1)) TRY(term_row(&tui->term, ROW_PLAIN, BYTES_LIT("")));
+    TRY(term_row(&tui->term, ROW_BOLD, buf_bytes(&row)));
+    return term_show(&tui->term);
+}
+
 err_t *tui_line(tui_t *tui, const char *question, bool hidden, buf_t *out, bool *ret_done) {
+    int64_t typed = clk_mono_ms(tui->cli->clk);
     for (;;) {
-        CLEANUP(buf_done) buf_t row;
         tui_key_t key;
-        buf_init_secret(&row, 8 * 1024);
-        TRY(buf_printf(&row, "%s", question));
-        for (size_t i = 0; hidden && i < out->n; i++) TRY(buf_add_byte(&row, '*'));
-        if (!hidden) TRY(buf_add(&row, buf_bytes(out)));
-        term_begin(&tui->term);
-        TRY(tui_head(tui));
-        while (term_left(&tui->term, 1)) TRY(term_row(&tui->term, ROW_PLAIN, BYTES_LIT("")));
-        TRY(term_row(&tui->term, ROW_BOLD, buf_bytes(&row)));
-        TRY(term_show(&tui->term));
-        TRY(term_key(&tui->term, -1, &key));
+        TRY(draw_line(tui, question, hidden, buf_bytes(out)));
+        TRY(term_key(&tui->term, TUI_LOOK_MS, &key));
         if (key.kind == KEY_OVER) tui->over = true;
         *ret_done = key.kind == KEY_ENTER;
         if (key.kind == KEY_ENTER || key.kind == KEY_ESCAPE || key.kind == KEY_OVER) return NULL;
+        if (key.kind != KEY_NOTHING) typed = clk_mono_ms(tui->cli->clk);
+        if (!tui_is_open(tui) && !hidden) return NULL;
+        if (hidden && clk_mono_ms(tui->cli->clk) - typed >= PASSCODE_MS) return NULL;
         if (key.kind == KEY_BACK)
             while (out->n && (out->p[--out->n] & 0xC0) == 0x80) {}
         if (key.kind == KEY_POINT && out->n + 4 < out->max) TRY(tui_put_point(key.point, out));
@@ -218,12 +238,12 @@ static err_t *view(tui_t *tui, int64_t id) {
     TRY(jso_set_int(request, "id", id));
     TRY(mailbox_ask(tui->cli, request, "read", &reply));
     TRY(view_text(reply, &text));
-    for (bool more = false;;) {
+    for (bool more = false; tui_is_open(tui);) {
         TRY(draw_view(tui, buf_bytes(&text), from, &more));
-        TRY(term_key(&tui->term, LOOK_MS, &key));
-        if (key.kind == KEY_NOTHING) load_status(tui);
-        if (!is_open(tui) || !view_key(tui, &key, id, &from, more) || tui->over) return NULL;
+        TRY(term_key(&tui->term, TUI_LOOK_MS, &key));
+        if (!tui_is_open(tui) || !view_key(tui, &key, id, &from, more) || tui->over) break;
     }
+    return NULL;
 }
 
 /* ---- deeds ---- */
@@ -262,7 +282,7 @@ static void from_the_newest(tui_t *tui) {
 static err_t *search(tui_t *tui) {
     CLEANUP(buf_done) buf_t words;
     bool done = false;
-    buf_init(&words, sizeof tui->query - 1);
+    buf_init_secret(&words, sizeof tui->query - 1);
     TRY(tui_line(tui, "Search: ", false, &words, &done));
     if (!done) return NULL;
     (void)snprintf(tui->query, sizeof tui->query, "%.*s", (int)words.n, (const char *)words.p);
@@ -346,7 +366,7 @@ static err_t *run(tui_t *tui) {
         tui_key_t key;
         load(tui);
         TRY(draw_list(tui));
-        TRY(term_key(&tui->term, LOOK_MS, &key));
+        TRY(term_key(&tui->term, TUI_LOOK_MS, &key));
         tui_note(tui, act(tui, &key));
     }
     return NULL;

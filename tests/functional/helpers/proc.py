@@ -48,3 +48,26 @@ def statuses_of_threads(pid):
     found = [text.decode() for text in texts if text]
     assert found, f"no thread of {pid} is left"
     return found
+
+
+def memory(pid):
+    """All that the program can read of its own memory, region by region; what can't be had is left out."""
+    for line in (bytes_of(f"/proc/{pid}/maps") or b"").decode().splitlines():
+        region, rights = line.split()[:2]
+        if not rights.startswith("r"):
+            continue
+        first, last = (int(at, 16) for at in region.split("-"))
+        try:
+            with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+                file.seek(first)
+                yield file.read(last - first)
+        except (FileNotFoundError, ProcessLookupError, OSError, OverflowError, ValueError):
+            continue
+
+
+def remembers(pid, texts):
+    """Which of the texts stand in its memory."""
+    found = set()
+    for part in memory(pid):
+        found.update(text for text in texts if text in part)
+    return found

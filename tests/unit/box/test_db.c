@@ -220,6 +220,78 @@ static void test_db__keeps_the_latest_certificates_of_an_address(void **state) {
     world_done(&w);
 }
 
+static int64_t only_id(box_db_t *db) {
+    seen_t s = {0};
+    assert_ok(box_db_list(db, NULL, 0, 10, see, &s));
+    assert_int_equal(s.n, 1);
+    return s.ids[0];
+}
+
+static void assert_draft(box_db_t *db, int64_t id, const char *wanted) {
+    CLEANUP(buf_done) buf_t text;
+    buf_init(&text, 64);
+    assert_ok(box_db_draft(db, id, &text));
+    assert_true(bytes_eq_str(buf_bytes(&text), wanted));
+}
+
+static void test_db__keeps_a_draft_with_its_message(void **state) {
+    (void)state;
+    world_t w;
+    char path[128];
+    box_folder_t folder;
+    box_db_t *db = NULL;
+    CLEANUP(secret_free) secret_t *key = key_of(1);
+    world_init(&w);
+    assert_ok(box_db_open(in_dir(&w, "mail.db", path), key, &db));
+    assert_ok(box_db_folder(db, "INBOX", 1, &folder));
+    add(db, folder.id, 1, "one", "", true);
+    int64_t id = only_id(db);
+    assert_draft(db, id, "");
+    assert_ok(box_db_set_draft(db, id, BYTES_LIT("Dear")));
+    assert_ok(box_db_set_draft(db, id, BYTES_LIT("Dear Ben")));
+    assert_draft(db, id, "Dear Ben");
+    assert_ok(box_db_set_draft(db, id + 1, BYTES_LIT("to nobody")));
+    assert_draft(db, id + 1, "");
+    assert_ok(box_db_set_draft(db, id, BYTES_NONE));
+    assert_draft(db, id, "");
+    assert_ok(box_db_set_draft(db, id, BYTES_LIT("Dear Ben")));
+    assert_ok(box_db_remove(db, folder.id, 1));
+    assert_draft(db, id, ""); /* or another message gets it */
+    add(db, folder.id, 2, "two", "", true);
+    id = only_id(db);
+    assert_ok(box_db_set_draft(db, id, BYTES_LIT("Dear Ben")));
+    assert_ok(box_db_folder(db, "INBOX", 2, &folder));
+    assert_draft(db, id, "");
+    box_db_close(db);
+    world_done(&w);
+}
+
+static void test_db__that_is_shut_is_used_by_nobody(void **state) {
+    (void)state;
+    world_t w;
+    char path[128];
+    box_folder_t folder;
+    box_db_t *db = NULL;
+    seen_t s = {0};
+    CLEANUP(secret_free) secret_t *key = key_of(1);
+    world_init(&w);
+    assert_ok(box_db_open(in_dir(&w, "mail.db", path), key, &db));
+    assert_ok(box_db_folder(db, "INBOX", 1, &folder));
+    add(db, folder.id, 1, "kept", "", true);
+    assert_ok(box_db_begin(db));
+    add(db, folder.id, 2, "lost", "", true);
+    box_db_shut(db); /* in the middle of a transaction, as a lock may come */
+    box_db_shut(db);
+    assert_err(ERR_BUSY, box_db_list(db, NULL, 0, 10, see, &s));
+    assert_err(ERR_BUSY, box_db_commit(db));
+    box_db_rollback(db);
+    box_db_close(db);
+    assert_ok(box_db_open(path, key, &db));
+    (void)only_id(db);
+    box_db_close(db);
+    world_done(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_db__does_not_open_with_another_key),
@@ -228,6 +300,8 @@ int main(void) {
         cmocka_unit_test(test_db__removes_what_the_server_has_no_more),
         cmocka_unit_test(test_db__row_of_any_message),
         cmocka_unit_test(test_db__keeps_the_latest_certificates_of_an_address),
+        cmocka_unit_test(test_db__keeps_a_draft_with_its_message),
+        cmocka_unit_test(test_db__that_is_shut_is_used_by_nobody),
     };
     return cmocka_run_group_tests_name("box db", tests, NULL, NULL);
 }
