@@ -38,6 +38,27 @@ err_t *db_people_by_email(db_conn_t *conn, arena_t *arena, const char *email, db
                     ret_row, ret_found, DB_STR(email));
 }
 
+typedef struct {
+    arena_t *arena;
+    const char *email;
+    db_person_t person;
+    bool found;
+} by_email_t;
+
+static err_t *read_by_email(db_conn_t *conn, void *arg) {
+    by_email_t *job = arg;
+    return db_people_by_email(conn, job->arena, job->email, &job->person, &job->found);
+}
+
+err_t *db_people_find(db_t *db, arena_t *arena, const char *email, db_person_t *ret_row,
+                      bool *ret_found) {
+    by_email_t job = {.arena = arena, .email = email};
+    TRY(db_read(db, read_by_email, &job));
+    *ret_row = job.person;
+    *ret_found = job.found;
+    return NULL;
+}
+
 err_t *db_people_by_id(db_conn_t *conn, arena_t *arena, const char *id, db_person_t *ret_row,
                        bool *ret_found) {
     return row_find(conn, arena, &person_type, "SELECT " COLUMNS " FROM person WHERE id = $1",

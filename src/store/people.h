@@ -26,6 +26,9 @@ typedef struct {
 err_t *db_people_add(db_conn_t *conn, const db_person_t *row) WARN_UNUSED;
 err_t *db_people_by_email(db_conn_t *conn, arena_t *arena, const char *email, db_person_t *ret_row,
                           bool *ret_found) WARN_UNUSED;
+/* The same in a transaction of its own. */
+err_t *db_people_find(db_t *db, arena_t *arena, const char *email, db_person_t *ret_row,
+                      bool *ret_found) WARN_UNUSED;
 err_t *db_people_by_id(db_conn_t *conn, arena_t *arena, const char *id, db_person_t *ret_row,
                        bool *ret_found) WARN_UNUSED;
 /* In order of email, those after `after` (may be ""); at most `limit`; array in the arena. */

@@ -81,15 +81,20 @@ static err_t *read_protection(const args_t *args, mail_write_options_t *options)
     return NULL;
 }
 
+static err_t *read_options(cli_t *cli, const args_t *args, mail_write_options_t *ret_options) {
+    *ret_options = (mail_write_options_t){.rnd = cli->rnd,
+                                          .now = clk_unix(cli->clk),
+                                          .max = MAIL_IO_MAX,
+                                          .opaque = args_flag(args, "opaque")};
+    TRY(read_digest(args, &ret_options->digest));
+    return read_protection(args, ret_options);
+}
+
 static err_t *run_sign(cli_t *cli, const args_t *args) {
     mail_keys_t keys CLEANUP(mail_keys_done) = {0};
     CLEANUP(cms_signer_free) cms_signer_t *signer = NULL;
-    mail_write_options_t options = {.rnd = cli->rnd,
-                                    .now = clk_unix(cli->clk),
-                                    .max = MAIL_IO_MAX,
-                                    .opaque = args_flag(args, "opaque")};
-    TRY(read_digest(args, &options.digest));
-    TRY(read_protection(args, &options));
+    mail_write_options_t options;
+    TRY(read_options(cli, args, &options));
     TRY(mail_keys_read(args, &keys));
     TRY(read_signer(&keys, &signer));
     options.signer = signer;
@@ -100,12 +105,8 @@ static err_t *run_encrypt(cli_t *cli, const args_t *args) {
     mail_keys_t keys CLEANUP(mail_keys_done) = {0};
     cert_list_t recipients CLEANUP(cert_list_done) = {0};
     CLEANUP(cms_signer_free) cms_signer_t *signer = NULL;
-    mail_write_options_t options = {.rnd = cli->rnd,
-                                    .now = clk_unix(cli->clk),
-                                    .max = MAIL_IO_MAX,
-                                    .opaque = args_flag(args, "opaque")};
-    TRY(read_digest(args, &options.digest));
-    TRY(read_protection(args, &options));
+    mail_write_options_t options;
+    TRY(read_options(cli, args, &options));
     TRY(read_cipher(args, &options.encryption));
     TRY(mail_certs_read(args, "to", &recipients));
     if (!recipients.n) return err_new(ERR_USAGE, "give --to CERTIFICATE for every recipient");

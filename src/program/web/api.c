@@ -57,6 +57,19 @@ err_t *api_set_ms(json_t *object, const char *name, int64_t unix_ms) {
     return jso_set_time(object, name, unix_ms / 1000);
 }
 
+err_t *api_set_cert(json_t *object, const cert_t *cert) {
+    CLEANUP(buf_done) buf_t pem;
+    buf_init(&pem, 2 * LIMIT_CERTIFICATE_BYTES);
+    TRY(cert_pem(cert, &pem));
+    TRY(jso_set_str(object, "subject", cert_subject(cert)));
+    TRY(jso_set_str(object, "issuer", cert_issuer(cert)));
+    TRY(jso_set_str(object, "serial", cert_serial_hex(cert)));
+    TRY(jso_set_str(object, "sha256", cert_sha256_hex(cert)));
+    TRY(jso_set_time(object, "not_before", cert_not_before(cert)));
+    TRY(jso_set_time(object, "not_after", cert_not_after(cert)));
+    return jso_set_string(object, "pem", buf_bytes(&pem));
+}
+
 err_t *api_param(http_request_t *request, const char *name, const char **ret_text) {
     bytes_t value = http_request_param(request, name), copy;
     if (value.n == 0 || value.n > LIMIT_NAME * 2 || !text_printable(value))

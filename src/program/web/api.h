@@ -21,6 +21,8 @@ err_t *api_page_seq(http_request_t *request, int64_t start, int64_t *ret_after,
 err_t *api_set_next(json_t *object, size_t count, size_t limit, int64_t last) WARN_UNUSED;
 /* Sets "name" to the time, or to null for 0. */
 err_t *api_set_ms(json_t *object, const char *name, int64_t unix_ms) WARN_UNUSED;
+/* What the API tells of every certificate: names, serial, digest, times and the PEM. */
+err_t *api_set_cert(json_t *object, const cert_t *cert) WARN_UNUSED;
 /* A route parameter as a C string. ERR_INVALID if it can't be one. */
 err_t *api_param(http_request_t *request, const char *name, const char **ret_text) WARN_UNUSED;
 /* A query parameter that is 1, true or yes. */

@@ -75,19 +75,10 @@ err_t *api_directory_person(void *ctx, http_request_t *request, http_reply_t *re
 }
 
 static err_t *certificate_json(const cert_t *cert, json_t *out) {
-    CLEANUP(buf_done) buf_t pem;
     int64_t now = clk_unix(clk_real());
-    buf_init(&pem, 2 * LIMIT_CERTIFICATE_BYTES);
-    TRY(cert_pem(cert, &pem));
-    TRY(jso_set_str(out, "subject", cert_subject(cert)));
-    TRY(jso_set_str(out, "issuer", cert_issuer(cert)));
-    TRY(jso_set_str(out, "serial", cert_serial_hex(cert)));
-    TRY(jso_set_str(out, "sha256", cert_sha256_hex(cert)));
-    TRY(jso_set_time(out, "not_before", cert_not_before(cert)));
-    TRY(jso_set_time(out, "not_after", cert_not_after(cert)));
-    TRY(jso_set_bool(out, "valid_now",
-                     now >= cert_not_before(cert) && now <= cert_not_after(cert)));
-    return jso_set_string(out, "pem", buf_bytes(&pem));
+    TRY(api_set_cert(out, cert));
+    return jso_set_bool(out, "valid_now",
+                        now >= cert_not_before(cert) && now <= cert_not_after(cert));
 }
 
 err_t *api_directory_certificates(void *ctx, http_request_t *request, http_reply_t *reply) {

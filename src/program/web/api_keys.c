@@ -10,28 +10,19 @@
 
 #define PROFILE_DEFAULT "mail-encrypt"
 
-typedef struct {
-    arena_t *arena;
-    const char *email;
-    db_person_t person;
-    bool found;
-} person_job_t;
-
-static err_t *find_person(db_conn_t *conn, void *arg) {
-    person_job_t *job = arg;
-    return db_people_by_email(conn, job->arena, job->email, &job->person, &job->found);
-}
-
-static err_t *begin(web_t *web, http_request_t *request, person_job_t *job, mail_key_spec_t *spec) {
+/* The spec lies in the request's arena. */
+static err_t *begin(web_t *web, http_request_t *request, mail_key_spec_t *spec) {
     const settings_t *s = &web->settings;
-    job->arena = request->arena;
-    TRY(api_param(request, "email", &job->email));
-    TRY(db_read(web->db, find_person, job));
-    if (!job->found) return err_new(ERR_NOT_FOUND, "there is no person %s", job->email);
-    if (job->person.disabled) return err_new(ERR_DENIED, "%s is disabled", job->email);
+    const char *email = NULL;
+    db_person_t person;
+    bool found = false;
+    TRY(api_param(request, "email", &email));
+    TRY(db_people_find(web->db, request->arena, email, &person, &found));
+    if (!found) return err_new(ERR_NOT_FOUND, "there is no person %s", email);
+    if (person.disabled) return err_new(ERR_DENIED, "%s is disabled", email);
     *spec = (mail_key_spec_t){
-        .person_id = job->person.id,
-        .email = job->person.email,
+        .person_id = person.id,
+        .email = person.email,
         .name = "",
         .profile = s->mail_key_profile[0] ? s->mail_key_profile : PROFILE_DEFAULT,
         .approved = s->mail_key_approved,
@@ -55,10 +46,9 @@ static err_t *send_key(web_t *web, const mail_key_spec_t *spec, const char *id,
 
 err_t *api_keys_add(void *ctx, http_request_t *request, http_reply_t *reply) {
     web_t *web = ctx;
-    person_job_t job = {0};
     mail_key_spec_t spec;
     char id[ESCROW_ID_TEXT];
-    TRY(begin(web, request, &job, &spec));
+    TRY(begin(web, request, &spec));
     TRY(mail_key_make(web->pki, &spec, id));
     return send_key(web, &spec, id, reply);
 }
@@ -67,12 +57,11 @@ err_t *api_keys_import(void *ctx, http_request_t *request, http_reply_t *reply) 
     web_t *web = ctx;
     CLEANUP(jso_free) json_t *body = NULL;
     CLEANUP(buf_done) buf_t file;
-    person_job_t job = {0};
     mail_key_spec_t spec;
     bytes_t password;
     char id[ESCROW_ID_TEXT];
     buf_init_secret(&file, P12_BYTES_MAX);
-    TRY(begin(web, request, &job, &spec));
+    TRY(begin(web, request, &spec));
     TRY(api_body(request, &body));
     TRY(jso_only(body, "p12", "password", NULL));
     TRY(jso_get_base64(body, "p12", true, &file));

@@ -160,17 +160,8 @@ static mail_job_t job_of(web_t *web, const http_request_t *request) {
 
 static err_t *set_cert(json_t *out, bytes_t der) {
     CLEANUP(cert_free) cert_t *cert = NULL;
-    CLEANUP(buf_done) buf_t pem;
-    buf_init(&pem, 2 * LIMIT_CERTIFICATE_BYTES);
     TRY(cert_parse_der(der, &cert));
-    TRY(cert_pem(cert, &pem));
-    TRY(jso_set_str(out, "subject", cert_subject(cert)));
-    TRY(jso_set_str(out, "issuer", cert_issuer(cert)));
-    TRY(jso_set_str(out, "serial", cert_serial_hex(cert)));
-    TRY(jso_set_str(out, "sha256", cert_sha256_hex(cert)));
-    TRY(jso_set_time(out, "not_before", cert_not_before(cert)));
-    TRY(jso_set_time(out, "not_after", cert_not_after(cert)));
-    return jso_set_string(out, "pem", buf_bytes(&pem));
+    return api_set_cert(out, cert);
 }
 
 static err_t *read_certs(db_conn_t *conn, void *arg) {
@@ -333,7 +324,7 @@ err_t *api_mail_trust_add(void *ctx, http_request_t *request, http_reply_t *repl
     TRY(db_write(job.web->db, write_trust, &job));
     TRY(jso_object(&out));
     TRY(jso_set_str(out, "kind", cert_is_ca(cert) ? "ca" : "certificate"));
-    TRY(set_cert(out, cert_der(cert)));
+    TRY(api_set_cert(out, cert));
     return api_send(reply, 201, out);
 }
 

@@ -174,24 +174,12 @@ static err_t *merge(policy_job_t *job, bytes_t settings) {
     return NULL;
 }
 
-typedef struct {
-    arena_t *arena;
-    const char *email;
-    db_person_t person;
-    bool found;
-} person_t;
-
-static err_t *find_person(db_conn_t *conn, void *arg) {
-    person_t *p = arg;
-    return db_people_by_email(conn, p->arena, p->email, &p->person, &p->found);
-}
-
 /* A person's own rule is applied at once; the others by policy-apply. */
 static err_t *grant_if_person(const policy_job_t *job) {
-    person_t p = {.arena = job->arena, .email = job->name};
-    bool changed = false;
-    TRY(db_read(job->web->db, find_person, &p));
-    return p.found ? mail_policy_grant(job->web, &p.person, job->actor, &changed) : NULL;
+    db_person_t person;
+    bool found = false, changed = false;
+    TRY(db_people_find(job->web->db, job->arena, job->name, &person, &found));
+    return found ? mail_policy_grant(job->web, &person, job->actor, &changed) : NULL;
 }
 
 err_t *api_mail_policy_put(void *ctx, http_request_t *request, http_reply_t *reply) {

@@ -34,18 +34,6 @@ static bool is_safe_method(const http_request_t *request) {
     return bytes_eq_str(request->method, "GET") || bytes_eq_str(request->method, "HEAD");
 }
 
-typedef struct {
-    arena_t *arena;
-    const char *email;
-    db_person_t person;
-    bool found;
-} person_job_t;
-
-static err_t *find_person(db_conn_t *conn, void *arg) {
-    person_job_t *job = arg;
-    return db_people_by_email(conn, job->arena, job->email, &job->person, &job->found);
-}
-
 /* A session's subject is "role email"; what it is worth says the person's row as it is now. */
 static err_t *caller_from_session(web_t *web, http_request_t *request, web_caller_t **ret_caller) {
     bytes_t cookies, token;
@@ -62,11 +50,11 @@ static err_t *caller_from_session(web_t *web, http_request_t *request, web_calle
     if (e) return e;
     const char *space = strchr(session.subject, ' ');
     if (!space) return err_new(ERR_INTERNAL, "session without a role");
-    person_job_t job = {.arena = request->arena, .email = space + 1};
-    TRY(db_read(web->db, find_person, &job));
-    if (!job.found || job.person.disabled) return NULL;
-    return caller_new(request, "person", job.person.email, job.person.role, &job.person,
-                      session.csrf, ret_caller);
+    db_person_t person;
+    TRY(db_people_find(web->db, request->arena, space + 1, &person, &found));
+    if (!found || person.disabled) return NULL;
+    return caller_new(request, "person", person.email, person.role, &person, session.csrf,
+                      ret_caller);
 }
 
 static err_t *caller_from_token(web_t *web, http_request_t *request, web_caller_t **ret_caller) {

@@ -196,18 +196,6 @@ err_t *route_portal_style(void *ctx, http_request_t *request, http_reply_t *repl
     return http_reply_set_header(reply, "Cache-Control", "public, max-age=3600");
 }
 
-typedef struct {
-    arena_t *arena;
-    const char *email;
-    db_person_t person;
-    bool found;
-} find_person_t;
-
-static err_t *find_person(db_conn_t *conn, void *arg) {
-    find_person_t *find = arg;
-    return db_people_by_email(conn, find->arena, find->email, &find->person, &find->found);
-}
-
 static err_t *person_by_basic(web_t *web, http_request_t *request, db_person_t *ret_person,
                               bool *ret_found) {
     bytes_t authorization;
@@ -230,11 +218,10 @@ static err_t *person_by_session(web_t *web, http_request_t *request, db_person_t
     CLEANUP(session_done) session_t session = {0};
     TRY(find_session(web, request, &session, ret_found));
     if (!*ret_found) return NULL;
-    find_person_t find = {.arena = request->arena, .email = subject_email(&session)};
-    TRY(db_read(web->db, find_person, &find));
-    if (!find.found || find.person.disabled)
+    bool known = false;
+    TRY(db_people_find(web->db, request->arena, subject_email(&session), ret_person, &known));
+    if (!known || ret_person->disabled)
         return err_new(ERR_DENIED, "this account is disabled: ask your administrator");
-    *ret_person = find.person;
     return NULL;
 }
 
