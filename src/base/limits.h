@@ -327,6 +327,7 @@ enum {
     LIMIT_SYNC_WAITERS = 8192,            /* requests that wait for events */
     LIMIT_SYNC_WAITERS_REGION = 256,      /* of them of one region */
     LIMIT_SYNC_HOLDS = 1000,              /* legal holds */
+    LIMIT_SYNC_ALLOWED = 4096,            /* names at the top that a device is left with */
     LIMIT_SYNC_POLICIES = 256,            /* sections [sync_policy NAME] */
     LIMIT_SYNC_MISSING = 100,             /* packages that a refusal names */
     /* Blobs and where they are kept */

@@ -12,13 +12,15 @@
 #include "base/text.h"
 #include "program/coffer/mount.h"
 #include "program/coffer/sync_home.h"
+#include "program/coffer/sync_say.h"
 #include "program/coffer/sync_wipe.h"
 
 enum { POLL_S = 5, CACHE_MODE = 0700 };
 
 typedef struct {
     cli_t *cli;
-    bool wipe; /* was heard of: the drive ends */
+    bool wipe;        /* was heard of: the drive ends */
+    uint64_t outside; /* that were told of */
 } told_t;
 
 /* Called by the drive's thread that syncs: whole lines, so that they do not mix. */
@@ -27,6 +29,8 @@ static void tell(void *ctx, const sync_report_t *r, const err_t *failure) {
     cli_t *cli = told->cli;
     char text[1024];
     if (told->wipe) return;
+    if (!failure && r->outside != told->outside) sync_say_outside(cli, r);
+    if (!failure) told->outside = r->outside;
     if (failure && strcmp(r->alarm, SYNC_ALARM_WIPE) == 0) {
         told->wipe = true;
         (void)kill(getpid(), SIGTERM); /* ends the drive as one from outside does */

@@ -47,6 +47,10 @@ static err_t *report_json(const sync_report_t *r, json_t *json) {
     TRY(jso_set_int(json, "commits", (int64_t)r->commits));
     TRY(jso_set_int(json, "left", (int64_t)r->left));
     if (r->left) TRY(jso_set_str(json, "first_left", r->first_left));
+    if (r->outside) {
+        TRY(jso_set_int(json, "outside", (int64_t)r->outside));
+        TRY(sync_set_path(json, "first_outside", r->first_outside));
+    }
     if (r->alarm[0]) TRY(jso_set_str(json, "alarm", r->alarm));
     return jso_set_bool(json, "again", r->again);
 }
@@ -61,6 +65,7 @@ static err_t *say_report(cli_t *cli, const sync_open_t *open, const sync_report_
     uint64_t requests = 0, sent = 0;
     if (!always && !did_anything(r)) return NULL;
     if (!cli->json) {
+        if (always) sync_say_outside(cli, r);
         TRY(cli_say(
             cli, "%llu up, %llu down, %llu moved, %llu removed here, %llu there, %llu conflicts\n",
             (unsigned long long)r->uploaded, (unsigned long long)r->downloaded,
@@ -135,6 +140,8 @@ static err_t *run_once(cli_t *cli, sync_open_t *open, sync_bar_t *bar) {
         all.left = r.left;
         all.again = r.again;
         memcpy(all.first_left, r.first_left, sizeof all.first_left);
+        all.outside = r.outside;
+        memcpy(all.first_outside, r.first_outside, sizeof all.first_outside);
         if (!r.again) break;
     }
     return say_report(cli, open, &all, true);
@@ -153,6 +160,7 @@ static err_t *http_config(const sync_open_t *open, cli_t *cli, sync_http_config_
 static err_t *run_on(cli_t *cli, sync_open_t *open, sync_bar_t *bar, long poll_s) {
     CLEANUP(sync_watch_free) sync_watch_t *watch = NULL;
     sync_http_config_t config;
+    uint64_t outside = 0; /* that were told of */
     TRY(http_config(open, cli, &config));
     TRY(sync_watch_new(open->home.folder, &config, &watch));
     await_signals();
@@ -170,6 +178,8 @@ static err_t *run_on(cli_t *cli, sync_open_t *open, sync_bar_t *bar, long poll_s
             err_free(e);
         } else {
             TRY(say_report(cli, open, &r, false));
+            if (r.outside != outside) sync_say_outside(cli, &r);
+            outside = r.outside;
         }
         if (r.again) wait = AGAIN_MS;
         if (ended) break;
@@ -342,6 +352,16 @@ static err_t *ask_replicas(sync_open_t *open, listed_t *l, json_t *out) {
     return NULL;
 }
 
+/* What the organisation's rules leave to this device, if not everything. */
+static err_t *set_allowed(const sync_open_t *open, json_t *json) {
+    const char *const *names = sync_engine_allowed(open->engine);
+    json_t *list = NULL;
+    if (!names) return NULL;
+    TRY(jso_set_array(json, "allowed", &list));
+    for (; *names; names++) TRY(jso_add_string(list, bytes_str(*names)));
+    return NULL;
+}
+
 static err_t *status_json(cli_t *cli, sync_open_t *open, json_t *json) {
     CLEANUP(mem_free) char *region = NULL;
     CLEANUP(mem_free) char *device = NULL;
@@ -357,6 +377,7 @@ static err_t *status_json(cli_t *cli, sync_open_t *open, json_t *json) {
     TRY(jso_set_str(json, "folder", open->home.folder));
     TRY(jso_set_int(json, "root", (int64_t)known.root));
     TRY(jso_set_int(json, "entries", (int64_t)known.entries));
+    TRY(set_allowed(open, json));
     return jso_set_int(json, "epoch", (int64_t)head.epoch);
 }
 

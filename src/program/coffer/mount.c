@@ -23,6 +23,7 @@ typedef struct {
     pthread_mutex_t state;  /* guards what follows */
     pthread_cond_t wake;
     bool dirty, end;
+    uint64_t outside; /* in the report of before; the worker's */
 } mount_t;
 
 /* ---- filling ---- */
@@ -127,7 +128,10 @@ static void steps(mount_t *mount, unsigned most) {
         err_t *e = sync_engine_step(mount->config->engine, &report);
         (void)pthread_mutex_unlock(&mount->engine);
         again = !e && report.again;
-        if (e || did_something(&report)) mount->config->report(mount->config->ctx, &report, e);
+        bool ruled = !e && report.outside != mount->outside;
+        if (!e) mount->outside = report.outside;
+        if (e || ruled || did_something(&report))
+            mount->config->report(mount->config->ctx, &report, e);
         err_free(e);
     }
 }

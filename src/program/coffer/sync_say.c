@@ -40,6 +40,15 @@ err_t *sync_advise(err_t *e, const sync_report_t *r) {
     return e;
 }
 
+void sync_say_outside(cli_t *cli, const sync_report_t *r) {
+    if (!r->outside) return;
+    cli_warn(cli,
+             "coffer: your organisation's rules keep %llu name%s at the top of the folder from "
+             "being synced on this device (%s%s): what lies there is left as it is\n",
+             (unsigned long long)r->outside, r->outside == 1 ? "" : "s", r->first_outside,
+             r->outside == 1 ? "" : ", ...");
+}
+
 const char *sync_kind_name(sync_entry_kind_t kind) {
     switch (kind) {
     case SYNC_ENTRY_FOLDER: return "folder";

@@ -12,6 +12,8 @@
 err_t *sync_open_fetched(cli_t *cli, sync_bar_t *bar, sync_open_t *open) WARN_UNUSED;
 /* What to do about an alarm, in words; the engine says what happened. Takes the error. */
 err_t *sync_advise(err_t *e, const sync_report_t *report) WARN_UNUSED;
+/* That the organisation's rules keep something in the folder from being synced; on stderr. */
+void sync_say_outside(cli_t *cli, const sync_report_t *report);
 const char *sync_kind_name(sync_entry_kind_t kind);
 /* A name that is no UTF-8 is "?", and its bytes are in hex under MEMBER_hex. */
 err_t *sync_set_path(json_t *json, const char *member, const char *path) WARN_UNUSED;

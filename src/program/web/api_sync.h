@@ -48,6 +48,8 @@ err_t *api_sync_content(sync_call_t *call, http_reply_t *reply, const api_sync_r
                         uint64_t size, buf_t *content) WARN_UNUSED;
 /* Records: application/octet-stream; takes the buffer's memory. */
 err_t *api_sync_records(http_reply_t *reply, unsigned status, buf_t *records) WARN_UNUSED;
+/* "folders": what the policy leaves to the caller's device, or null. */
+err_t *api_sync_set_folders(const sync_call_t *call, json_t *out) WARN_UNUSED;
 err_t *api_sync_set_hash(json_t *object, const char *name, bytes_t hash) WARN_UNUSED;
 
 #define SYNC_HANDLERS(X)                                                                           \

@@ -271,6 +271,7 @@ static err_t *sync_events_get_run(web_t *web, sync_call_t *call, http_request_t 
     TRY(jso_set_int(out, "root", row->root));
     TRY(jso_set_int(out, "chain", row->entries));
     TRY(jso_set_int(out, "joins", row->joins));
+    TRY(api_sync_set_folders(call, out));
     return api_send(reply, 200, out);
 }
 

@@ -251,21 +251,26 @@ static err_t *sync_deliveries_add_run(web_t *web, sync_call_t *call, http_reques
 
 /* ---- policy, wipe ---- */
 
+err_t *api_sync_set_folders(const sync_call_t *call, json_t *out) {
+    json_t *list = NULL;
+    bytes_t names = bytes_str(call->policy.folders), name;
+    if (!names.n) return jso_set_null(out, "folders");
+    TRY(jso_set_array(out, "folders", &list));
+    while (text_split(&names, '\n', &name)) TRY(jso_add_string(list, name));
+    return NULL;
+}
+
 static err_t *sync_policy_get_run(web_t *web, sync_call_t *call, http_request_t *request,
                                   http_reply_t *reply) {
     CLEANUP(jso_free) json_t *out = NULL;
-    json_t *list = NULL;
     int64_t used = 0, quota = 0;
-    bytes_t names = bytes_str(call->policy.folders), name;
     (void)request;
     TRY(sync_used(call, &used, &quota));
     TRY(jso_object(&out));
     TRY(jso_set_bool(out, "may_sync", call->policy.may_sync));
     TRY(jso_set_bool(out, "may_share", call->policy.may_share));
     TRY(jso_set_bool(out, "may_share_outside", call->policy.may_share_outside));
-    if (names.n) TRY(jso_set_array(out, "folders", &list));
-    else TRY(jso_set_null(out, "folders"));
-    while (names.n && text_split(&names, '\n', &name)) TRY(jso_add_string(list, name));
+    TRY(api_sync_set_folders(call, out));
     TRY(jso_set_int(out, "quota", quota));
     TRY(jso_set_int(out, "used", used));
     if (web->sync->conf.has_recovery)

@@ -5,11 +5,13 @@
 
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "sync/client/remote_internal.h"
 #include "sync/data.h"
+#include "sync/folder.h"
 
 enum { PATH_SIZE = 256, PORT_DEFAULT = 443, FETCH_MAX = 16 * 1024 * 1024 };
 
@@ -83,6 +85,38 @@ static err_t *post_or_lose(sync_http_t *http, const char *path, bytes_t body, bo
     return NULL;
 }
 
+static void forget_allowed(sync_http_t *http) {
+    for (size_t i = 0; http->allowed && http->allowed[i]; i++) mem_free(http->allowed[i]);
+    mem_free(http->allowed);
+    http->allowed = NULL;
+}
+
+/* Names at the top; null: all. */
+static err_t *read_allowed(sync_http_t *http, const json_t *json) {
+    json_t *list = json_object_get(json, "folders");
+    forget_allowed(http);
+    if (!list || json_is_null(list)) return NULL;
+    TRY(jso_get_array(json, "folders", LIMIT_SYNC_ALLOWED, true, &list));
+    size_t n = json_array_size(list);
+    http->allowed = mem_array(n + 1, sizeof *http->allowed);
+    if (!http->allowed) return err_nomem();
+    memset(http->allowed, 0, (n + 1) * sizeof *http->allowed);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *name = json_array_get(list, i);
+        const char *text = json_string_value(name);
+        if (!text || !sync_name_valid(bytes_str(text)) || json_string_length(name) != strlen(text))
+            return err_new(ERR_INVALID, "the service names a folder that there can't be");
+        http->allowed[i] = mem_strdup(text);
+        if (!http->allowed[i]) return err_nomem();
+    }
+    return NULL;
+}
+
+static const char *const *allowed(void *ctx) {
+    const sync_http_t *http = ctx;
+    return (const char *const *)http->allowed;
+}
+
 static err_t *news(void *ctx, const sync_news_t *known, unsigned wait_s, sync_news_t *ret_news) {
     CLEANUP(jso_free) json_t *json = NULL;
     char path[PATH_SIZE];
@@ -94,6 +128,7 @@ static err_t *news(void *ctx, const sync_news_t *known, unsigned wait_s, sync_ne
     TRY(sync_http_json(ctx, "GET", path, NULL, &json));
     TRY(jso_get_int(json, "root", 0, INT64_MAX, true, &root));
     TRY(jso_get_int(json, "chain", 0, INT64_MAX, true, &entries));
+    TRY(read_allowed(ctx, json));
     *ret_news = (sync_news_t){.root = (uint64_t)root, .entries = (uint64_t)entries};
     return NULL;
 }
@@ -282,6 +317,7 @@ static void fill(sync_http_t *http) {
     http->remote = (sync_remote_t){.ctx = http,
                                    .news = news,
                                    .refusal = refusal,
+                                   .allowed = allowed,
                                    .chain = chain,
                                    .chain_post = chain_post,
                                    .deliveries = deliveries,
@@ -368,6 +404,7 @@ err_t *sync_http_new(const sync_http_config_t *config, sync_http_t **ret_http) {
 void sync_http_free(sync_http_t *http) {
     if (!http) return;
     send_stop(http);
+    forget_allowed(http);
     free_parts(http);
 }
 

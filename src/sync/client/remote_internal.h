@@ -44,6 +44,7 @@ struct sync_http {
     char authorization[TOKEN_MAX + 32];
     int64_t expires; /* of the token */
     sync_refusal_t refusal;
+    char **allowed; /* NULL-ended; or NULL */
     bool wipe_told; /* by the newest answer that was a refusal */
     uint8_t wipe[SYNC_HTTP_WIPE];
     uint64_t requests, sent; /* bytes of bodies */

@@ -83,6 +83,7 @@ static err_t *find_place(sync_engine_t *engine, const sync_edit_t *edit, uint32_
                          bytes_t *ret_name, uint32_t *ret_node) {
     bytes_t rest = bytes_str(edit->path), name = BYTES_NONE, next;
     uint32_t at = SYNC_ROOT_NODE;
+    TRY(engine_may_have(engine, edit->path));
     for (unsigned depth = 0; text_split(&rest, '/', &next);) {
         if (!next.n) continue;
         if (name.n) TRY(enter(engine, edit, name, &at));

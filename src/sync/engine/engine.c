@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "sync/engine/engine_internal.h"
 #include "sync/engine/members.h"
+#include "sync/engine/scan.h"
 
 enum { BRAKE_PERCENT = 25, BRAKE_LEAST = 20, FETCH_TRIES = 3 };
 
@@ -81,6 +82,22 @@ void sync_engine_free(sync_engine_t *engine) {
 
 sync_news_t sync_engine_known(const sync_engine_t *engine) {
     return (sync_news_t){.root = engine->seen.counter, .entries = sync_chain_count(engine->chain)};
+}
+
+/* ---- what is synced here ---- */
+
+const char *const *sync_engine_allowed(const sync_engine_t *engine) { return engine->allowed; }
+
+bool engine_syncs(const sync_engine_t *engine, const char *path) {
+    return sync_allowed(engine->allowed, path) && sync_chosen(engine->c.folders, path);
+}
+
+err_t *engine_may_have(const sync_engine_t *engine, const char *path) {
+    if (sync_allowed(engine->allowed, path)) return NULL;
+    return err_new(ERR_DENIED,
+                   "%s: your organisation's rules keep it from this device (coffer sync status "
+                   "shows what they leave)",
+                   path);
 }
 
 /* ---- alarms ---- */
@@ -194,6 +211,7 @@ err_t *engine_fetch_all(sync_engine_t *engine) {
     const sync_remote_t *remote = engine->c.remote;
     sync_news_t known = sync_engine_known(engine), news = known;
     TRY(engine_judge(engine, remote->news(remote->ctx, &known, 0, &news)));
+    engine->allowed = remote->allowed ? remote->allowed(remote->ctx) : NULL;
     TRY(keys_follow(engine, news.entries));
     TRY(sync_members_deliver(engine));
     TRY(roots_follow(engine, news.root));

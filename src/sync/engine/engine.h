@@ -54,10 +54,13 @@ typedef struct {
     uint64_t bytes_up, bytes_down; /* of content */
     uint64_t moved, removed_here, removed_there, conflicts;
     uint64_t commits;
-    uint64_t left;  /* files that changed while they were read, or can't be read; a next time */
-    bool again;     /* something changed meanwhile: step again soon */
-    char alarm[32]; /* the word of an attack or brake, else "" */
+    uint64_t left; /* files that changed while they were read, or can't be read; a next time */
+    /* Names at the folder's top that the organisation's rules keep from being synced here. */
+    uint64_t outside;
+    bool again;           /* something changed meanwhile: step again soon */
+    char alarm[32];       /* the word of an attack or brake, else "" */
     char first_left[256]; /* one of those that are left, and why */
+    char first_outside[128];
 } sync_report_t;
 
 /* Words of an alarm. */
@@ -96,6 +99,9 @@ err_t *sync_engine_fill(sync_engine_t *engine, uint64_t inode, const sync_sink_t
                         uint64_t *ret_size) WARN_UNUSED;
 /* The newest chain and root that are known here, for news(). */
 sync_news_t sync_engine_known(const sync_engine_t *engine);
+/* The names at the top that the organisation's rules left to this device when it asked last,
+ * NULL-ended; NULL: all. Borrowed until it asks again. */
+const char *const *sync_engine_allowed(const sync_engine_t *engine);
 /*
  * Forgets an alarm. After "rolled-back" or "forked" the next step takes the history that the
  * service has now (an old backup was restored, say). What was agreed on is forgotten, so both sides

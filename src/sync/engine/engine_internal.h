@@ -62,14 +62,15 @@ struct sync_engine {
     sync_chain_t *chain;
     bool chain_ahead; /* of the state, which could not be written */
     sync_root_seen_t seen;
-    uint8_t folder[SYNC_HASH]; /* package of the root folder in `seen` */
-    uint8_t read[SYNC_HASH];   /* package of the root folder that the tree was read from */
-    bool unread;               /* nothing was read yet */
-    bool uploads_kept;         /* the state has uploads that were not committed */
-    bool editing;              /* the tree is changed without the folder: edit.h */
-    bool looking_back;         /* at old versions: what is not there any more is no attack */
-    bool from_service;         /* the last failure was one of a call to the service */
-    secret_t *key;             /* of epoch `key_epoch`; NULL: none delivered yet */
+    uint8_t folder[SYNC_HASH];  /* package of the root folder in `seen` */
+    uint8_t read[SYNC_HASH];    /* package of the root folder that the tree was read from */
+    bool unread;                /* nothing was read yet */
+    bool uploads_kept;          /* the state has uploads that were not committed */
+    bool editing;               /* the tree is changed without the folder: edit.h */
+    bool looking_back;          /* at old versions: what is not there any more is no attack */
+    bool from_service;          /* the last failure was one of a call to the service */
+    const char *const *allowed; /* the remote's: names at the top that the rules leave; NULL: all */
+    secret_t *key;              /* of epoch `key_epoch`; NULL: none delivered yet */
     uint64_t key_epoch;
     uint64_t old_epoch; /* of the key below: one former epoch at a time */
     secret_t *old_key;
@@ -115,6 +116,10 @@ err_t *engine_fetch_all(sync_engine_t *engine) WARN_UNUSED;
 bool engine_writes(const sync_engine_t *engine);
 /* Looks whether uploads wait in the state. */
 err_t *engine_find_uploads(sync_engine_t *engine) WARN_UNUSED;
+/* Whether this path is synced here: chosen on this device, and left to it by the rules. */
+bool engine_syncs(const sync_engine_t *engine, const char *path);
+/* ERR_DENIED for a path that the organisation's rules keep from this device. */
+err_t *engine_may_have(const sync_engine_t *engine, const char *path) WARN_UNUSED;
 /* Where uploads that are not committed are remembered. */
 unsigned engine_uploads(const sync_engine_t *engine);
 

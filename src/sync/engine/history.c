@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "sync/engine/scan.h"
 #include "sync/engine/trace.h"
 
 enum { ITEMS_BYTES = 1024 * 1024 * 1024 };
@@ -157,10 +158,16 @@ static int by_path(const void *a, const void *b) {
     return strcmp(x->path, y->path);
 }
 
+/* What the rules keep from this device is not told of. */
+static err_t *tell_one(teller_t *teller, const sync_past_t *event) {
+    if (!sync_allowed(teller->engine->allowed, event->path)) return NULL;
+    return teller->each(teller->arg, event, &teller->stop);
+}
+
 static err_t *tell_events(teller_t *teller) {
     if (teller->n) qsort(teller->events, teller->n, sizeof *teller->events, by_path);
     for (size_t i = 0; i < teller->n && !teller->stop; i++)
-        TRY(teller->each(teller->arg, &teller->events[i], &teller->stop));
+        TRY(tell_one(teller, &teller->events[i]));
     teller->n = 0;
     return NULL;
 }
@@ -218,7 +225,7 @@ static err_t *tell_own(teller_t *teller, const trace_step_t *step, buf_t *scratc
         event.from = event.path;
         event.path = step->elsewhere;
     }
-    return teller->each(teller->arg, &event, &teller->stop);
+    return tell_one(teller, &event);
 }
 
 static err_t *tell_step(teller_t *teller, trace_t *trace, const trace_step_t *step,
@@ -375,6 +382,7 @@ err_t *sync_history(sync_engine_t *engine, const char *path, sync_past_each_t ea
     sync_report_t report;
     history_t h = {.teller = {.engine = engine, .each = each, .arg = arg}, .look = look};
     TRY(engine_may_go_on(engine));
+    TRY(engine_may_have(engine, path));
     look_back(engine, &report);
     err_t *e = looked_back(engine, history(engine, path, &h));
     teller_done(&h.teller);
@@ -386,6 +394,7 @@ err_t *sync_past_version(sync_engine_t *engine, const sync_past_which_t *which,
                          uint64_t *ret_version) {
     sync_report_t report;
     TRY(engine_may_go_on(engine));
+    TRY(engine_may_have(engine, which->path));
     look_back(engine, &report);
     return looked_back(engine, which_version(engine, which, ret_version));
 }
@@ -394,6 +403,7 @@ err_t *sync_past_read(sync_engine_t *engine, const char *path, uint64_t version,
                       const sync_sink_t *sink) {
     sync_report_t report;
     TRY(engine_may_go_on(engine));
+    TRY(engine_may_have(engine, path));
     look_back(engine, &report);
     return looked_back(engine, read_version(engine, path, version, sink));
 }

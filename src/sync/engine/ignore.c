@@ -44,3 +44,12 @@ bool sync_chosen(const char *const *folders, const char *path) {
         if (begins(path, *folders) || begins(*folders, path)) return true;
     return false;
 }
+
+bool sync_allowed(const char *const *names, const char *path) {
+    while (*path == '/') path++;
+    size_t n = strcspn(path, "/");
+    if (!names || n == 0) return true;
+    for (; *names; names++)
+        if (strlen(*names) == n && strncmp(path, *names, n) == 0) return true;
+    return false;
+}

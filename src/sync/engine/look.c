@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "sync/engine/engine_internal.h"
+#include "sync/engine/scan.h"
 
 static err_t *find_path(const sync_engine_t *engine, const char *path, uint32_t *ret_node) {
     bytes_t rest = bytes_str(path), name;
@@ -45,24 +46,46 @@ static bool below(sync_tree_t *tree, uint32_t node, uint32_t folder, bool deep) 
     return node == folder;
 }
 
+/* Whether the rules leave it to this device. */
+static err_t *may_see(sync_engine_t *engine, uint32_t node, bool *ret_may) {
+    const char *path = NULL;
+    *ret_may = true;
+    if (!engine->allowed) return NULL;
+    TRY(sync_tree_path(engine->tree, SYNC_REMOTE, node, &engine->path));
+    TRY(buf_cstr(&engine->path, &path));
+    *ret_may = sync_allowed(engine->allowed, path);
+    return NULL;
+}
+
+static err_t *look_below(sync_engine_t *engine, uint32_t folder, bool deep, sync_look_each_t each,
+                         void *arg) {
+    uint32_t n = sync_tree_count(engine->tree);
+    bool may = false;
+    for (uint32_t i = 1; i < n; i++) {
+        if (i == folder || !sync_tree_node(engine->tree, i)->side[SYNC_REMOTE] ||
+            !below(engine->tree, i, folder, deep))
+            continue;
+        TRY(may_see(engine, i, &may));
+        if (may) TRY(tell(engine, i, each, arg));
+    }
+    return NULL;
+}
+
 static err_t *look_at(sync_engine_t *engine, const char *path, bool deep, sync_look_each_t each,
                       void *arg) {
-    uint32_t folder = 0, n = 0;
+    uint32_t folder = 0;
+    TRY(engine_may_have(engine, path));
     TRY(persist_load(engine));
     TRY(find_path(engine, path, &folder));
     if (folder != SYNC_ROOT_NODE &&
         sync_tree_node(engine->tree, folder)->side[SYNC_REMOTE]->kind != SYNC_ENTRY_FOLDER)
         return tell(engine, folder, each, arg);
-    n = sync_tree_count(engine->tree);
-    for (uint32_t i = 1; i < n; i++)
-        if (i != folder && sync_tree_node(engine->tree, i)->side[SYNC_REMOTE] &&
-            below(engine->tree, i, folder, deep))
-            TRY(tell(engine, i, each, arg));
-    return NULL;
+    return look_below(engine, folder, deep, each, arg);
 }
 
 static err_t *read_at(sync_engine_t *engine, const char *path, const sync_sink_t *sink) {
     uint32_t node = 0;
+    TRY(engine_may_have(engine, path));
     TRY(persist_load(engine));
     TRY(find_path(engine, path, &node));
     const sync_node_t *it = sync_tree_node(engine->tree, node);

@@ -30,6 +30,9 @@ typedef struct {
     /* What is newest, as soon as it is newer than what is known or `wait_s` is over. */
     err_t *(*news)(void *ctx, const sync_news_t *known, unsigned wait_s, sync_news_t *ret_news);
     sync_refusal_t (*refusal)(void *ctx);
+    /* May be NULL. What the last news() told: names at the top of the region that the
+     * organisation's rules let this device sync, NULL-ended; NULL: all. Holds until the next. */
+    const char *const *(*allowed)(void *ctx);
 
     /* Entries from this position on; some of them at least if there are any. */
     err_t *(*chain)(void *ctx, uint64_t from, buf_t *ret_runs);

@@ -2,7 +2,9 @@
  * What was comes back as a new version: the packages of then are put into the tree again, nothing
  * of the contents is sent. See edit.h. In the client; one thread.
  */
+#include "base/mem.h"
 #include "sync/engine/edit_internal.h"
+#include "sync/engine/scan.h"
 #include "sync/engine/trace.h"
 
 typedef struct {
@@ -106,10 +108,21 @@ static err_t *folder_back(restore_t *r, const uint8_t id[SYNC_NODE], uint32_t pa
 static err_t *restore_list(restore_t *r, const uint8_t package[SYNC_HASH], uint32_t folder,
                            unsigned depth);
 
+/* Whether the rules leave this name at the top to this device. */
+static err_t *may_be_back(const restore_t *r, bytes_t name, bool *ret_may) {
+    CLEANUP(mem_free) char *path = mem_strndup((const char *)name.p, name.n);
+    if (!path) return err_nomem();
+    *ret_may = sync_allowed(r->engine->allowed, path);
+    return NULL;
+}
+
 static err_t *restore_entry(restore_t *r, const sync_entry_t *entry, uint32_t folder,
                             unsigned depth) {
     sync_fact_t fact;
     uint32_t node = sync_tree_find(r->engine->tree, entry->node);
+    bool may = true;
+    if (folder == SYNC_ROOT_NODE) TRY(may_be_back(r, entry->name, &may));
+    if (!may) return left(r, entry->name, "your organisation's rules keep it from this device");
     if (entry->kind != SYNC_ENTRY_FOLDER) {
         if (alive(r, node) && !in_scope(r, node))
             return left(r, entry->name, "it lies elsewhere now");
@@ -209,9 +222,14 @@ static err_t *restore_folder(restore_t *r, const trace_place_t *at) {
 }
 
 static err_t *find_and_restore(restore_t *r) {
+    TRY(engine_may_have(r->engine, r->path));
     TRY(trace_begin(r->engine, r->path, r->trace));
     TRY(trace_to(r->trace, r->version));
     const trace_place_t *at = r->trace->place;
+    const char *then = NULL;
+    TRY(trace_path(at, &r->at, &then));
+    TRY(engine_may_have(r->engine, then));
+    buf_clear(&r->at);
     return at->kind == SYNC_ENTRY_FOLDER ? restore_folder(r, at) : restore_file(r, at);
 }
 

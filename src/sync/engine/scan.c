@@ -3,6 +3,7 @@
  * that a rename is one, or by its name, so that programs may replace it. What has another size or
  * time has another content. Nothing is read but names and states. In the client; one thread.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -34,6 +35,7 @@ typedef struct {
     inode_t *inodes; /* of base, ascending */
     size_t inodes_n;
     buf_t fold, target;
+    buf_t outside; /* numbers of folders that the rules keep out */
 } scan_t;
 
 static void scan_done(scan_t *scan) {
@@ -42,6 +44,7 @@ static void scan_done(scan_t *scan) {
     buf_done(&scan->names);
     buf_done(&scan->fold);
     buf_done(&scan->target);
+    buf_done(&scan->outside);
 }
 DEFINE_CLEANUP_VALUE(scan_t, scan_done)
 
@@ -75,13 +78,24 @@ static uint32_t node_by_path(const scan_t *scan, bytes_t name) {
     return at;
 }
 
+/* A name at the top that the rules keep out: it stays as it is, and is told. */
+static err_t *outside(scan_t *scan, const char *path, const sync_stat_t *stat) {
+    sync_report_t *report = scan->engine->report;
+    if (strcmp(path, ".coffer-ignore") == 0) return NULL; /* it is this device's then */
+    if (report->outside++ == 0)
+        (void)snprintf(report->first_outside, sizeof report->first_outside, "%s", path);
+    if (stat->kind != SYNC_ENTRY_FOLDER) return NULL;
+    return buf_add(&scan->outside, bytes_make(&stat->inode, sizeof stat->inode));
+}
+
 /* Whether it is to be synced at all. */
 static err_t *wanted(scan_t *scan, bytes_t name, const sync_stat_t *stat, uint32_t by_path,
                      bool *ret_wanted) {
     sync_engine_t *engine = scan->engine;
     const char *path = NULL;
     *ret_wanted = true;
-    if (!engine->c.folders && (engine->c.ignore.n == 0 || by_path != SYNC_NO_NODE)) return NULL;
+    bool all = !engine->c.folders && !engine->allowed;
+    if (all && (engine->c.ignore.n == 0 || by_path != SYNC_NO_NODE)) return NULL;
     TRY(path_of(scan, scan->folder, &engine->path2, &path));
     if (engine->path2.n) TRY(buf_add_byte(&engine->path2, '/'));
     TRY(buf_add(&engine->path2, name));
@@ -89,7 +103,9 @@ static err_t *wanted(scan_t *scan, bytes_t name, const sync_stat_t *stat, uint32
     *ret_wanted = sync_chosen(engine->c.folders, path) &&
                   (by_path != SYNC_NO_NODE ||
                    !sync_ignored(engine->c.ignore, path, stat->kind == SYNC_ENTRY_FOLDER));
-    return NULL;
+    if (!*ret_wanted || sync_allowed(engine->allowed, path)) return NULL;
+    *ret_wanted = false;
+    return outside(scan, path, stat);
 }
 
 static err_t *take(void *arg, const char *text, const sync_stat_t *stat) {
@@ -342,10 +358,40 @@ static void assume(sync_tree_t *tree, uint32_t folder, unsigned depth) {
     }
 }
 
+/*
+ * A folder that got a name which the rules keep out is not gone: what was in it is left where it is
+ * at the service, and nothing of it is told to have been deleted.
+ */
+static err_t *find_renamed_out(scan_t *scan) {
+    sync_engine_t *engine = scan->engine;
+    sync_tree_t *tree = engine->tree;
+    const char *path = NULL;
+    for (size_t at = 0; at < scan->outside.n; at += sizeof(uint64_t)) {
+        uint64_t inode = 0;
+        memcpy(&inode, scan->outside.p + at, sizeof inode);
+        for (size_t i = first_inode(scan, inode);
+             i < scan->inodes_n && scan->inodes[i].inode == inode; i++) {
+            uint32_t node = scan->inodes[i].node;
+            sync_node_t *it = sync_tree_node(tree, node);
+            if (it->settling || it->away || it->side[SYNC_BASE]->kind != SYNC_ENTRY_FOLDER)
+                continue;
+            it->found = it->seen;
+            sync_tree_set(tree, node, SYNC_LOCAL, it->side[SYNC_BASE]);
+            assume(tree, node, 0);
+            TRY(sync_tree_path(tree, SYNC_BASE, node, &engine->path));
+            TRY(buf_cstr(&engine->path, &path));
+            engine_left(engine, path,
+                        err_new(ERR_DENIED, "it has a name here that your organisation's rules "
+                                            "keep from being synced: give it another one"));
+        }
+    }
+    return NULL;
+}
+
 /* Nodes outside of what is chosen here. */
 static err_t *find_away(sync_engine_t *engine) {
     const char *path = NULL;
-    if (!engine->c.folders) return NULL;
+    if (!engine->c.folders && !engine->allowed) return NULL;
     uint32_t n = sync_tree_count(engine->tree);
     for (uint32_t i = 1; i < n; i++) {
         sync_node_t *it = sync_tree_node(engine->tree, i);
@@ -353,7 +399,7 @@ static err_t *find_away(sync_engine_t *engine) {
         if (!it->side[side] || !sync_tree_rooted(engine->tree, side, i)) continue;
         TRY(sync_tree_path(engine->tree, side, i, &engine->path));
         TRY(buf_cstr(&engine->path, &path));
-        it->away = !sync_chosen(engine->c.folders, path);
+        it->away = !engine_syncs(engine, path);
     }
     return NULL;
 }
@@ -363,6 +409,7 @@ err_t *scan_folder(sync_engine_t *engine) {
     buf_init(&scan.names, CHANGES_MAX);
     buf_init(&scan.fold, LIMIT_SYNC_FOLD);
     buf_init(&scan.target, LIMIT_SYNC_LINK_TARGET);
+    buf_init(&scan.outside, CHANGES_MAX);
     TRY(find_away(engine));
     TRY(list_all(&scan));
     TRY(find_nodes(&scan));
@@ -378,6 +425,7 @@ err_t *scan_folder(sync_engine_t *engine) {
     }
     for (uint32_t i = 0; i < scan.n; i++)
         if (scan.found[i].unread) assume(engine->tree, scan.found[i].node, 0);
+    TRY(find_renamed_out(&scan));
     uint32_t n = sync_tree_count(engine->tree);
     for (uint32_t i = 0; i < n; i++) sync_tree_node(engine->tree, i)->settling = 0;
     return NULL;

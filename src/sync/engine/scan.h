@@ -14,5 +14,7 @@
 bool sync_ignored(bytes_t rules, const char *path, bool folder);
 /* Whether the path is one of `folders`, below one, or above one. NULL: all are. */
 bool sync_chosen(const char *const *folders, const char *path);
+/* Whether the first name of the path is one of `names`; NULL: all are. "" is. */
+bool sync_allowed(const char *const *names, const char *path);
 
 #endif

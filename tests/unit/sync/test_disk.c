@@ -252,6 +252,20 @@ static void test_ignore__chosen_folders_have_their_parents_and_children(void **s
     assert_false(sync_chosen(chosen, "workshop"));
 }
 
+static void test_ignore__rules_name_what_is_at_the_top(void **state) {
+    static const char *const names[] = {"Work", "Photos", NULL};
+    (void)state;
+    assert_true(sync_allowed(NULL, "anything/at all"));
+    assert_true(sync_allowed(names, "Work"));
+    assert_true(sync_allowed(names, "Work/deep/a"));
+    assert_true(sync_allowed(names, "/Photos/"));
+    assert_true(sync_allowed(names, ""));
+    assert_false(sync_allowed(names, "Works"));
+    assert_false(sync_allowed(names, "Wor"));
+    assert_false(sync_allowed(names, "Private/Work"));
+    assert_false(sync_allowed(&names[2], "Work"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_disk__a_new_file_never_replaces_another, setup,
@@ -271,6 +285,7 @@ int main(void) {
                                         teardown),
         cmocka_unit_test(test_ignore__rules_are_names_paths_and_folders),
         cmocka_unit_test(test_ignore__chosen_folders_have_their_parents_and_children),
+        cmocka_unit_test(test_ignore__rules_name_what_is_at_the_top),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
