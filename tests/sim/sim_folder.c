@@ -277,8 +277,29 @@ static err_t *sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *
     return forgive_missing(sim_disk_list(ctx, own, sweep_one, &sweep_ctx));
 }
 
+/* Another spelling of its own name is there already: by way of a third one. */
+static err_t *respell(void *ctx, const char *from, const char *to) {
+    char between[SIM_DISK_PATH];
+    const char *slash = strrchr(from, '/');
+    (void)snprintf(between, sizeof between, "%.*sbetween", slash ? (int)(slash - from) + 1 : 0,
+                   from);
+    TRY(sim_disk_rename(ctx, from, between, true));
+    return sim_disk_rename(ctx, between, to, true);
+}
+
+static bool is_respelled(void *ctx, const char *from, const char *to) {
+    sync_stat_t a, b;
+    bool found = false, also = false;
+    err_t *e = look(ctx, from, &found, &a);
+    if (!e) e = look(ctx, to, &also, &b);
+    bool same = !e && found && also && a.inode == b.inode && strcmp(from, to) != 0;
+    err_free(e);
+    return same;
+}
+
 static err_t *rename_path(void *ctx, const char *from, const char *to) {
-    TRY(sim_disk_rename(ctx, from, to, true));
+    if (sim_disk_folds(ctx) && is_respelled(ctx, from, to)) TRY(respell(ctx, from, to));
+    else TRY(sim_disk_rename(ctx, from, to, true));
     TRY(sync_parent(ctx, from));
     return sync_parent(ctx, to);
 }

@@ -23,6 +23,7 @@
 #include "sync/client/hollow.h"
 #include "sync/client/open_file.h"
 #include "sync/engine/aside.h"
+#include "sync/name.h"
 
 enum {
     OWN_MODE = 0700,
@@ -37,6 +38,9 @@ struct sync_folder_disk {
     char *path;
     int root;
     char marker[MARKER_TEXT + 1];
+    dev_t probed_device; /* the folder whose names were probed */
+    ino_t probed_inode;
+    bool probed, folds;
 };
 
 /* ---- paths ---- */
@@ -226,6 +230,44 @@ static err_t *disk_present(void *ctx, bool first) {
     if (!same)
         return err_new(ERR_NOT_FOUND, "%s is a folder that is synced from elsewhere", disk->path);
     return NULL;
+}
+
+/* ---- names ---- */
+
+static bool is_same_at(const sync_folder_disk_t *disk, const char *name, const struct stat *made) {
+    struct stat other;
+    return fstatat(disk->root, name, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+           other.st_ino == made->st_ino && other.st_dev == made->st_dev;
+}
+
+/* Whether a file that is made there is found by another spelling of its name. */
+static bool probe(const sync_folder_disk_t *disk) {
+    static const char name[] = SYNC_DISK_OWN "/probe-\xc3\xa9";
+    static const char *const others[] = {SYNC_DISK_OWN "/PROBE-\xc3\xa9",
+                                         SYNC_DISK_OWN "/probe-e\xcc\x81"};
+    struct stat made;
+    bool folds = false;
+    CLEANUP(fd_close)
+    int fd = openat(disk->root, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fstat(fd, &made) != 0) return false;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        folds = folds || is_same_at(disk, others[i], &made);
+    (void)unlinkat(disk->root, name, 0);
+    return folds;
+}
+
+/* Once for each folder that lies there. */
+static bool disk_folds(void *ctx) {
+    sync_folder_disk_t *disk = ctx;
+    struct stat root;
+    if (fstat(disk->root, &root) != 0) return false;
+    if (disk->probed && disk->probed_device == root.st_dev && disk->probed_inode == root.st_ino)
+        return disk->folds;
+    disk->probed_device = root.st_dev;
+    disk->probed_inode = root.st_ino;
+    disk->probed = true;
+    disk->folds = probe(disk);
+    return disk->folds;
 }
 
 /* ---- reading ---- */
@@ -467,13 +509,50 @@ static err_t *disk_sweep(void *ctx, bool (*keep)(void *arg, const char *temp), v
 
 /* ---- the rest ---- */
 
+/* Another spelling of its own name, where these are one: no other file has it. */
+static bool is_respelled(int parent, const char *from, const char *to) {
+    CLEANUP(buf_done) buf_t a;
+    CLEANUP(buf_done) buf_t b;
+    struct stat old, new;
+    buf_init(&a, LIMIT_SYNC_FOLD);
+    buf_init(&b, LIMIT_SYNC_FOLD);
+    err_t *e = sync_name_fold(bytes_str(from), &a);
+    if (!e) e = sync_name_fold(bytes_str(to), &b);
+    bool one = !e && a.n && strcmp(from, to) != 0 && bytes_eq(buf_bytes(&a), buf_bytes(&b));
+    err_free(e);
+    return one && fstatat(parent, from, &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstatat(parent, to, &new, AT_SYMLINK_NOFOLLOW) == 0 &&
+           old.st_ino == new.st_ino &&old.st_dev == new.st_dev;
+}
+
+/*
+ * File systems take a rename to another spelling for none. By way of a third name; what a crash
+ * leaves there is the same file still, and gets its name with the next step.
+ */
+static err_t *respell(int parent, const char *from, const char *to) {
+    char between[64];
+    struct stat state;
+    if (fstatat(parent, from, &state, AT_SYMLINK_NOFOLLOW) != 0)
+        return err_errno(errno, "%s", from);
+    (void)snprintf(between, sizeof between, "coffer-renaming-%llx",
+                   (unsigned long long)state.st_ino);
+    TRY(rename_new(parent, from, parent, between));
+    err_t *e = rename_new(parent, between, parent, to);
+    if (e) err_ignore(rename_new(parent, between, parent, from));
+    return e;
+}
+
 static err_t *disk_rename(void *ctx, const char *from, const char *to) {
-    const sync_folder_disk_t *disk = ctx;
+    sync_folder_disk_t *disk = ctx;
     CLEANUP(fd_close) int from_fd = -1;
     CLEANUP(fd_close) int to_fd = -1;
     const char *from_name = NULL, *to_name = NULL;
     TRY(open_parent(disk, from, &from_fd, &from_name));
     TRY(open_parent(disk, to, &to_fd, &to_name));
+    bool beside =
+        to_name - to == from_name - from && strncmp(from, to, (size_t)(from_name - from)) == 0;
+    if (beside && disk_folds(disk) && is_respelled(from_fd, from_name, to_name))
+        return respell(from_fd, from_name, to_name);
     return rename_new(from_fd, from_name, to_fd, to_name);
 }
 
@@ -557,6 +636,7 @@ static err_t *disk_remove(void *ctx, const char *path, const sync_stat_t *expect
 static void fill(sync_folder_disk_t *disk) {
     disk->disk = (sync_disk_t){.ctx = disk,
                                .present = disk_present,
+                               .folds = disk_folds,
                                .list = disk_list,
                                .stat = disk_stat,
                                .read_link = sync_file_read_link,

@@ -35,6 +35,9 @@ typedef struct {
     /* Whether the folder is there and is the one it was (its marker); makes the marker if
      * `first`. ERR_NOT_FOUND: it vanished, or another one lies there. */
     err_t *(*present)(void *ctx, bool first);
+    /* May be NULL: no. After present(): whether names that differ by case or composition alone are
+     * one name there. */
+    bool (*folds)(void *ctx);
     /* Each entry but SYNC_DISK_OWN, in any order. An error of `each` ends it. */
     err_t *(*list)(void *ctx, const char *path, sync_disk_each_t each, void *arg);
     err_t *(*stat)(void *ctx, const char *path, bool *ret_found, sync_stat_t *ret_stat);

@@ -273,10 +273,12 @@ static void expect_work(sync_engine_t *engine, const sync_plan_t *plan) {
 static err_t *work(sync_engine_t *engine) {
     sync_plan_t plan = {0};
     bool done = false;
+    const sync_disk_t *disk = engine->c.disk;
     sync_plan_config_t config = {.rnd = engine->c.rnd,
                                  .device = engine->c.device->card.name,
                                  .now = clk_unix(engine->c.clk),
-                                 .fold_names = engine->c.fold_names};
+                                 .fold_names = engine->c.fold_names ||
+                                               (disk->folds && disk->folds(disk->ctx))};
     TRY(engine_find_uploads(engine));
     TRY(scan_folder(engine));
     TRY(sync_plan(engine->tree, &config, &plan));

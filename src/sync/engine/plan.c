@@ -3,8 +3,12 @@
  */
 #include "sync/engine/plan.h"
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "sync/engine/conflict.h"
+
+enum { FOLD_ROUNDS = 8 };
 
 typedef struct {
     sync_tree_t *tree;
@@ -228,38 +232,95 @@ static err_t *break_circles(sync_tree_t *tree) {
 
 /* ---- names ---- */
 
-/* Another node that is to have the name, or one that counts as the same here. */
-static uint32_t rival(const planner_t *p, uint32_t node) {
-    sync_tree_t *tree = p->tree;
-    const sync_fact_t *goal = sync_tree_node(tree, node)->side[SYNC_GOAL];
-    uint32_t at = sync_tree_rival(tree, SYNC_GOAL, node);
-    if (at != SYNC_NO_NODE || !p->config->fold_names || !goal->fold.n) return at;
-    at = sync_tree_node(tree, goal->parent)->place[SYNC_GOAL].first;
-    for (; at != SYNC_NO_NODE; at = sync_tree_node(tree, at)->place[SYNC_GOAL].next)
-        if (at != node && bytes_eq(sync_tree_node(tree, at)->side[SYNC_GOAL]->fold, goal->fold))
-            return at;
-    return SYNC_NO_NODE;
-}
-
 /* Who has a name at the service keeps it, so all devices come to the same tree. */
 static bool keeps_name(const sync_node_t *it) {
     const sync_fact_t *r = it->side[SYNC_REMOTE], *goal = it->side[SYNC_GOAL];
     return !goal || it->away || (r && sync_same_place(r, goal));
 }
 
-static err_t *settle_names(planner_t *p) {
+static err_t *give_way(planner_t *p, uint32_t node) {
     CLEANUP(buf_done) buf_t name;
+    sync_fact_t fact = *sync_tree_node(p->tree, node)->side[SYNC_GOAL];
     buf_init(&name, LIMIT_SYNC_FILE_NAME);
+    TRY(sync_conflict_make(p->tree, fact.parent, fact.name, p->config, &name));
+    fact.name = buf_bytes(&name);
+    TRY(sync_conflict_set(p->tree, node, &fact));
+    p->counts.conflicts++;
+    return NULL;
+}
+
+static err_t *settle_names(planner_t *p) {
     uint32_t n = sync_tree_count(p->tree);
-    for (uint32_t i = 1; i < n; i++) {
-        if (keeps_name(sync_tree_node(p->tree, i)) || rival(p, i) == SYNC_NO_NODE) continue;
-        sync_fact_t fact = *sync_tree_node(p->tree, i)->side[SYNC_GOAL];
-        buf_clear(&name);
-        TRY(sync_conflict_make(p->tree, fact.parent, fact.name, p->config, &name));
-        fact.name = buf_bytes(&name);
-        TRY(sync_conflict_set(p->tree, i, &fact));
-        p->counts.conflicts++;
+    for (uint32_t i = 1; i < n; i++)
+        if (!keeps_name(sync_tree_node(p->tree, i)) &&
+            sync_tree_rival(p->tree, SYNC_GOAL, i) != SYNC_NO_NODE)
+            TRY(give_way(p, i));
+    return NULL;
+}
+
+/* ---- names that are one here ---- */
+
+/* How much it is the one that keeps its name: it lies here by it, or the service has it so. */
+static int claim_of(const sync_node_t *it) {
+    const sync_fact_t *l = it->side[SYNC_LOCAL], *goal = it->side[SYNC_GOAL];
+    return (l && sync_same_place(l, goal) ? 2 : 0) + (keeps_name(it) ? 1 : 0);
+}
+
+static int compare_bytes(bytes_t a, bytes_t b) {
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n ? memcmp(a.p, b.p, n) : 0;
+    return order ? order : a.n < b.n ? -1 : a.n > b.n;
+}
+
+/* By what they are one by; who keeps the name goes first. */
+static int by_fold(const void *a, const void *b, void *arg) {
+    sync_tree_t *tree = arg;
+    const sync_node_t *x = sync_tree_node(tree, *(const uint32_t *)a);
+    const sync_node_t *y = sync_tree_node(tree, *(const uint32_t *)b);
+    const sync_fact_t *f = x->side[SYNC_GOAL], *g = y->side[SYNC_GOAL];
+    if (f->parent != g->parent) return f->parent < g->parent ? -1 : 1;
+    int order = compare_bytes(f->fold, g->fold);
+    if (!order) order = claim_of(y) - claim_of(x);
+    return order ? order : compare_bytes(f->name, g->name);
+}
+
+static bool one_here(const sync_fact_t *a, const sync_fact_t *b) {
+    return a->parent == b->parent && bytes_eq(a->fold, b->fold);
+}
+
+static err_t *settle_folds_once(planner_t *p, bool *ret_changed) {
+    sync_tree_t *tree = p->tree;
+    uint32_t all = sync_tree_count(tree), n = 0, kept = 0;
+    CLEANUP(mem_free) uint32_t *nodes = mem_array(all, sizeof *nodes);
+    if (!nodes) return err_nomem();
+    for (uint32_t i = 1; i < all; i++) {
+        const sync_node_t *it = sync_tree_node(tree, i);
+        const sync_fact_t *goal = it->side[SYNC_GOAL];
+        if (goal && goal->fold.n && !it->away) nodes[n++] = i;
     }
+    qsort_r(nodes, n, sizeof *nodes, by_fold, tree);
+    *ret_changed = false;
+    for (uint32_t i = 1; i < n; i++) {
+        const sync_fact_t *first = sync_tree_node(tree, nodes[kept])->side[SYNC_GOAL];
+        const sync_fact_t *goal = sync_tree_node(tree, nodes[i])->side[SYNC_GOAL];
+        if (!one_here(first, goal)) {
+            kept = i;
+            continue;
+        }
+        TRY(give_way(p, nodes[i]));
+        *ret_changed = true;
+    }
+    return NULL;
+}
+
+/*
+ * Two names of which the folder can have one: the other file gets a conflict name, at the service
+ * too. A new name may be one with another one again.
+ */
+static err_t *settle_folds(planner_t *p) {
+    bool changed = p->config->fold_names;
+    for (int round = 0; changed && round < FOLD_ROUNDS; round++)
+        TRY(settle_folds_once(p, &changed));
     return NULL;
 }
 
@@ -282,6 +343,7 @@ err_t *sync_plan(sync_tree_t *tree, const sync_plan_config_t *config, sync_plan_
     raise_parents(tree);
     TRY(break_circles(tree));
     TRY(settle_names(&p));
+    TRY(settle_folds(&p));
     count_uploads(&p);
     *ret_plan = p.counts;
     return NULL;

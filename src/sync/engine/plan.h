@@ -6,7 +6,8 @@
  *   place        the service's
  *   mode         the folder's
  *   delete       loses against every other change; a folder lives as long as anything in it does
- *   names        who has the name at the service keeps it; the other gets a conflict name
+ *   names        who has the name at the service keeps it; the other gets a conflict name. Names
+ *                that are one in this folder (fold_names) count as the same
  *   circles      of folders moved into each other: the service's places
  * Equal size and time (to the nanosecond) are the same content. Nothing is ever lost but what was
  * deleted by somebody who had seen its last version.

@@ -226,6 +226,25 @@ static void test_disk__each_failing_call_leaves_what_was_there(void **state) {
     }
 }
 
+static void test_disk__asks_once_whether_names_are_one(void **state) {
+    const world_t *w = *state;
+    sync_stat_t stat;
+    bool found = false;
+    put(w, "name", "x");
+    bool folds = w->disk->folds(w->disk->ctx);
+    assert_ok(w->disk->stat(w->disk->ctx, "NAME", &found, &stat));
+    assert_int_equal(folds, found);
+    assert_int_equal(folds, w->disk->folds(w->disk->ctx));
+    /* Nothing is left of it, and another spelling is a rename wherever it lies. */
+    assert_ok(w->disk->stat(w->disk->ctx, SYNC_DISK_OWN "/probe-\xc3\xa9", &found, &stat));
+    assert_false(found);
+    assert_ok(w->disk->rename(w->disk->ctx, "name", "Name"));
+    assert_ok(w->disk->stat(w->disk->ctx, "Name", &found, &stat));
+    assert_true(found);
+    put(w, "other", "y");
+    assert_err(ERR_EXISTS, w->disk->rename(w->disk->ctx, "other", "Name"));
+}
+
 static void test_ignore__rules_are_names_paths_and_folders(void **state) {
     bytes_t rules = BYTES_LIT("# a comment\n*.tmp\nbuild/\n/top\na/*.o\n");
     (void)state;
@@ -282,6 +301,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_disk__what_was_aside_is_cleared_away_or_comes_back,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk__each_failing_call_leaves_what_was_there, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_disk__asks_once_whether_names_are_one, setup,
                                         teardown),
         cmocka_unit_test(test_ignore__rules_are_names_paths_and_folders),
         cmocka_unit_test(test_ignore__chosen_folders_have_their_parents_and_children),
