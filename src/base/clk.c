@@ -26,14 +26,22 @@ const clk_t *clk_real(void) {
     return &real;
 }
 
-static int64_t fake_ms(const clk_t *clk) {
+static int64_t fake_mono_ms(const clk_t *clk) {
     const clk_fake_t *fake = (const clk_fake_t *)clk; /* clk is its first member */
     return fake->now_ms;
 }
 
+static int64_t fake_unix_ms(const clk_t *clk) {
+    const clk_fake_t *fake = (const clk_fake_t *)clk;
+    return fake->now_ms + fake->wrong_ms;
+}
+
 void clk_fake_init(clk_fake_t *fake, int64_t unix_ms) {
-    fake->clk = (clk_t){fake_ms, fake_ms};
+    fake->clk = (clk_t){fake_unix_ms, fake_mono_ms};
     fake->now_ms = unix_ms;
+    fake->wrong_ms = 0;
 }
 
 void clk_fake_advance(clk_fake_t *fake, int64_t ms) { fake->now_ms += ms; }
+
+void clk_fake_set(clk_fake_t *fake, int64_t by_ms) { fake->wrong_ms += by_ms; }

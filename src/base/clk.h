@@ -24,9 +24,12 @@ static inline int64_t clk_mono_ms(const clk_t *clk) { return clk->mono_ms(clk); 
 typedef struct {
     clk_t clk;
     _Atomic int64_t now_ms;
+    _Atomic int64_t wrong_ms; /* what the wall clock is ahead by since it was set */
 } clk_fake_t;
 
 void clk_fake_init(clk_fake_t *fake, int64_t unix_ms);
 void clk_fake_advance(clk_fake_t *fake, int64_t ms);
+/* Somebody sets the wall clock, forward or (negative) back. */
+void clk_fake_set(clk_fake_t *fake, int64_t by_ms);
 
 #endif

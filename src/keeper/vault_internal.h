@@ -35,6 +35,15 @@ typedef struct vault_lease_sql vault_lease_sql_t;   /* vault_lease.c */
 typedef struct vault_mail_sql vault_mail_sql_t;     /* vault_mail.c */
 typedef struct vault_sync_sql vault_sync_sql_t;     /* vault_sync.c */
 
+/* What the wall clock did, against the one that never jumps. */
+typedef struct {
+    sql_stmt_t *move;       /* the writer's */
+    sql_stmt_t *last_entry; /* the reader's */
+    bool known;
+    int64_t ahead_ms; /* wall clock minus the other, at the last look */
+    int64_t back_ms;  /* set back by so much, and leases with it */
+} vault_lease_clock_t;
+
 struct vault {
     const clk_t *clk;
     const rnd_t *rnd;
@@ -76,6 +85,7 @@ struct vault {
     vault_mail_sql_t *mail;     /* the same */
     vault_sync_sql_t *sync;     /* the same */
     atomic_bool sweeping;       /* expired leases are being deleted */
+    vault_lease_clock_t clock;  /* the main thread's: see vault_lease_clock.c */
 
     sql_t *janitor; /* vault_janitor.c's */
     pthread_t janitor_thread;
@@ -94,6 +104,9 @@ err_t *vault_writer_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_reader_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_escrow_prepare(vault_t *vault) WARN_UNUSED;
 err_t *vault_lease_prepare(vault_t *vault) WARN_UNUSED;
+err_t *vault_lease_clock_prepare(vault_t *vault) WARN_UNUSED;
+/* Whether the wall clock was set back: leases end with the time that passed. With each sweep. */
+err_t *vault_lease_clock_look(vault_t *vault) WARN_UNUSED;
 err_t *vault_mail_prepare(vault_t *vault) WARN_UNUSED;
 void vault_mail_release(vault_t *vault);
 err_t *vault_sync_prepare(vault_t *vault) WARN_UNUSED;

@@ -76,6 +76,7 @@ err_t *vault_lease_prepare(vault_t *vault) {
     vault_lease_sql_t *s = mem_zalloc(sizeof *s);
     if (!s) return err_nomem();
     vault->lease = s;
+    TRY(vault_lease_clock_prepare(vault));
     TRY(prepare_writer(vault->writer, s));
     TRY(prepare_pins(vault->writer, s));
     TRY(sql_prepare(vault->reader,
@@ -494,6 +495,7 @@ static err_t *any_expired(vault_t *vault, bool *ret_any) {
 
 err_t *vault_lease_sweep(vault_t *vault) {
     bool any = false;
+    TRY(vault_lease_clock_look(vault));
     if (atomic_exchange(&vault->sweeping, true)) return NULL;
     (void)pthread_mutex_lock(&vault->read_lock);
     err_t *e = any_expired(vault, &any);

@@ -37,19 +37,28 @@ bool lease_over(const agent_t *agent) {
     return agent->leased && clk_mono_ms(agent->clk) >= agent->leased_until;
 }
 
+/* Over by either clock: the wall clock may have been set back. */
+static bool lease_holds(const agent_t *agent) {
+    return agent->lease.expires > clk_unix(agent->clk) &&
+           agent->lease_ends > clk_mono_ms(agent->clk);
+}
+
 /* ---- leaving one ---- */
 
 static err_t *put(agent_t *agent, const box_server_t *server) {
     CLEANUP(mem_free) char *path = NULL;
     uint64_t known = 0;
-    int64_t expires = clk_unix(agent->clk) + agent->account->lease_hours * 3600;
+    int64_t life = agent->account->lease_hours * 3600;
+    int64_t expires = clk_unix(agent->clk) + life, ends = clk_mono_ms(agent->clk) + life * 1000;
     TRY(box_lease_epoch(server, &known));
     if (!agent->key.kek) return err_new(ERR_BUSY, "locked meanwhile");
     if (known >= agent->key.epoch) { /* behind: this device was made anew */
         TRY(account_path(agent->account, "box.key", &path));
         TRY(box_key_renew(agent->bag, agent->rnd, path, known, &agent->key));
     }
-    return box_lease_put(server, agent->key.kek, agent->key.epoch, expires, &agent->lease);
+    TRY(box_lease_put(server, agent->key.kek, agent->key.epoch, expires, &agent->lease));
+    agent->lease_ends = ends;
+    return NULL;
 }
 
 err_t *lease_renew(agent_t *agent) {
@@ -105,6 +114,7 @@ static err_t *write_mail(agent_t *agent, bytes_t kek) {
 static err_t *use(agent_t *agent, const box_server_t *server, const char *event, bytes_t sealed) {
     CLEANUP(buf_done) buf_t kek;
     buf_init_secret(&kek, SEALED_MAX);
+    if (!lease_holds(agent)) return err_new(ERR_DENIED, "the lease is over");
     TRY(box_lease_open(server, &agent->lease, event, sealed, &kek));
     return write_mail(agent, buf_bytes(&kek));
 }
@@ -180,7 +190,7 @@ static void stream_failed(agent_t *agent, err_t *e) {
 
 /* Only while locked with a lease that holds: else nothing can be done with what it says. */
 static bool stream_wanted(const agent_t *agent) {
-    return lease_wanted(agent) && !agent->db && agent->lease.expires > clk_unix(agent->clk);
+    return lease_wanted(agent) && !agent->db && lease_holds(agent);
 }
 
 static err_t *with_server(agent_t *agent, err_t *(*deed)(agent_t *agent, const box_server_t *s)) {

@@ -89,6 +89,7 @@ typedef struct {
     box_cursor_t cursor;
     uint32_t newest;     /* the highest UID of INBOX that was looked for because of what follows */
     box_lease_t lease;   /* the one that was left last */
+    int64_t lease_ends;  /* monotonic: when that is over, whatever the wall clock says */
     bool want_lease;     /* a new one is to be left */
     int64_t lease_again; /* monotonic: when that is tried again; 0: not */
     uint64_t leases_used;

@@ -126,7 +126,7 @@ class Mailbox:
         self.files = pathlib.Path(directory)
         self.dir = self.files / "box"
         self.dovecot, self.address, self.passcode = dovecot, address, passcode
-        self.agent = None
+        self.agent, self.env = None, None
 
     def secret(self, text, name="secret"):
         path = self.files / name
@@ -155,7 +155,7 @@ class Mailbox:
     def start(self):
         self.err = open(self.files / "agent.log", "ab")
         self.agent = subprocess.Popen([instances.program("coffer-mailbox"), "--dir", self.dir,
-                                       "run"], stdout=self.err, stderr=self.err)
+                                       "run"], stdout=self.err, stderr=self.err, env=self.env)
         instances.wait_for(self.answers, bool, "the agent")
         return self
 

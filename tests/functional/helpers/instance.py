@@ -157,6 +157,7 @@ class Instance:
         self.files = pathlib.Path(files)
         self.directory = pathlib.Path(directory or self.files / "d")
         self.daemon, self.starts, self.token = None, 0, None
+        self.env = None  # of its programs; None: ours
         self.port, self.http_port, self.mtls_port = free_ports(3)
         self.url = f"https://localhost:{self.port}"
         self.http_url = f"http://localhost:{self.http_port}"
@@ -201,7 +202,7 @@ class Instance:
     def start(self):
         self.starts += 1
         self.daemon = Daemon([program("cofferd"), "--dir", str(self.directory)],
-                             self.files / f"cofferd-{self.starts}.log")
+                             self.files / f"cofferd-{self.starts}.log", self.env)
         self.daemon.wait_line(r" cofferd info ready$")
         return self
 

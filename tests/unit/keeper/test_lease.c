@@ -359,6 +359,65 @@ static void test_lease__expired_ones_are_deleted_and_the_log_shows_it(void **sta
     assert_logged(t, "first=D1/mail/7");
 }
 
+/* Looks, and waits until what came of it is on disk. */
+static void look_and_sweep(lease_t *t) {
+    static uint64_t epoch = 0;
+    assert_ok(vault_lease_sweep(t->f.vault));
+    keeper_lease_t other = lease_of(t, "D9", ++epoch, 60);
+    assert_ok(put(t, &other, "behind it"));
+    assert_ok(vault_lease_sweep(t->f.vault));
+    wait_swept(t);
+}
+
+static void test_lease__no_clock_that_is_set_back_makes_it_longer(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    assert_ok(put(t, &lease, "kek"));
+    look_and_sweep(t);
+    for (int i = 0; i < 4; i++) { /* an hour in all, in steps */
+        clk_fake_advance(&t->f.clk, 890 * 1000);
+        clk_fake_set(&t->f.clk, -900 * 1000);
+        assert_released(t, "D1", "kek");
+        look_and_sweep(t);
+    }
+    clk_fake_advance(&t->f.clk, 41 * 1000);
+    look_and_sweep(t);
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+    assert_err(ERR_DENIED, put(t, &lease, "again")); /* its epoch stays known */
+    assert_logged(t, "clock=back seconds=900");
+}
+
+static void test_lease__a_keeper_that_was_off_sees_that_the_clock_went_back(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    assert_ok(put(t, &lease, "kek"));
+    keeper_fixture_stop(&t->f);
+    clk_fake_set(&t->f.clk, -86400 * 1000);
+    keeper_fixture_start(&t->f);
+    look_and_sweep(t);
+    assert_released(t, "D1", "kek");
+    clk_fake_advance(&t->f.clk, 3601 * 1000);
+    look_and_sweep(t);
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+}
+
+static void test_lease__a_clock_that_comes_right_again_costs_nothing(void **state) {
+    lease_t *t = *state;
+    keeper_lease_t lease = lease_of(t, "D1", 1, 3600);
+    assert_ok(put(t, &lease, "kek"));
+    look_and_sweep(t);
+    clk_fake_set(&t->f.clk, -86400 * 1000);
+    look_and_sweep(t);
+    clk_fake_set(&t->f.clk, 86400 * 1000 + 1000); /* more than was taken gives no more */
+    look_and_sweep(t);
+    clk_fake_advance(&t->f.clk, 3590 * 1000);
+    look_and_sweep(t);
+    assert_released(t, "D1", "kek");
+    clk_fake_advance(&t->f.clk, 10 * 1000);
+    look_and_sweep(t);
+    assert_err(ERR_NOT_FOUND, release(t, "D1"));
+}
+
 /* A made-up short epoch does not push the memory of a revoked lease away. */
 static void test_lease__a_revoked_one_stays_known_until_it_would_have_expired(void **state) {
     lease_t *t = *state;
@@ -446,6 +505,9 @@ int main(void) {
         TEST(test_lease__a_stolen_token_cannot_lock_the_device_out),
         TEST(test_lease__a_reset_registers_anew_and_revives_nothing),
         TEST(test_lease__a_revoked_one_stays_known_until_it_would_have_expired),
+        TEST(test_lease__no_clock_that_is_set_back_makes_it_longer),
+        TEST(test_lease__a_keeper_that_was_off_sees_that_the_clock_went_back),
+        TEST(test_lease__a_clock_that_comes_right_again_costs_nothing),
         TEST(test_lease__is_not_in_a_backup),
         TEST(test_lease__renewing_does_not_lift_the_cap),
         TEST(test_lease__expired_ones_are_deleted_and_the_log_shows_it),
