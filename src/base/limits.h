@@ -240,6 +240,7 @@ enum {
     LIMIT_LEASE_EVENTS = 64,             /* such events of one lease that wait at once */
     LIMIT_LEASE_AGAIN_S = 600,           /* seconds a release may be asked again for its event */
     LIMIT_LEASES_DEVICE = 32,            /* leases of one device */
+    LIMIT_TOKEN_OFFERS = 4,              /* tokens a device was told and has not confirmed */
     LIMIT_LEASE_ASKED = 60,              /* requests of one device at once; then one a second */
 
     /* Mail that arrives while a device is locked */

@@ -18,7 +18,7 @@ typedef struct {
     devices_t *devices;
     arena_t *arena;
     const cert_t *cert; /* or by hash */
-    bytes_t hash;
+    uint8_t hash[DIGEST_SHA256_SIZE];
     db_device_t device;
     bool found;
 } caller_job_t;
@@ -34,11 +34,11 @@ static err_t *find_by_cert(db_conn_t *conn, void *arg) {
 
 static err_t *find_by_token(db_conn_t *conn, void *arg) {
     caller_job_t *job = arg;
-    return db_device_tokens_find(conn, job->arena, job->hash, &job->device, &job->found);
+    return db_device_tokens_find(conn, job->arena, BYTES_ARRAY(job->hash), &job->device,
+                                 &job->found);
 }
 
 static err_t *find_caller(caller_job_t *job, bytes_t client_cert, bytes_t token) {
-    uint8_t hash[DIGEST_SHA256_SIZE];
     CLEANUP(cert_free) cert_t *cert = NULL;
     db_t *db = job->devices->o.db;
     if (client_cert.n) {
@@ -46,11 +46,11 @@ static err_t *find_caller(caller_job_t *job, bytes_t client_cert, bytes_t token)
         if (e && err_code(e) == ERR_NOMEM) return e;
         err_free(e); /* not a certificate: nobody's */
         job->cert = cert;
+        if (cert) memcpy(job->hash, cert_sha256(cert), sizeof job->hash);
         return cert ? db_read(db, find_by_cert, job) : NULL;
     }
     if (token.n == 0 || token.n > TOKEN_TEXT_MAX) return NULL;
-    TRY(digest_sha256(token, hash));
-    job->hash = BYTES_ARRAY(hash);
+    TRY(digest_sha256(token, job->hash));
     return db_read(db, find_by_token, job);
 }
 
@@ -65,6 +65,7 @@ err_t *devices_caller(devices_t *devices, arena_t *arena, bytes_t client_cert, b
     (void)device_actor(job.device.enrolment_key, actor);
     TRY(device_str(arena, bytes_str(actor), &caller.actor));
     TRY(device_str(arena, bytes_str(job.device.id), &caller.device_id));
+    memcpy(caller.shown, job.hash, sizeof caller.shown);
     *ret_caller = caller;
     return NULL;
 }
@@ -91,8 +92,21 @@ typedef struct {
     devices_t *devices;
     arena_t *arena;
     const char *device, *actor;
+    const char *command; /* that offers it; NULL: it takes the place of the one before */
     bytes_t hash;
+    bool open; /* the command is; nothing else may bring a token */
 } token_job_t;
+
+/* An admin may have called the command back since it was picked. */
+static err_t *offer(db_conn_t *conn, token_job_t *job, const char *device_id) {
+    db_command_t command;
+    bool found = false;
+    TRY(db_commands_get(conn, job->arena, job->command, &command, &found));
+    job->open = found && strcmp(command.state, "sent") == 0;
+    if (!job->open) return NULL;
+    return db_device_tokens_offer(conn, device_id, job->command, job->hash,
+                                  devices_now(job->devices));
+}
 
 static err_t *write_token(db_conn_t *conn, void *arg) {
     token_job_t *job = arg;
@@ -100,7 +114,9 @@ static err_t *write_token(db_conn_t *conn, void *arg) {
     char object[DEVICE_ACTOR];
     TRY(device_find(conn, job->arena, job->device, &device));
     TRY(device_require_enrolled(&device));
-    TRY(db_device_tokens_set(conn, device.id, job->hash, devices_now(job->devices)));
+    TRY(job->command ? offer(conn, job, device.id)
+                     : db_device_tokens_set(conn, device.id, job->hash, devices_now(job->devices)));
+    if (!job->open) return NULL;
     return audit_note(job->devices->o.audit, conn, job->actor, "device.token",
                       device_actor(device.enrolment_key, object), NULL);
 }
@@ -114,8 +130,7 @@ static err_t *make_text(const rnd_t *rnd, buf_t *out) {
     return e;
 }
 
-err_t *devices_token_make(devices_t *devices, const char *device, const char *actor,
-                          buf_t *ret_token) {
+static err_t *make_token(devices_t *devices, token_job_t *job, buf_t *ret_token) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     CLEANUP(buf_done) buf_t text;
     uint8_t hash[DIGEST_SHA256_SIZE];
@@ -123,7 +138,24 @@ err_t *devices_token_make(devices_t *devices, const char *device, const char *ac
     TRY(arena_new(DEVICE_ARENA, &arena));
     TRY(make_text(devices->o.rnd, &text));
     TRY(digest_sha256(buf_bytes(&text), hash));
-    token_job_t job = {devices, arena, device, actor, BYTES_ARRAY(hash)};
-    TRY(db_write(devices->o.db, write_token, &job));
-    return buf_add(ret_token, buf_bytes(&text));
+    job->devices = devices;
+    job->arena = arena;
+    job->hash = BYTES_ARRAY(hash);
+    job->open = true;
+    TRY(db_write(devices->o.db, write_token, job));
+    return job->open ? buf_add(ret_token, buf_bytes(&text)) : NULL;
+}
+
+err_t *devices_token_make(devices_t *devices, const char *device, const char *actor,
+                          buf_t *ret_token) {
+    token_job_t job = {.device = device, .actor = actor};
+    return make_token(devices, &job, ret_token);
+}
+
+err_t *devices_token_offer(devices_t *devices, const char *device_id, const char *command,
+                           const char *actor, bool *ret_open, buf_t *ret_token) {
+    token_job_t job = {.device = device_id, .actor = actor, .command = command};
+    TRY(make_token(devices, &job, ret_token));
+    *ret_open = job.open;
+    return NULL;
 }

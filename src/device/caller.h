@@ -11,6 +11,7 @@ typedef struct {
     const char *device_id; /* in the arena */
     const char *actor;     /* "device:..." for the audit, in the arena */
     bool by_identity;      /* showed its identity certificate, not a token */
+    uint8_t shown[32];     /* SHA-256 of the certificate or token: see db_device_reach_holds */
 } device_caller_t;
 
 /*
@@ -37,5 +38,11 @@ err_t *device_end_reach_of(db_conn_t *conn, arena_t *arena, const char *person_i
  */
 err_t *devices_token_make(devices_t *devices, const char *device, const char *actor,
                           buf_t *ret_token) WARN_UNUSED;
+/*
+ * One that this command brings to the device (id), good beside the one before until the device
+ * has answered. *ret_open false, and no token: the command was called back meanwhile.
+ */
+err_t *devices_token_offer(devices_t *devices, const char *device_id, const char *command,
+                           const char *actor, bool *ret_open, buf_t *ret_token) WARN_UNUSED;
 
 #endif

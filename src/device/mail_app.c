@@ -188,7 +188,14 @@ err_t *mail_app_fill(devices_t *devices, const db_command_t *command, db_device_
         TRY(db_write(devices->o.db, end_token, device));
         return buf_add(out, xml);
     }
-    TRY(devices_token_make(devices, device->id, device_actor(device->enrolment_key, actor),
-                           &token));
-    return put_token(xml, buf_bytes(&token), out);
+    bool open = false;
+    TRY(devices_token_offer(devices, device->id, command->uuid,
+                            device_actor(device->enrolment_key, actor), &open, &token));
+    return open ? put_token(xml, buf_bytes(&token), out) : NULL;
+}
+
+err_t *mail_app_answered(db_conn_t *conn, const char *device_id, const char *uuid,
+                         mdm_status_t status) {
+    return status == MDM_ACKNOWLEDGED ? db_device_tokens_taken(conn, device_id, uuid)
+                                      : db_device_tokens_refused(conn, device_id, uuid);
 }

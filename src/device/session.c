@@ -132,6 +132,8 @@ static err_t *take_result(db_conn_t *conn, device_session_t *x) {
     TRY(db_commands_look(conn, x->arena, device, r->command_uuid, &x->queue));
     if (r->status == MDM_IDLE) return NULL;
     if (!x->queue.answered) return take_other(conn, x);
+    if (strcmp(x->queue.answered_type, "Settings") == 0)
+        TRY(mail_app_answered(conn, device, r->command_uuid, r->status));
     if (r->status == MDM_NOT_NOW) return db_commands_mark_not_now(conn, x->queue.answered_seq);
     if (r->status == MDM_ACKNOWLEDGED && !x->taking.settled) {
         bool waits = false;

@@ -128,8 +128,10 @@ static err_t *send_app(device_session_t *x, device_answer_t *answer) {
     TRY(build_command(x, NULL, &xml));
     buf_done(&answer->body);
     buf_init_secret(&answer->body, LIMIT_HTTP_RESPONSE);
-    return mail_app_fill(x->devices, &x->queue.next, &x->sender.device, buf_bytes(&xml),
-                         &answer->body);
+    TRY(mail_app_fill(x->devices, &x->queue.next, &x->sender.device, buf_bytes(&xml),
+                      &answer->body));
+    if (!answer->body.n) device_answer_empty(answer, 200); /* called back: a push follows */
+    return NULL;
 }
 
 /* Whether the keeper refused for good, or is only away (then the device asks again). */

@@ -45,6 +45,29 @@ def other(instance, factory, hook):
     return made
 
 
+def ends(stream):
+    """Nothing but beats comes any more, and then its end."""
+    assert stream.next() is None
+
+
+def test_a_stream_ends_with_what_was_shown_for_it(instance, factory):
+    """Its token is replaced, its identity revoked: within seconds; others go on."""
+    phones = [Phone(instance, factory, instance.person(f"arrival-end-{i}@example.org")) for i in range(3)]
+    by_token, left, stays = (phone.stream() for phone in phones)
+    by_identity = Stream(instance, device=phones[1].device)
+    anew = instance.api("POST", f"/devices/{phones[0].device.udid}/token", expect=201).json()["token"]
+    serial = instance.coffer_json("device", "show", phones[1].device.udid)["identity"]["serial"]
+    instance.coffer("cert", "revoke", serial, "--reason", "keyCompromise")
+    for stream in (by_token, left, by_identity):
+        ends(stream)
+    with Stream(instance, token=anew) as again:
+        assert again.hello["device"] == by_token.hello["device"]
+    stays.connection.sock.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        stays.next()
+    stays.close()
+
+
 UIDS = iter(range(100, 10**6))
 
 

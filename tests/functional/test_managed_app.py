@@ -106,6 +106,30 @@ def test_an_answer_that_is_lost_costs_no_token(coffer, factory):
     assert not opens(coffer, lost["CofferToken"]) and not opens(coffer, told["CofferToken"])
 
 
+@pytest.mark.parametrize("status", ["NotNow", "Error", "CommandFormatError"])
+def test_a_device_that_did_not_take_it_keeps_its_token(coffer, factory, status):
+    """It has the configuration from before, and goes on with what that says."""
+    device, told = new_device(coffer, factory, f"kept-{status.lower()}@example.org")
+    coffer.coffer("device", "mail-app", device.udid)
+    refused, = configurations(device.session(answer=lambda command: (status, {})))
+    assert opens(coffer, told["CofferToken"]) and not opens(coffer, refused["CofferToken"])
+    if status != "NotNow":
+        assert device.session() == []
+        coffer.coffer("device", "mail-app", device.udid)
+    taken, = configurations(device.session())
+    assert opens(coffer, taken["CofferToken"]) and not opens(coffer, told["CofferToken"])
+
+
+def test_until_it_answers_both_are_good(coffer, factory):
+    device, told = new_device(coffer, factory, "both@example.org")
+    coffer.coffer("device", "mail-app", device.udid)
+    command = device.next_command(device.report())
+    came, = configurations([command])
+    assert opens(coffer, told["CofferToken"]) and opens(coffer, came["CofferToken"])
+    device.report("Acknowledged", command["CommandUUID"])
+    assert opens(coffer, came["CofferToken"]) and not opens(coffer, told["CofferToken"])
+
+
 def test_no_lease_ends_the_token(coffer, factory):
     device, told = new_device(coffer, factory, "off@example.org")
     coffer.coffer("device", "mail-app", device.udid)  # waits in the queue
@@ -127,7 +151,8 @@ def test_a_later_word_calls_back_the_earlier(coffer, factory, earlier):
         got, = configurations(device.session(answer=lambda command: ("NotNow", {})))
     elif earlier == "fetched":  # and never answered
         got, = configurations([device.next_command(device.report())])
-    assert opens(coffer, got["CofferToken"])
+    assert opens(coffer, told["CofferToken"])
+    assert opens(coffer, got["CofferToken"]) == (earlier != "not-now")
     coffer.coffer("device", "mail-app", device.udid, "--no-lease")
     states = {c["uuid"]: c["state"] for c in
               coffer.api("GET", f"/devices/{device.udid}/commands").json()["commands"]}

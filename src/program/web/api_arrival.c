@@ -133,6 +133,7 @@ err_t *push_stream(void *ctx, http_request_t *request, http_reply_t *reply) {
     peer.device_id = caller.device_id;
     peer.actor = caller.actor;
     peer.by_identity = caller.by_identity;
+    memcpy(peer.shown, caller.shown, sizeof peer.shown);
     TRY(http_stream_new(LIMIT_STREAM_BYTES, &stream));
     TRY(http_reply_stream(reply, 200, "text/event-stream", stream));
     return streams_add(web->streams, &peer, stream);

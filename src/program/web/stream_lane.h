@@ -20,6 +20,7 @@ typedef struct listener listener_t;
 struct listener {
     listener_t *next;
     char *device_id, *actor;
+    uint8_t shown[32]; /* SHA-256 of the certificate or token */
     bool by_identity, release;
     int64_t after;    /* -1: nothing is missing */
     int64_t until_ms; /* monotonic */

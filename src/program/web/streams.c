@@ -13,10 +13,12 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "program/web/stream_lane.h"
+#include "store/device_tokens.h"
 
 enum {
     BUCKETS = 4096,
-    ROUND_MS = 200, /* rows of another process are seen after this */
+    LOOKED_AT = 128, /* buckets a round that are looked at for who may not listen any more */
+    ROUND_MS = 200,  /* rows of another process are seen after this */
     BEAT_MS = 25 * 1000,
     BATCH = 500,
     ARENA = 4 * 1024 * 1024,
@@ -37,6 +39,8 @@ struct streams {
     /* the hub's thread's */
     int64_t last; /* rows up to this one were handed on */
     int64_t beat_ms;
+    int64_t look_ms; /* the next look at rights, and where */
+    size_t look_at;
     stream_lane_t *lanes[STREAM_LANES];
 };
 
@@ -66,6 +70,7 @@ static err_t *listener_new(const stream_peer_t *peer, http_stream_t *stream, int
     l->actor = mem_strdup(peer->actor);
     if (!l->device_id || !l->actor) return err_nomem();
     l->by_identity = peer->by_identity;
+    memcpy(l->shown, peer->shown, sizeof l->shown);
     l->release = peer->release;
     l->after = peer->last_event;
     l->until_ms = now_ms + LIMIT_STREAM_LIFE_S * 1000LL;
@@ -241,7 +246,7 @@ static err_t *make_round(streams_t *s) {
 static void beat_bucket(streams_t *s, listener_t **at, const buf_t *text, int64_t now) {
     while (*at) {
         listener_t *l = *at;
-        if (now < l->until_ms) write_text(l, text);
+        if (now < l->until_ms && text) write_text(l, text);
         if (now < l->until_ms && http_stream_open(l->stream)) {
             at = &l->next;
             continue;
@@ -263,6 +268,44 @@ static err_t *beat(streams_t *s) {
     (void)pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < BUCKETS; i++) beat_bucket(s, &s->buckets[i], &text, now);
     (void)pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* ---- who may not listen any more ---- */
+
+/* Only the hub's thread enters and removes. A stream that is to end has no time left. */
+static err_t *look_at_rights(db_conn_t *conn, void *arg) {
+    streams_t *s = arg;
+    for (size_t i = 0; i < LOOKED_AT; i++) {
+        for (listener_t *l = s->buckets[(s->look_at + i) % BUCKETS]; l; l = l->next) {
+            bool holds = false;
+            TRY(db_device_reach_holds(conn, l->device_id, BYTES_ARRAY(l->shown), l->by_identity,
+                                      &holds));
+            if (!holds) l->until_ms = 0;
+        }
+    }
+    return NULL;
+}
+
+static bool anybody_there(const streams_t *s) {
+    for (size_t i = 0; i < LOOKED_AT; i++)
+        if (s->buckets[(s->look_at + i) % BUCKETS]) return true;
+    return false;
+}
+
+/* Some each time: all of them in about seven seconds. */
+static err_t *end_who_may_not(streams_t *s) {
+    int64_t now = clk_mono_ms(s->o.clk);
+    if (now < s->look_ms) return NULL;
+    s->look_ms = now + ROUND_MS;
+    if (anybody_there(s)) {
+        TRY(db_read(s->o.db, look_at_rights, s));
+        (void)pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; i < LOOKED_AT; i++)
+            beat_bucket(s, &s->buckets[(s->look_at + i) % BUCKETS], NULL, now);
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+    s->look_at = (s->look_at + LOOKED_AT) % BUCKETS;
     return NULL;
 }
 
@@ -290,6 +333,7 @@ static void *run(void *arg) {
         let_in(s);
         log_error(s->o.log, LOG_WARNING, make_round(s), "telling devices of new mail");
         log_error(s->o.log, LOG_WARNING, beat(s), "streams");
+        log_error(s->o.log, LOG_WARNING, end_who_may_not(s), "streams of who lost the right");
     }
     return NULL;
 }

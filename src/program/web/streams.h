@@ -1,7 +1,7 @@
 /*
  * The streams of devices (GET /push/v1/stream): who listens, and one thread that hands on what is
- * new in `mail_event`, whichever process wrote it. A stream holds no thread and is short-lived
- * enough (LIMIT_STREAM_LIFE_S) that a device that lost its right is heard of no more.
+ * new in `mail_event`, whichever process wrote it. A stream holds no thread. It ends after an hour
+ * (LIMIT_STREAM_LIFE_S), and within ten seconds when its token or identity does.
  *
  * Threads: any may add, wake and count; the hub's own writes.
  */
@@ -32,6 +32,7 @@ typedef struct {
     const char *device_id;
     const char *actor;  /* for the audit of releases */
     bool by_identity;   /* showed its certificate */
+    uint8_t shown[32];  /* its hash, or the token's: as long as that holds */
     bool release;       /* each event comes with its release */
     int64_t last_event; /* what it had last, or -1: it begins with what comes */
 } stream_peer_t;
