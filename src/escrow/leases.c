@@ -5,6 +5,7 @@
 
 #include "escrow/escrow_internal.h"
 #include "keeper/client_lease.h"
+#include "store/lease_digests.h"
 #include "store/lease_ends.h"
 #include "store/lease_events.h"
 
@@ -65,6 +66,7 @@ typedef struct {
     const lease_ref_t *ref;
     arena_t *arena;
     const char *event, *reason; /* reason: of a refusal or a revocation */
+    bool first;                 /* not asked again for the same event */
     lease_view_t *view;
 } lease_job_t;
 
@@ -143,7 +145,7 @@ err_t *leases_note_event(escrow_t *escrow, const lease_ref_t *ref, const char *e
 }
 
 static err_t *write_release(db_conn_t *conn, void *arg) {
-    const lease_job_t *job = arg;
+    lease_job_t *job = arg;
     const lease_ref_t *ref = job->ref;
     int64_t now = escrow_now_ms(job->escrow);
     db_lease_event_t row;
@@ -154,8 +156,24 @@ static err_t *write_release(db_conn_t *conn, void *arg) {
     if (!found || (row.released_ms && now - row.released_ms > LIMIT_LEASE_AGAIN_S * 1000LL))
         return err_new(ERR_NOT_FOUND, "nothing happened for the lease that its key is needed for");
     TRY(db_lease_events_release(conn, &row, now));
+    job->first = row.released_ms == 0;
     return audit_note(job->escrow->o.audit, conn, ref->actor, "lease.release", ref->device_id,
                       "account", ref->account, "event", job->event, NULL);
+}
+
+/* Only what the keeper gave out counts in what the person is told. */
+static err_t *count_release(db_conn_t *conn, void *arg) {
+    const lease_job_t *job = arg;
+    return db_lease_digests_count(conn, job->ref->device_id, job->ref->account,
+                                  escrow_now_ms(job->escrow));
+}
+
+static err_t *release(lease_job_t *job, keeper_lease_t *ret_lease, buf_t *ret_sealed) {
+    const lease_ref_t *ref = job->ref;
+    TRY(db_write(job->escrow->o.db, write_release, job));
+    TRY(keeper_lease_release(job->escrow->o.keeper, ref->device_id, ref->account, job->event,
+                             ret_lease, ret_sealed));
+    return job->first ? db_write(job->escrow->o.db, count_release, job) : NULL;
 }
 
 err_t *leases_release(escrow_t *escrow, const lease_ref_t *ref, const char *event,
@@ -163,10 +181,7 @@ err_t *leases_release(escrow_t *escrow, const lease_ref_t *ref, const char *even
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(ARENA, &arena));
     lease_job_t job = {.escrow = escrow, .ref = ref, .arena = arena, .event = event};
-    err_t *e = db_write(escrow->o.db, write_release, &job);
-    if (!e)
-        e = keeper_lease_release(escrow->o.keeper, ref->device_id, ref->account, event, ret_lease,
-                                 ret_sealed);
+    err_t *e = release(&job, ret_lease, ret_sealed);
     return e ? refuse(&job, e) : NULL;
 }
 

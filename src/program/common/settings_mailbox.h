@@ -11,6 +11,7 @@
 typedef struct {
     const char *imap_ca; /* PEM file, or "": the system's */
     int64_t reconcile_s; /* each mailbox is looked at so often, whatever its server says */
+    bool digest;         /* people are told by mail how often their mailboxes were opened */
     mail_app_t app;      /* what new devices' mail program is told */
     const char *push_certificate, *push_key; /* PEM files for pushes to it, or "" */
 } settings_mailbox_t;

@@ -1,9 +1,10 @@
 /*
  * coffer-web's own recurring work, on one thread: has the keeper sign the head of the audit
  * chain, drops offers and challenges long expired, and tells the keeper for whom the mail gateway
- * may sign and decrypt.
+ * may sign and decrypt; once a day it tells people how often their mailboxes were opened.
  */
 
+#include "escrow/lease_digest.h"
 #include "escrow/leases.h"
 #include "program/common/head.h"
 #include "program/web/api_mail_policy.h"
@@ -35,6 +36,8 @@ static void run(background_t *work) {
         log_error(&web->log, LOG_WARNING, head_sign(web->db, &web->audit, web->keeper),
                   "signing the audit head");
         if (stop) return;
+        if (web->settings.mailbox.digest)
+            log_error(&web->log, LOG_WARNING, lease_digest_run(web->escrow), "digest of releases");
         if (round % PURGE_EVERY != 0) continue;
         int64_t before_ms = clk_unix_ms(clk_real()) - KEEP_EXPIRED_MS;
         log_error(&web->log, LOG_WARNING, db_write(web->db, purge, &before_ms),
