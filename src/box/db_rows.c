@@ -9,7 +9,12 @@
 #include "base/text.h"
 #include "box/db_internal.h"
 
-#define CLEANUP_ROW __attribute__((cleanup(db_reset_p)))
+#define CLEANUP_ROW  __attribute__((cleanup(db_reset_p)))
+#define CLEANUP_BLOB __attribute__((cleanup(blob_close)))
+
+enum { LARGE = 1024 * 1024, CHUNK = 256 * 1024 }; /* bytes of a message */
+
+static void blob_close(sqlite3_blob **blob) { (void)sqlite3_blob_close(*blob); }
 
 /* ---- folders ---- */
 
@@ -133,12 +138,25 @@ static err_t *add_row(box_db_t *db, int64_t folder, const box_row_t *m, bool *re
     return NULL;
 }
 
+/* Room first and bytes later: as one value SQLite would hold another copy of it. */
+static err_t *fill_body(box_db_t *db, int64_t id, bytes_t message) {
+    CLEANUP_BLOB sqlite3_blob *blob = NULL;
+    int code = sqlite3_blob_open(db->handle, "main", "body", "bytes", id, 1, &blob);
+    for (size_t at = 0; at < message.n && code == SQLITE_OK; at += CHUNK) {
+        bytes_t part = bytes_slice(message, at, CHUNK);
+        code = sqlite3_blob_write(blob, part.p, (int)part.n, (int)at);
+    }
+    return code == SQLITE_OK ? NULL : db_error(db, code, "a message");
+}
+
 static err_t *add_body(box_db_t *db, int64_t id, bytes_t message) {
     row_t *row = NULL;
     TRY(db_use(db, "INSERT INTO body (id, bytes) VALUES (?1, ?2)", &row));
     db_i64(row, 1, id);
-    db_blob(row, 2, message);
-    return db_run(db, row);
+    if (message.n <= LARGE) db_blob(row, 2, message);
+    else (void)sqlite3_bind_zeroblob64(row, 2, message.n);
+    TRY(db_run(db, row));
+    return message.n <= LARGE ? NULL : fill_body(db, id, message);
 }
 
 static err_t *add_words(box_db_t *db, int64_t id, const box_row_t *m, bytes_t text) {
@@ -309,13 +327,15 @@ err_t *box_db_search(box_db_t *db, bytes_t words, unsigned limit, box_row_fn_t e
 }
 
 static err_t *get_body(box_db_t *db, int64_t id, buf_t *out) {
-    row_t *stmt = NULL;
-    bool found = false;
-    TRY(db_use(db, "SELECT bytes FROM body WHERE id = ?1", &stmt));
-    CLEANUP_ROW row_t *row = stmt;
-    db_i64(row, 1, id);
-    TRY(db_step(db, row, &found));
-    return found ? buf_add(out, db_bytes(row, 0)) : NULL;
+    CLEANUP_BLOB sqlite3_blob *blob = NULL;
+    int code = sqlite3_blob_open(db->handle, "main", "body", "bytes", id, 0, &blob);
+    if (code != SQLITE_OK) return db_error(db, code, "a message");
+    int n = sqlite3_blob_bytes(blob);
+    TRY(buf_reserve(out, (size_t)n));
+    code = sqlite3_blob_read(blob, out->p + out->n, n, 0);
+    if (code != SQLITE_OK) return db_error(db, code, "a message");
+    out->n += (size_t)n;
+    return NULL;
 }
 
 err_t *box_db_message(box_db_t *db, int64_t id, box_row_fn_t each, void *arg, buf_t *message) {

@@ -147,6 +147,7 @@ static err_t *merge_one(const keybag_t *bag, const char *path,
         return put_aside(path);
     }
     if (e) return e;
+    buf_done(&sealed); /* it may be large */
     TRY(take(arg, &item));
     return unlink(path) == 0 ? NULL : err_errno(errno, "cannot remove %s", path);
 }

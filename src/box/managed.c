@@ -3,8 +3,12 @@
  */
 #include "box/managed.h"
 
+#include <string.h>
+
 #include "base/text.h"
 #include "format/plist.h"
+
+#define HTTPS "https://"
 
 enum { HOURS = 48, HOURS_MAX = 168 };
 
@@ -53,6 +57,15 @@ static err_t *read_text(const plist_t *dict, const char *ours, const char *alias
     return NULL;
 }
 
+/* What stands behind https:// of a URL (RFC 3986 section 2): a host first, and nothing that none
+ * has. */
+static bool is_url(bytes_t rest) {
+    for (size_t i = 0; i < rest.n; i++)
+        if (rest.p[i] <= ' ' || rest.p[i] > '~' || memchr("\"<>\\^`{|}", rest.p[i], 9))
+            return false;
+    return rest.n && !memchr("/?#:@", rest.p[0], 5);
+}
+
 err_t *box_managed_parse(bytes_t xml, box_managed_t *managed) {
     CLEANUP(plist_free) plist_doc_t *doc = NULL;
     plist_t *dict = NULL;
@@ -64,8 +77,10 @@ err_t *box_managed_parse(bytes_t xml, box_managed_t *managed) {
     TRY(read_hours(dict, &hours));
     TRY(read_text(dict, "CofferServer", "ENSLinkAddress", MANAGED_SERVER_MAX, &server));
     TRY(read_text(dict, "CofferToken", "ENSAPIToken", MANAGED_TOKEN_MAX, &token));
-    if (server.n && !bytes_starts(server, BYTES_LIT("https://")))
+    if (server.n && !bytes_starts(server, BYTES_LIT(HTTPS)))
         return err_new(ERR_INVALID, "the managed server does not begin with https://");
+    if (server.n && !is_url(bytes_from(server, sizeof HTTPS - 1)))
+        return err_new(ERR_INVALID, "the managed server is no URL");
     if (lease && (!server.n || !token.n))
         return err_new(ERR_INVALID, "leases are on, but the managed configuration has no %s",
                        server.n ? "token" : "server");

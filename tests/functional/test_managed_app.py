@@ -234,8 +234,17 @@ def test_a_simulated_phone_hands_it_to_the_mail_program(coffer, tmp_path):
     assert account["server"] == coffer.url and account["lease_hours"] == 24
     everything = disk_of(box.dir)
     assert told["CofferToken"].encode() not in everything  # sealed in class C
-    file.write_bytes(plistlib.dumps({"ENSEnableKeyEscrow": 1}))
     other = Mailbox(tmp_path / "phone", None, "sim@example.org")
-    said = other.run("init", "--address", "sim@example.org", "--imap", "localhost:1", "--managed",
-                     file, "--without-tpm", status=2)
-    assert b"no server" in said and not other.dir.exists()
+
+    def refused(status, *more):
+        said = other.run("init", "--address", "sim@example.org", "--imap", "localhost:1", "--managed",
+                         file, "--without-tpm", *more, status=status)
+        assert not other.dir.exists()
+        return said
+    file.chmod(0o644)
+    assert b"can be read by others" in refused(4)  # the token is in it
+    file.chmod(0o600)
+    file.write_bytes(plistlib.dumps({"ENSEnableKeyEscrow": 1}))
+    assert b"no server" in refused(2)
+    file.write_bytes(plistlib.dumps({"CofferLease": False}))
+    assert b"allows no leases" in refused(2, "--lease-hours", "24")

@@ -84,7 +84,7 @@ static err_t *read_managed(const args_t *args, box_managed_t *managed) {
     const char *path = args_value(args, "managed");
     buf_init_secret(&xml, PEM_MAX);
     if (!path) return NULL;
-    TRY(file_read(path, &xml));
+    TRY(file_read_private(path, &xml)); /* it has the token */
     TRY_WRAP(box_managed_parse(buf_bytes(&xml), managed), "%s", path);
     return NULL;
 }
@@ -95,6 +95,8 @@ static err_t *set_server(json_t *out, const args_t *args, const box_managed_t *m
     long hours = 0, usual = args_value(args, "managed") ? (long)managed->hours : 48;
     bool lease = args_value(args, "managed") ? managed->lease : server != NULL;
     TRY(args_number(args, "lease-hours", 0, 168, usual, &hours));
+    if (args_value(args, "managed") && !lease && args_value(args, "lease-hours") && hours)
+        return err_new(ERR_USAGE, "device management allows no leases here: --lease-hours is 0");
     TRY(jso_set_str(out, "server", server ? server : managed->server));
     TRY(set_pem(out, args, "server-ca", "server_ca"));
     return jso_set_int(out, "lease_hours", lease ? hours : 0);

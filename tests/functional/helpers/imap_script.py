@@ -1,5 +1,5 @@
-"""An IMAP server that says what a test wants it to: folders and messages in memory, without IDLE, and
-a hook for answers of its own. And servers that take a connection and say nothing."""
+"""An IMAP server that says what a test wants it to: folders and messages in memory, which tests may add
+to at any time, without IDLE, and a hook for answers of its own. And servers that take a connection and say nothing."""
 
 import re
 import socket
@@ -47,7 +47,7 @@ class ImapScript:
                     message = lines.read(int(rest.rpartition(b"{")[2].rstrip(b"}")))
                     lines.readline()
                     folder = self.folders.setdefault(rest.split(b'"')[1], {})
-                    folder[max(folder, default=0) + 1] = message
+                    folder[max(list(folder), default=0) + 1] = message
                 answer = self.odd(verb, rest) if self.odd else None
                 if answer is None:
                     answer, chosen = self._answer(verb, rest, chosen)
@@ -57,7 +57,7 @@ class ImapScript:
 
     def _answer(self, verb, rest, chosen):
         if verb == b"LIST":
-            return [b'* LIST () "/" "' + name + b'"' for name in self.folders], chosen
+            return [b'* LIST () "/" "' + name + b'"' for name in list(self.folders)], chosen
         if verb == b"SELECT":
             name = rest.split(b'"')[1]
             self.selects += 1
@@ -69,7 +69,7 @@ class ImapScript:
             return said, chosen
         if verb == b"UID" and rest.startswith(b"SEARCH"):
             first = int(re.search(rb"UID (\d+):", rest).group(1))
-            return [b"* SEARCH " + b" ".join(b"%d" % u for u in chosen if u >= first)], chosen
+            return [b"* SEARCH " + b" ".join(b"%d" % u for u in list(chosen) if u >= first)], chosen
         if verb == b"UID" and rest.startswith(b"FETCH"):
             return self._fetch(rest, chosen), chosen
         return [], chosen
@@ -81,7 +81,7 @@ class ImapScript:
         for part in rest.split(b" ")[1].split(b","):
             first, _, last = part.partition(b":")
             wanted.update(range(int(first), int(last or first) + 1))
-        for uid, message in chosen.items():
+        for uid, message in list(chosen.items()):
             if uid not in wanted:
                 continue
             if b"BODY" in rest:

@@ -266,6 +266,35 @@ static void test_db__keeps_a_draft_with_its_message(void **state) {
     world_done(&w);
 }
 
+/* One that is written and read in parts. */
+static void test_db__gives_a_large_message_back_as_it_came(void **state) {
+    (void)state;
+    world_t w;
+    char path[128];
+    box_folder_t folder;
+    box_db_t *db = NULL;
+    seen_t s = {0};
+    const box_row_t row = {.uid = 1, .size = 3};
+    CLEANUP(buf_done) buf_t message, back;
+    CLEANUP(secret_free) secret_t *key = key_of(1);
+    world_init(&w);
+    buf_init(&message, 8 * 1024 * 1024);
+    buf_init(&back, 8 * 1024 * 1024);
+    for (unsigned i = 0; message.n < 5 * 1000 * 1000; i++)
+        assert_ok(buf_printf(&message, "line %u\r\n", i));
+    assert_ok(box_db_open(in_dir(&w, "mail.db", path), key, &db));
+    assert_ok(box_db_folder(db, "INBOX", 1, &folder));
+    assert_ok(box_db_begin(db));
+    assert_ok(box_db_add(db, folder.id, &row, BYTES_NONE, buf_bytes(&message), NULL));
+    assert_ok(box_db_commit(db));
+    box_db_close(db);
+    assert_ok(box_db_open(path, key, &db));
+    assert_ok(box_db_message(db, only_id(db), see, &s, &back));
+    assert_true(bytes_eq(buf_bytes(&message), buf_bytes(&back)));
+    box_db_close(db);
+    world_done(&w);
+}
+
 static void test_db__that_is_shut_is_used_by_nobody(void **state) {
     (void)state;
     world_t w;
@@ -301,6 +330,7 @@ int main(void) {
         cmocka_unit_test(test_db__row_of_any_message),
         cmocka_unit_test(test_db__keeps_the_latest_certificates_of_an_address),
         cmocka_unit_test(test_db__keeps_a_draft_with_its_message),
+        cmocka_unit_test(test_db__gives_a_large_message_back_as_it_came),
         cmocka_unit_test(test_db__that_is_shut_is_used_by_nobody),
     };
     return cmocka_run_group_tests_name("box db", tests, NULL, NULL);
