@@ -188,7 +188,7 @@ _coffer() {
         " sync recovery"*) words="--digits --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " sync recover"*) words="--key --yes --name --passphrase --home --passphrase-file --dir --server --token-file --ca --json --help --version" ;;
         " mailbox list"*) words="--dir --server --token-file --ca --json --help --version" ;;
-        " mailbox add"*) words="--hook --imap --password-file --graph --subscription --login --person --dir --server --token-file --ca --json --help --version" ;;
+        " mailbox add"*) words="--hook --imap --ews --all-folders --password-file --graph --subscription --login --person --dir --server --token-file --ca --json --help --version" ;;
         " mailbox remove"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mailbox releases"*) words="--dir --server --token-file --ca --json --help --version" ;;
         " mailbox hook"*) words="--output --dir --server --token-file --ca --json --help --version" ;;

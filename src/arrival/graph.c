@@ -5,11 +5,12 @@
 
 #include <stdio.h>
 
+#include "arrival/opaque.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "format/json.h"
 
-enum { EVENT_MAX = 64, TIME_MAX = 40, SECONDS_N = 19, PLACE_MAX = 16 };
+enum { EVENT_MAX = 64, TIME_MAX = 40, SECONDS_N = 19 };
 
 /* Seconds of "2026-11-25T11:00:00.0000000Z"; 0 where it is absent or written otherwise. */
 static int64_t read_expiry(const json_t *item) {
@@ -39,23 +40,13 @@ static err_t *read_kind(const json_t *item, graph_kind_t *ret_kind, bool *ret_kn
     return NULL;
 }
 
-/* Above all UIDVALIDITYs, so that it is none; 62 bits of the hash. */
-static err_t *make_opaque(bytes_t id, int64_t *ret_opaque) {
-    uint8_t hash[DIGEST_SHA256_SIZE];
-    uint64_t number = 0;
-    TRY(digest_sha256(id, hash));
-    for (size_t i = 0; i < sizeof number; i++) number = number << 8 | hash[i];
-    *ret_opaque = (int64_t)(number >> 2 | (uint64_t)1 << 62);
-    return NULL;
-}
-
 static err_t *read_opaque(const json_t *item, int64_t *ret_opaque) {
     json_t *data = NULL;
     bytes_t id;
     TRY(jso_get_object(item, "resourceData", true, &data));
     TRY(jso_get_string(data, "id", LIMIT_ARRIVAL_RESOURCE, true, &id));
     if (id.n == 0) return err_new(ERR_INVALID, "the message of a notification has no id");
-    return make_opaque(id, ret_opaque);
+    return arrival_opaque(id, ret_opaque);
 }
 
 static err_t *read_notice(arena_t *arena, const json_t *item, graph_notice_t *ret_notice,
@@ -122,19 +113,4 @@ bool arrival_graph_is_from(const graph_notice_t *notice, bytes_t hash) {
     for (size_t i = 0; i < hash.n && i < sizeof notice->state_hash; i++)
         differs |= (unsigned)(notice->state_hash[i] ^ hash.p[i]);
     return differs == 0;
-}
-
-err_t *arrival_graph_missed(int64_t now_ms, int64_t *ret_opaque) {
-    char text[64];
-    (void)snprintf(text, sizeof text, "missed %lld", (long long)(now_ms / (60 * 1000)));
-    return make_opaque(bytes_str(text), ret_opaque);
-}
-
-err_t *arrival_graph_arrival(arena_t *arena, int64_t opaque, arrival_t *ret_arrival) {
-    char place[PLACE_MAX];
-    bytes_t copy;
-    (void)snprintf(place, sizeof place, "graph %d", (int)(opaque % LIMIT_ARRIVAL_PLACES));
-    TRY(arena_copy(arena, bytes_str(place), &copy));
-    *ret_arrival = (arrival_t){(const char *)copy.p, opaque, 1, 0};
-    return NULL;
 }

@@ -22,7 +22,7 @@ typedef struct {
     uint8_t state_hash[DIGEST_SHA256_SIZE]; /* of its clientState, which is not kept */
     graph_kind_t kind;
     int64_t expires; /* of the subscription, seconds since 1970; 0: not known */
-    int64_t opaque;  /* of GRAPH_MAIL: made of the message's id; see arrival_t */
+    int64_t opaque;  /* of GRAPH_MAIL: made of the message's id; see opaque.h */
 } graph_notice_t;
 
 /*
@@ -35,14 +35,5 @@ err_t *arrival_graph_parse(arena_t *arena, bytes_t body, graph_notice_t **ret_no
 /* Whether its clientState is the text with this SHA-256; takes the same time wherever they differ.
  */
 bool arrival_graph_is_from(const graph_notice_t *notice, bytes_t hash);
-
-/* `opaque` of what was lost, the same within a minute. */
-err_t *arrival_graph_missed(int64_t now_ms, int64_t *ret_opaque) WARN_UNUSED;
-
-/*
- * The arrival of an opaque number. Its folder is one of a few places in which the last number is
- * remembered, so that what comes twice is told once.
- */
-err_t *arrival_graph_arrival(arena_t *arena, int64_t opaque, arrival_t *ret_arrival) WARN_UNUSED;
 
 #endif

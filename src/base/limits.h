@@ -264,6 +264,16 @@ enum {
     LIMIT_IMAP_LITERAL = 64 * 1024,   /* bytes of a literal; none is asked for */
     LIMIT_IMAP_LINES = 100 * 1000,    /* lines in answer to one command */
     LIMIT_IMAP_MINUTE = 4 * 1024 * 1024, /* bytes of one mailbox's server in a minute */
+    LIMIT_XML_DEPTH = 24,                /* elements in elements of a streamed document */
+    LIMIT_XML_TEXT = 8192,               /* bytes of text in one element of it */
+    LIMIT_XML_DOCUMENT = 1024 * 1024,    /* bytes of one document of a stream */
+    LIMIT_HTTP_ANSWER_LINE = 8192,       /* bytes of a line in the head of a mail server's answer */
+    LIMIT_HTTP_ANSWER_LINES = 100,       /* such lines */
+    LIMIT_HTTP_ANSWER_COOKIE = 512,      /* bytes of a cookie that it wants back */
+    LIMIT_EWS_SUBSCRIPTION = 512,        /* bytes of the id of a subscription at Exchange */
+    LIMIT_EWS_NEWS = 16,                 /* messages remembered until they are told of */
+    LIMIT_EWS_ASKS = 20,                 /* requests in a minute, of one mailbox */
+    LIMIT_EWS_PAUSE_S = 3600,            /* seconds that a busy server may have us wait */
     LIMIT_STREAMS = 6000,                /* streams held at once; connections are more */
     LIMIT_STREAMS_DEVICE = 4,            /* of one device: the oldest ends for a fifth */
     LIMIT_STREAM_BYTES = 64 * 1024, /* bytes that wait for a device that is slow to take them */

@@ -107,6 +107,15 @@ err_t *db_mailboxes_list(db_conn_t *conn, arena_t *arena, const char *source, co
                     ret_rows, ret_count, DB_STR(after), DB_STR(source), DB_I64((int64_t)limit));
 }
 
+err_t *db_mailboxes_watched(db_conn_t *conn, arena_t *arena, const char *after, size_t limit,
+                            db_mailbox_t **ret_rows, size_t *ret_count) {
+    return row_list(conn, arena, &box_type,
+                    "SELECT " BOX " FROM mailbox WHERE account > $1"
+                    " AND source IN ('imap', 'ews', '" MAILBOX_EWS_ALL "')"
+                    " ORDER BY account LIMIT $2",
+                    ret_rows, ret_count, DB_STR(after), DB_I64((int64_t)limit));
+}
+
 err_t *db_mailboxes_remove(db_conn_t *conn, const char *account, bool *ret_found) {
     TRY(db_exec(conn, "DELETE FROM mailbox_wait WHERE account = $1", DB_STR(account)));
     TRY(db_exec(conn, "DELETE FROM mailbox_folder WHERE account = $1", DB_STR(account)));

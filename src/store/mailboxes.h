@@ -32,13 +32,15 @@ err_t *db_mail_hooks_remove(db_conn_t *conn, const char *name, bool *ret_found) 
 
 /* ---- mailboxes ---- */
 
+#define MAILBOX_EWS_ALL "ews:all" /* at Exchange, all folders and not only the inbox */
+
 typedef struct {
     const char *account; /* address, lower case */
     const char *person_id;
-    const char *source; /* "hook:NAME", "graph:NAME" or "imap" */
+    const char *source; /* "hook:NAME", "graph:NAME", "imap", "ews" or MAILBOX_EWS_ALL */
     const char *login;
-    const char *server; /* of imap, else "" */
-    bytes_t sealed;     /* of imap, else none */
+    const char *server; /* of imap and ews, else "" */
+    bytes_t sealed;     /* of imap and ews, else none */
     const char *state;  /* waiting, watched, failed */
     const char *problem;
     int64_t event_ms;
@@ -57,6 +59,9 @@ err_t *db_mailboxes_by_login(db_conn_t *conn, arena_t *arena, const char *source
 /* In order of account, those after `after`; `source` "" is all. */
 err_t *db_mailboxes_list(db_conn_t *conn, arena_t *arena, const char *source, const char *after,
                          size_t limit, db_mailbox_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/* The same of those that we watch ourselves: imap, ews. */
+err_t *db_mailboxes_watched(db_conn_t *conn, arena_t *arena, const char *after, size_t limit,
+                            db_mailbox_t **ret_rows, size_t *ret_count) WARN_UNUSED;
 err_t *db_mailboxes_remove(db_conn_t *conn, const char *account, bool *ret_found) WARN_UNUSED;
 /* What is known of its source; state and problem, and now. */
 err_t *db_mailboxes_heard(db_conn_t *conn, const char *account, const char *state,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "arrival/graph.h"
+#include "arrival/opaque.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -20,7 +21,7 @@ static void check(arena_t *arena, const graph_notice_t *notice) {
     if (notice->expires < 0) abort();
     if (notice->kind != GRAPH_MAIL) return;
     if (notice->opaque <= ARRIVAL_UIDVALIDITY_MAX) abort();
-    err_t *e = arrival_graph_arrival(arena, notice->opaque, &arrival);
+    err_t *e = arrival_opaque_arrival(arena, notice->opaque, &arrival);
     if (!e && (!arrival.folder[0] || arrival.uidvalidity != notice->opaque)) abort();
     err_free(e);
 }

@@ -38,29 +38,49 @@ const command_t CMD_MAILBOX_LIST = {
     .run = run_list,
 };
 
-/* By a hook, by Microsoft Graph, or at an IMAP server with a password. */
-static err_t *set_source(const args_t *args, json_t *body) {
+/* What we watch ourselves takes a password. */
+static err_t *set_server(const args_t *args, const char *name, const char *url, json_t *body) {
     CLEANUP(buf_done) buf_t password;
-    const char *hook = args_value(args, "hook"), *imap = args_value(args, "imap");
-    const char *graph = args_value(args, "graph"), *id = args_value(args, "subscription");
     const char *file = args_value(args, "password-file");
     buf_init_secret(&password, LIMIT_PASSWORD_MAX + 1);
-    TRY(args_exclude(args, "hook", "imap"));
-    TRY(args_exclude(args, "hook", "graph"));
-    TRY(args_exclude(args, "graph", "imap"));
-    if (!graph != !id) return err_new(ERR_USAGE, "--graph and --subscription go together");
-    if (hook) return jso_set_str(body, "hook", hook);
-    if (graph) {
-        TRY(args_exclude(args, "graph", "login"));
-        TRY(jso_set_str(body, "graph", graph));
-        return jso_set_str(body, "subscription", id);
-    }
-    if (!imap)
-        return err_new(ERR_USAGE, "say by --hook which mail server tells, or --imap, or --graph");
-    if (!file) return err_new(ERR_USAGE, "--imap takes --password-file too");
+    if (!file) return err_new(ERR_USAGE, "--imap and --ews take --password-file too");
     TRY(prompt_secret_file(file, &password));
-    TRY(jso_set_str(body, "server", imap));
+    TRY(jso_set_str(body, name, url));
     return jso_set_string(body, "password", buf_bytes(&password));
+}
+
+static err_t *check_source(const args_t *args) {
+    static const char *const sources[] = {"hook", "imap", "ews", "graph"};
+    enum { SOURCES = sizeof sources / sizeof sources[0] };
+    size_t given = 0;
+    for (size_t i = 0; i < SOURCES; i++) {
+        if (args_value(args, sources[i])) given++;
+        for (size_t j = i + 1; j < SOURCES; j++) TRY(args_exclude(args, sources[i], sources[j]));
+    }
+    if (!args_value(args, "graph") != !args_value(args, "subscription"))
+        return err_new(ERR_USAGE, "--graph and --subscription go together");
+    if (args_flag(args, "all-folders") && !args_value(args, "ews"))
+        return err_new(ERR_USAGE, "--all-folders is of --ews");
+    if (!given)
+        return err_new(ERR_USAGE,
+                       "say by --hook which mail server tells, or --imap, --ews, or --graph");
+    return NULL;
+}
+
+/* By a hook, by Microsoft Graph, or at an IMAP server or Exchange with a password. */
+static err_t *set_source(const args_t *args, json_t *body) {
+    const char *hook = args_value(args, "hook"), *imap = args_value(args, "imap");
+    const char *graph = args_value(args, "graph"), *ews = args_value(args, "ews");
+    TRY(check_source(args));
+    if (hook) return jso_set_str(body, "hook", hook);
+    if (imap) return set_server(args, "server", imap, body);
+    if (ews) {
+        if (args_flag(args, "all-folders")) TRY(jso_set_bool(body, "all_folders", true));
+        return set_server(args, "ews", ews, body);
+    }
+    TRY(args_exclude(args, "graph", "login"));
+    TRY(jso_set_str(body, "graph", graph));
+    return jso_set_str(body, "subscription", args_value(args, "subscription"));
 }
 
 static err_t *run_add(cli_t *cli, const args_t *args) {
@@ -80,8 +100,10 @@ static err_t *run_add(cli_t *cli, const args_t *args) {
 static const option_t add_options[] = {
     {"hook", "NAME", "the mail server that tells (coffer mailbox hook)"},
     {"imap", "URL", "imaps://HOST[:PORT]: we watch the mailbox there ourselves (IDLE)"},
+    {"ews", "URL", "https://HOST[:PORT][/EWS/Exchange.asmx]: the same at Exchange (streaming)"},
+    {"all-folders", NULL, "of --ews: all folders of who signs in, not the inbox alone"},
     {"password-file", "FILE",
-     "of --imap: the password is the file's first line; - is standard input"},
+     "of --imap and --ews: the password is the file's first line; - is standard input"},
     {"graph", "NAME", "Microsoft Graph tells, with the secret of this hook"},
     {"subscription", "ID", "of --graph: the id of Graph's subscription for the mailbox"},
     {"login", "NAME", "how that server calls the mailbox's user; the address unless told"},
@@ -97,13 +119,15 @@ const command_t CMD_MAILBOX_ADD = {
     .notes =
         "ADDRESS is also the name of the lease in which a device leaves the key of its mail\n"
         "database. All enrolled devices of the person hear of it; see the guide locked-mail.\n"
-        "With --imap the password is sealed by the key process, which gives it to\n"
+        "With --imap and --ews the password is sealed by the key process, which gives it to\n"
         "coffer-courier alone, for that server and login.\n"
         "With --graph, again for the same ADDRESS, another subscription takes the place of the\n"
         "former, and what was said of that (coffer mailbox list) is forgotten.",
     .examples =
         "  coffer mailbox add alice@example.org --hook imap1\n"
         "  coffer mailbox add bob@example.org --imap imaps://imap.example.org --password-file -\n"
+        "  coffer mailbox add dan@example.org --ews https://mail.example.org --login "
+        "'EXAMPLE\\dan' --password-file -\n"
         "  coffer mailbox add info@example.org --hook imap1 --login info --person "
         "alice@example.org\n"
         "  coffer mailbox add eve@example.org --graph m365 --subscription "

@@ -32,14 +32,15 @@ typedef struct {
 
 static err_t *read_page(db_conn_t *conn, void *arg) {
     page_t *page = arg;
-    return db_mailboxes_list(conn, page->arena, "imap", page->after, PAGE, &page->rows,
-                             &page->count);
+    return db_mailboxes_watched(conn, page->arena, page->after, PAGE, &page->rows, &page->count);
 }
 
 static err_t *add(idler_t *idler, const db_mailbox_t *row, idler_conn_t **at) {
     idler_conn_t *c = mem_zalloc(sizeof *c);
     if (!c) return err_nomem();
     c->fd = -1;
+    c->kind = strcmp(row->source, "imap") == 0 ? &IDLER_IMAP : &IDLER_EWS;
+    c->all = strcmp(row->source, MAILBOX_EWS_ALL) == 0;
     c->account = mem_strdup(row->account);
     c->server = mem_strdup(row->server);
     c->login = mem_strdup(row->login);
@@ -106,18 +107,25 @@ static void tick(idler_t *idler) {
         idler->list_ms = now + LIST_MS;
         log_error(idler->o.log, LOG_WARNING, read_list(idler), "list of mailboxes");
     }
-    for (idler_conn_t *c = idler->first; c; c = c->next)
-        if (c->state != IDLER_RESTS || idler->beginning < BEGIN) idler_conn_tick(idler, c, now);
+    finder_collect(&idler->finder);
+    idler->found = false;
+    for (idler_conn_t *c = idler->first; c; c = c->next) {
+        bool begins = c->state == IDLER_RESTS || c->state == IDLER_FINDS;
+        if (!begins || idler->beginning < BEGIN) idler_conn_tick(idler, c, now);
+    }
 }
 
-/* A connection is freed in a tick alone, so the events of one wait are all of living ones. */
+/*
+ * A connection is freed in a tick alone, so the events of one wait are all of living ones. What is
+ * no connection's is somebody who wakes us, or an address that was found.
+ */
 static void serve(idler_t *idler) {
     struct epoll_event events[EVENTS];
     int n = epoll_wait(idler->epoll, events, EVENTS, TICK_MS);
     for (int i = 0; i < n; i++) {
         uint64_t woken = 0;
         if (events[i].data.ptr) idler_conn_step(idler, events[i].data.ptr);
-        else (void)!read(idler->wake_fd, &woken, sizeof woken);
+        else idler->found = read(idler->wake_fd, &woken, sizeof woken) < 0 || idler->found;
     }
 }
 
@@ -128,7 +136,7 @@ static void *run(void *arg) {
     while (!atomic_load(&idler->stop)) {
         int64_t now = clk_mono_ms(idler->o.clk);
         bool room = idler->beginning < BEGIN && idler->count > 0;
-        if (now >= tick_ms || atomic_load(&idler->woken) ||
+        if (now >= tick_ms || atomic_load(&idler->woken) || idler->found ||
             (room && now + TICK_MS - 50 >= tick_ms)) {
             tick(idler);
             tick_ms = clk_mono_ms(idler->o.clk) + TICK_MS;
@@ -147,6 +155,7 @@ static void release(idler_t *idler) {
         idler->first = c->next;
         idler_conn_free(idler, c);
     }
+    finder_done(&idler->finder);
     tls_context_free(idler->tls);
     fd_close(idler->epoll);
     fd_close(idler->wake_fd);
@@ -162,6 +171,7 @@ err_t *idler_start(const idler_options_t *options, idler_t **ret_idler) {
     idler->epoll = idler->wake_fd = -1;
     idler->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (idler->epoll < 0) return err_errno(errno, "epoll");
+    finder_init(&idler->finder, idler->o.clk, idler->epoll);
     idler->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (idler->wake_fd < 0) return err_errno(errno, "eventfd");
     if (epoll_ctl(idler->epoll, EPOLL_CTL_ADD, idler->wake_fd, &event) != 0)

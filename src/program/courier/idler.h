@@ -1,8 +1,8 @@
 /*
- * Watches mailboxes at IMAP servers (arrival/imap_watch.h): thousands of connections that wait, on
- * one thread with epoll. Mail is recorded in the store (arrival/record.h), from where coffer-web's
- * streams take it. A mailbox's password is asked from the keeper at each log-in and forgotten
- * after.
+ * Watches mailboxes at IMAP servers (arrival/imap_watch.h) and at Exchange's web services
+ * (arrival/ews_watch.h): thousands of connections that wait, on one thread with epoll. Mail is
+ * recorded in the store (arrival/record.h), from where coffer-web's streams take it. A mailbox's
+ * password is asked from the keeper at each log-in and forgotten after.
  *
  * Reconciliation: each mailbox is looked at every `reconcile_s` whatever its server says, and after
  * each new connection.

@@ -1,127 +1,22 @@
 /*
- * One mailbox at its IMAP server: see idler_internal.h. The idler's thread.
+ * The connection of one mailbox that is watched, whatever is said on it: see idler_internal.h. The
+ * idler's thread.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "arrival/record.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "keeper/client_mailbox.h"
 #include "program/common/worker.h"
 #include "program/courier/idler_internal.h"
 
-enum {
-    TALK_MS = 60 * 1000, /* a server's answer may take so long */
-    SHORT_MS = 1000,     /* between two news of one mailbox */
-    MINUTE_MS = 60 * 1000,
-    FOUND_MS = 300 * 1000, /* an address is used so long */
-    OUT_MAX = 32 * 1024,
-    PIECE = 16 * 1024,
-    ARENA = 64 * 1024,
-    TEXT = 300,
-};
-
-static int64_t now_of(const idler_t *idler) { return clk_mono_ms(idler->o.clk); }
-
-static void fail(idler_t *idler, idler_conn_t *c, err_t *e);
-
-/* ---- what the store knows ---- */
-
-typedef struct {
-    idler_t *idler;
-    idler_conn_t *c;
-    arena_t *arena;
-    db_mailbox_t box;
-    db_mail_mark_t mark;
-    bool found, marked;
-    arrival_t arrival;
-    const char *state, *problem;
-} row_job_t;
-
-static err_t *read_row(db_conn_t *conn, void *arg) {
-    row_job_t *job = arg;
-    TRY(db_mailboxes_find(conn, job->arena, job->c->account, &job->box, &job->found));
-    return db_mailbox_folders_find(conn, job->arena, job->c->account, "INBOX", &job->mark,
-                                   &job->marked);
-}
-
-static err_t *write_state(db_conn_t *conn, void *arg) {
-    const row_job_t *job = arg;
-    return db_mailboxes_heard(conn, job->c->account, job->state, job->problem,
-                              clk_unix_ms(job->idler->o.clk));
-}
-
-static void say_state(idler_t *idler, idler_conn_t *c, const char *state, const char *problem) {
-    row_job_t job = {.idler = idler, .c = c, .state = state, .problem = problem};
-    log_error(idler->o.log, LOG_WARNING, db_write(idler->o.db, write_state, &job), "mailbox %s",
-              c->account);
-}
-
-static err_t *write_news(db_conn_t *conn, void *arg) {
-    row_job_t *job = arg;
-    arrival_end_t end;
-    bool found = false;
-    TRY(db_mailboxes_find(conn, job->arena, job->c->account, &job->box, &found));
-    if (!found) return NULL;
-    return arrival_record(conn, job->arena, &job->box, &job->arrival,
-                          clk_unix_ms(job->idler->o.clk), &end);
-}
-
-/* What it knows now, so that a new connection begins there. The first time is no news. */
-static err_t *write_settled(db_conn_t *conn, void *arg) {
-    const row_job_t *job = arg;
-    TRY(write_state(conn, arg));
-    if (job->c->watch.news) return NULL; /* comes with them */
-    const db_mail_mark_t mark = {.account = job->c->account,
-                                 .folder = "INBOX",
-                                 .uidvalidity = job->arrival.uidvalidity,
-                                 .uid = job->arrival.uid,
-                                 .modseq = job->arrival.modseq};
-    return db_mailbox_folders_put(conn, &mark);
-}
-
-/* Of the other folders, in one transaction. What we asked for is compared with what was known. */
-static err_t *write_folders(db_conn_t *conn, void *arg) {
-    row_job_t *job = arg;
-    int64_t now = clk_unix_ms(job->idler->o.clk);
-    for (const imap_folder_t *f = job->c->watch.folders.first; f; f = f->next) {
-        CLEANUP(arena_free) arena_t *arena = NULL;
-        arrival_end_t end;
-        bool found = false;
-        TRY(arena_new(ARENA, &arena));
-        TRY(db_mailboxes_find(conn, arena, job->c->account, &job->box, &found));
-        if (!found) return NULL;
-        if (f->asked) TRY(arrival_settle(conn, arena, &job->box, &f->arrival, now, &end));
-        else if (f->arrival.uid)
-            TRY(arrival_record(conn, arena, &job->box, &f->arrival, now, &end));
-    }
-    return NULL;
-}
-
-static err_t *take_news(idler_t *idler, idler_conn_t *c) {
-    CLEANUP(arena_free) arena_t *arena = NULL;
-    int64_t now = now_of(idler);
-    bool news = c->watch.news, folders = c->watch.folders.first && c->watched;
-    if ((!news && !folders) || now - c->news_ms < SHORT_MS) return NULL; /* the tick takes it */
-    c->news_ms = now;
-    TRY(arena_new(ARENA, &arena));
-    row_job_t job = {.idler = idler, .c = c, .arena = arena};
-    if (folders) {
-        TRY(db_write(idler->o.db, write_folders, &job));
-        imap_folders_done(&c->watch.folders);
-    }
-    if (!news) return NULL;
-    job.arrival = imap_watch_news(&c->watch);
-    return db_write(idler->o.db, write_news, &job);
-}
+enum { MINUTE_MS = 60 * 1000, PIECE = 16 * 1024, TEXT = 300 };
 
 /* ---- the socket ---- */
 
@@ -132,10 +27,9 @@ void idler_conn_close(idler_t *idler, idler_conn_t *c) {
     c->tls = NULL;
     fd_close(c->fd); /* leaves epoll, too */
     c->fd = -1;
-    imap_watch_done(&c->watch);
-    c->watch = (imap_watch_t){0};
+    c->kind->end(c, false);
     buf_done(&c->out);
-    buf_init_secret(&c->out, OUT_MAX);
+    buf_init_secret(&c->out, IDLER_OUT_MAX);
     c->state = IDLER_RESTS;
 }
 
@@ -148,11 +42,13 @@ static void fail(idler_t *idler, idler_conn_t *c, err_t *e) {
     if (c->attempts < UINT16_MAX) c->attempts++;
     /* A wrong password is not tried often: servers lock accounts. */
     int64_t attempts = refused && c->attempts < 5 ? 5 : c->attempts;
-    c->due_ms = now_of(idler) + work_backoff_ms(attempts, (uint8_t)(uintptr_t)c);
-    if (c->attempts == 1 && !refused) c->due_ms = now_of(idler) + SHORT_MS;
+    c->due_ms = idler_now(idler) + work_backoff_ms(attempts, (uint8_t)(uintptr_t)c);
+    if (c->attempts == 1 && !refused) c->due_ms = idler_now(idler) + IDLER_SHORT_MS;
+    if (c->due_ms < idler_now(idler) + c->pause_ms) c->due_ms = idler_now(idler) + c->pause_ms;
+    c->pause_ms = 0;
     c->watched = false;
     log_line(idler->o.log, LOG_INFO, "mailbox %s: %s", c->account, text);
-    if (c->attempts > 1 || refused) say_state(idler, c, "failed", text);
+    if (c->attempts > 1 || refused) idler_say(idler, c, "failed", text);
 }
 
 static err_t *want(idler_t *idler, idler_conn_t *c, uint32_t events) {
@@ -165,83 +61,44 @@ static err_t *want(idler_t *idler, idler_conn_t *c, uint32_t events) {
     return NULL;
 }
 
-/* Blocks for a look-up now and then: of few servers, and not often. */
-static err_t *find_address(idler_t *idler, const char *name, const imap_server_t *server,
-                           idler_address_t **ret_address) {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-    int64_t now = now_of(idler);
-    for (size_t i = 0; i < IDLER_ADDRESSES; i++) {
-        idler_address_t *a = &idler->addresses[i];
-        if (a->until_ms > now && strcmp(a->server, name) == 0) {
-            *ret_address = a;
-            return NULL;
-        }
-    }
-    int failed = getaddrinfo(server->host, server->port, &hints, &found);
-    if (failed)
-        return err_new(ERR_UNAVAILABLE, "cannot find %s: %s", server->host, gai_strerror(failed));
-    idler_address_t *a = &idler->addresses[idler->next_address++ % IDLER_ADDRESSES];
-    (void)snprintf(a->server, sizeof a->server, "%s", name);
-    memcpy(&a->address, found->ai_addr, found->ai_addrlen);
-    a->size = found->ai_addrlen;
-    a->until_ms = now + FOUND_MS;
-    freeaddrinfo(found);
-    *ret_address = a;
-    return NULL;
+/* *ret_place NULL: not known yet. */
+static err_t *find(idler_t *idler, const idler_conn_t *c, mail_server_t *ret_server,
+                   const finder_place_t **ret_place) {
+    mail_server_t server;
+    TRY(c->kind->parse(bytes_str(c->server), &server));
+    *ret_server = server;
+    return finder_ask(&idler->finder, &server, ret_place);
 }
 
-static err_t *begin(idler_t *idler, idler_conn_t *c) {
-    CLEANUP(arena_free) arena_t *arena = NULL;
-    imap_server_t server;
-    idler_address_t *address = NULL;
-    arrival_t from = {.folder = "INBOX"};
+static err_t *begin(idler_t *idler, idler_conn_t *c, const mail_server_t *server,
+                    const finder_place_t *place) {
     int on = 1;
-    TRY(arena_new(ARENA, &arena));
-    row_job_t job = {.idler = idler, .c = c, .arena = arena};
-    TRY(db_read(idler->o.db, read_row, &job));
-    if (!job.found) return err_new(ERR_NOT_FOUND, "it is not watched any more");
-    if (job.marked)
-        from = (arrival_t){"INBOX", job.mark.uidvalidity, job.mark.uid, job.mark.modseq};
-    imap_watch_init(&c->watch, &from);
     buf_done(&c->out);
-    buf_init_secret(&c->out, OUT_MAX);
-    TRY(imap_server_parse(bytes_str(c->server), &server));
-    TRY(find_address(idler, c->server, &server, &address));
-    c->fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    buf_init_secret(&c->out, IDLER_OUT_MAX);
+    TRY(c->kind->begin(idler, c));
+    c->fd = socket(place->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) return err_errno(errno, "cannot make a socket");
     (void)setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     c->events = 0;
     c->state = IDLER_CONNECTS;
-    c->deadline_ms = now_of(idler) + TALK_MS;
-    if (connect(c->fd, (const struct sockaddr *)&address->address, address->size) != 0 &&
+    c->deadline_ms = idler_now(idler) + IDLER_TALK_MS;
+    if (connect(c->fd, (const struct sockaddr *)&place->address, place->size) != 0 &&
         errno != EINPROGRESS)
         return err_errno(errno, "cannot connect");
-    if (server.tls) TRY(tls_stream_new(idler->tls, c->fd, server.host, &c->tls));
+    if (server->tls) TRY(tls_stream_new(idler->tls, c->fd, server->host, &c->tls));
     return want(idler, c, EPOLLOUT);
 }
 
-static err_t *finish_connect(idler_t *idler, idler_conn_t *c) {
-    int number = 0;
-    socklen_t size = sizeof number;
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0) number = errno;
-    if (number) {
-        for (size_t i = 0; i < IDLER_ADDRESSES; i++) /* perhaps it has moved */
-            if (strcmp(idler->addresses[i].server, c->server) == 0)
-                idler->addresses[i].until_ms = 0;
-        return err_errno(number, "cannot connect");
-    }
-    c->state = c->tls ? IDLER_SHAKES : IDLER_TALKS;
-    return want(idler, c, EPOLLIN);
-}
-
-static err_t *shake(idler_t *idler, idler_conn_t *c) {
-    tls_state_t state = TLS_OK;
-    TRY(tls_stream_handshake(c->tls, &state));
-    if (state == TLS_CLOSED) return err_new(ERR_UNAVAILABLE, "the server closed the connection");
-    if (state == TLS_OK) c->state = IDLER_TALKS;
-    return want(idler, c, state == TLS_WANT_WRITE ? EPOLLOUT : EPOLLIN);
+/* Only so many sign in at once; who waits for an address is none of them. */
+static err_t *find_and_begin(idler_t *idler, idler_conn_t *c) {
+    mail_server_t server;
+    const finder_place_t *place = NULL;
+    TRY(find(idler, c, &server, &place));
+    if (!place) return NULL;
+    c->begun = true;
+    idler->beginning++;
+    return begin(idler, c, &server, place);
 }
 
 static err_t *receive(idler_conn_t *c, uint8_t piece[PIECE], size_t *ret_n, tls_state_t *state) {
@@ -277,72 +134,87 @@ static err_t *send_out(idler_t *idler, idler_conn_t *c) {
         return want(idler, c, state == TLS_WANT_READ ? EPOLLIN : EPOLLIN | EPOLLOUT);
     }
     buf_done(&c->out);
-    buf_init_secret(&c->out, OUT_MAX);
+    buf_init_secret(&c->out, IDLER_OUT_MAX);
     return want(idler, c, EPOLLIN);
+}
+
+static err_t *start_talk(idler_t *idler, idler_conn_t *c) {
+    c->state = IDLER_TALKS;
+    if (c->kind->connected) TRY(c->kind->connected(idler, c));
+    return c->out.n ? send_out(idler, c) : want(idler, c, EPOLLIN);
+}
+
+static err_t *shake(idler_t *idler, idler_conn_t *c) {
+    tls_state_t state = TLS_OK;
+    TRY(tls_stream_handshake(c->tls, &state));
+    if (state == TLS_CLOSED) return err_new(ERR_UNAVAILABLE, "the server closed the connection");
+    if (state == TLS_OK) return start_talk(idler, c);
+    return want(idler, c, state == TLS_WANT_WRITE ? EPOLLOUT : EPOLLIN);
+}
+
+static err_t *finish_connect(idler_t *idler, idler_conn_t *c) {
+    int number = 0;
+    socklen_t size = sizeof number;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0) number = errno;
+    if (number) {
+        mail_server_t server; /* perhaps it has moved */
+        TRY(c->kind->parse(bytes_str(c->server), &server));
+        finder_forget(&idler->finder, &server);
+        return err_errno(number, "cannot connect");
+    }
+    if (!c->tls) return start_talk(idler, c);
+    c->state = IDLER_SHAKES;
+    return shake(idler, c);
 }
 
 /* ---- talk ---- */
 
-static err_t *log_in(idler_t *idler, idler_conn_t *c) {
-    CLEANUP(arena_free) arena_t *arena = NULL;
-    CLEANUP(buf_done) buf_t password;
-    buf_init_secret(&password, LIMIT_PASSWORD_MAX);
-    TRY(arena_new(ARENA, &arena));
-    row_job_t job = {.idler = idler, .c = c, .arena = arena};
-    TRY(db_read(idler->o.db, read_row, &job));
-    if (!job.found) return err_new(ERR_NOT_FOUND, "it is not watched any more");
-    const keeper_mailbox_t mailbox = {c->account, c->server, c->login};
-    TRY(keeper_mailbox_open(idler->o.keeper, &mailbox, job.box.sealed, &password));
-    return imap_watch_login(&c->watch, c->login, buf_bytes(&password), &c->out);
-}
-
-/* It waits for mail: all is well. */
-static err_t *settle(idler_t *idler, idler_conn_t *c) {
-    row_job_t job = {.idler = idler, .c = c, .state = "watched", .problem = ""};
-    c->deadline_ms = INT64_MAX;
-    if (c->watched) return NULL;
+void idler_conn_settled(idler_t *idler, idler_conn_t *c) {
     c->watched = true;
     c->attempts = 0;
     if (c->begun) idler->beginning--;
     c->begun = false;
-    c->due_ms = now_of(idler) + idler->o.reconcile_s * 1000;
-    job.arrival = (arrival_t){"INBOX", c->watch.uidvalidity, c->watch.uid, c->watch.modseq};
-    return db_write(idler->o.db, write_settled, &job);
 }
 
 static err_t *count_bytes(idler_t *idler, idler_conn_t *c, size_t n) {
-    int64_t now = now_of(idler);
+    int64_t now = idler_now(idler);
     if (now - c->minute_ms > MINUTE_MS) {
         c->minute_ms = now;
         c->minute_bytes = 0;
+        c->minute_asks = 0;
     }
     c->minute_bytes += n;
     if (c->minute_bytes <= LIMIT_IMAP_MINUTE) return NULL;
     return err_new(ERR_LIMIT, "the server says more than %d bytes a minute", LIMIT_IMAP_MINUTE);
 }
 
+/* At once, for this one ended as it should. */
+static err_t *again(idler_t *idler, idler_conn_t *c) {
+    idler_conn_close(idler, c);
+    c->again = c->watched = false;
+    c->due_ms = idler_now(idler);
+    return NULL;
+}
+
 static err_t *talk(idler_t *idler, idler_conn_t *c) {
     uint8_t piece[PIECE];
-    for (tls_state_t state = TLS_OK; state == TLS_OK;) {
+    for (tls_state_t state = TLS_OK; state == TLS_OK && !c->again;) {
         size_t n = 0;
-        imap_state_t before = c->watch.state;
         TRY(receive(c, piece, &n, &state));
         if (state == TLS_CLOSED)
             return err_new(ERR_UNAVAILABLE, "the server closed the connection");
         TRY(count_bytes(idler, c, n));
-        TRY(imap_watch_input(&c->watch, bytes_make(piece, n), &c->out));
-        if (c->watch.state == IMAP_LOGIN) TRY(log_in(idler, c));
-        if (c->watch.state != before) c->deadline_ms = now_of(idler) + TALK_MS;
+        TRY(c->kind->input(idler, c, bytes_make(piece, n)));
     }
-    if (c->watch.state == IMAP_IDLE) TRY(settle(idler, c));
-    TRY(take_news(idler, c));
-    return send_out(idler, c);
+    TRY(c->kind->waits(idler, c));
+    return c->again ? again(idler, c) : send_out(idler, c);
 }
 
 static err_t *step(idler_t *idler, idler_conn_t *c) {
     switch (c->state) {
-    case IDLER_RESTS: return NULL;
-    case IDLER_CONNECTS: TRY(finish_connect(idler, c)); return c->tls ? shake(idler, c) : NULL;
+    case IDLER_RESTS:
+    case IDLER_FINDS: return NULL;
+    case IDLER_CONNECTS: return finish_connect(idler, c);
     case IDLER_SHAKES: return shake(idler, c);
     case IDLER_TALKS: return talk(idler, c);
     }
@@ -355,32 +227,31 @@ void idler_conn_step(idler_t *idler, idler_conn_t *c) {
 }
 
 static err_t *look(idler_t *idler, idler_conn_t *c, int64_t now) {
-    TRY(take_news(idler, c));
-    if (now < c->due_ms) return NULL;
-    c->due_ms = now + idler->o.reconcile_s * 1000;
-    if (c->watch.state != IMAP_IDLE) return NULL;
-    c->deadline_ms = now + TALK_MS;
-    TRY(imap_watch_look(&c->watch, &c->out));
-    return send_out(idler, c);
+    TRY(c->kind->look(idler, c, now));
+    return c->out.n ? send_out(idler, c) : NULL;
+}
+
+static err_t *tick(idler_t *idler, idler_conn_t *c, int64_t now) {
+    if (c->state == IDLER_RESTS && now < c->due_ms) return NULL;
+    if (c->state == IDLER_RESTS) {
+        c->state = IDLER_FINDS;
+        c->deadline_ms = now + IDLER_TALK_MS;
+    }
+    if (c->state == IDLER_FINDS) TRY(find_and_begin(idler, c));
+    if (now > c->deadline_ms) return err_new(ERR_TIMEOUT, "the server says nothing");
+    return c->watched ? look(idler, c, now) : NULL;
 }
 
 void idler_conn_tick(idler_t *idler, idler_conn_t *c, int64_t now) {
-    err_t *e = NULL;
-    if (c->state == IDLER_RESTS) {
-        if (now < c->due_ms) return;
-        c->begun = true;
-        idler->beginning++;
-        e = begin(idler, c);
-    } else if (now > c->deadline_ms) {
-        e = err_new(ERR_TIMEOUT, "the server says nothing");
-    } else if (c->watched) {
-        e = look(idler, c, now);
-    }
+    err_t *e = tick(idler, c, now);
     if (e) fail(idler, c, e);
 }
 
 void idler_conn_free(idler_t *idler, idler_conn_t *c) {
-    idler_conn_close(idler, c);
+    if (c->kind) {
+        idler_conn_close(idler, c);
+        c->kind->end(c, true);
+    }
     buf_done(&c->out);
     mem_free(c->account);
     mem_free(c->server);

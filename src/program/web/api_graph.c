@@ -6,6 +6,7 @@
 #include "program/web/api_graph.h"
 
 #include "arrival/graph.h"
+#include "arrival/opaque.h"
 #include "arrival/record.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -13,7 +14,13 @@
 #include "program/web/api.h"
 #include "program/web/streams.h"
 
-enum { HEARD_EVERY_MS = 60 * 1000, SOURCE_MAX = 160, PROBLEM_MAX = 128, XML_SWELL = 6 };
+enum {
+    HEARD_EVERY_MS = 60 * 1000,
+    MISSED_MS = 60 * 1000,
+    SOURCE_MAX = 160,
+    PROBLEM_MAX = 128,
+    XML_SWELL = 6
+};
 
 typedef struct {
     web_t *web;
@@ -66,8 +73,8 @@ static size_t keep_own(graph_job_t *job) {
 
 static err_t *get_arrival(const graph_job_t *job, const graph_notice_t *notice, arrival_t *out) {
     int64_t opaque = notice->opaque;
-    if (notice->kind == GRAPH_MISSED) TRY(arrival_graph_missed(job->now_ms, &opaque));
-    return arrival_graph_arrival(job->arena, opaque, out);
+    if (notice->kind == GRAPH_MISSED) TRY(arrival_opaque_missed(job->now_ms, MISSED_MS, &opaque));
+    return arrival_opaque_arrival(job->arena, opaque, out);
 }
 
 static bool brings_mail(const graph_notice_t *notice) {

@@ -1,7 +1,7 @@
 /*
  * /api/v1/mailboxes and /api/v1/mail-hooks: see api_arrival.h. Worker threads.
  */
-#include "arrival/imap_server.h"
+#include "arrival/mail_server.h"
 #include "audit/note.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -274,18 +274,35 @@ static err_t *set_graph(job_t *job, const json_t *body, bytes_t hook, char sourc
     return NULL;
 }
 
-/* Watched by us at its IMAP server. The password goes to the keeper and is here no more. */
-static err_t *set_imap(job_t *job, const json_t *body, bytes_t server, buf_t *sealed) {
-    imap_server_t parsed;
+/* Watched by us at its server. The password goes to the keeper and is here no more. */
+static err_t *seal(job_t *job, const json_t *body, buf_t *sealed) {
     bytes_t password;
     TRY(jso_get_string(body, "password", LIMIT_PASSWORD_MAX, true, &password));
-    TRY(imap_server_parse(server, &parsed));
-    job->box.source = "imap";
-    job->box.server = (const char *)server.p;
     const keeper_mailbox_t mailbox = {job->box.account, job->box.server, job->box.login};
     TRY(keeper_mailbox_seal(job->web->keeper, &mailbox, password, sealed));
     job->box.sealed = buf_bytes(sealed);
     return NULL;
+}
+
+static err_t *set_imap(job_t *job, const json_t *body, bytes_t server, buf_t *sealed) {
+    mail_server_t parsed;
+    TRY(mail_server_imap(server, &parsed));
+    job->box.source = "imap";
+    job->box.server = (const char *)server.p;
+    return seal(job, body, sealed);
+}
+
+/* RFC 7617 section 2: a user-id has no colon. */
+static err_t *set_ews(job_t *job, const json_t *body, bytes_t server, buf_t *sealed) {
+    mail_server_t parsed;
+    bool all = false;
+    TRY(jso_get_bool(body, "all_folders", false, &all));
+    TRY(mail_server_ews(server, &parsed));
+    if (strchr(job->box.login, ':'))
+        return err_new(ERR_INVALID, "a login of Exchange has no colon");
+    job->box.source = all ? MAILBOX_EWS_ALL : "ews";
+    job->box.server = (const char *)server.p;
+    return seal(job, body, sealed);
 }
 
 static err_t *get_address(job_t *job, const json_t *body) {
@@ -300,15 +317,18 @@ static err_t *get_address(job_t *job, const json_t *body) {
 }
 
 static err_t *get_source(job_t *job, const json_t *body, char source[SOURCE_MAX], buf_t *sealed) {
-    bytes_t hook = BYTES_NONE, server = BYTES_NONE, graph = BYTES_NONE;
+    bytes_t hook = BYTES_NONE, server = BYTES_NONE, graph = BYTES_NONE, ews = BYTES_NONE;
     TRY(jso_get_string(body, "hook", LIMIT_NAME, false, &hook));
     TRY(jso_get_string(body, "graph", LIMIT_NAME, false, &graph));
     TRY(jso_get_string(body, "server", LIMIT_MAILBOX_SERVER, false, &server));
-    if ((hook.n > 0) + (server.n > 0) + (graph.n > 0) != 1)
-        return err_new(ERR_INVALID, "a mailbox has a hook, a server or a subscription of Graph");
+    TRY(jso_get_string(body, "ews", LIMIT_MAILBOX_SERVER, false, &ews));
+    if ((hook.n > 0) + (server.n > 0) + (graph.n > 0) + (ews.n > 0) != 1)
+        return err_new(ERR_INVALID,
+                       "a mailbox has a hook, a server, Exchange or a subscription of Graph");
     if (graph.n) return set_graph(job, body, graph, source);
     TRY(get_login(job->request, body, job->box.account, hook.n > 0, &job->box.login));
-    if (!hook.n) return set_imap(job, body, server, sealed);
+    if (server.n) return set_imap(job, body, server, sealed);
+    if (ews.n) return set_ews(job, body, ews, sealed);
     set_teller(job, "hook", hook, source);
     return NULL;
 }
@@ -323,7 +343,7 @@ err_t *api_mailboxes_add(void *ctx, http_request_t *request, http_reply_t *reply
     buf_init(&sealed, LIMIT_MAILBOX_SEALED);
     TRY(api_body(request, &body));
     TRY(jso_only(body, "address", "person", "hook", "login", "server", "password", "graph",
-                 "subscription", NULL));
+                 "subscription", "ews", "all_folders", NULL));
     TRY(get_address(&job, body));
     TRY(get_source(&job, body, source, &sealed));
     job.box.problem = "";

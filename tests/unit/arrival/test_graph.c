@@ -3,6 +3,7 @@
 
 #include "../unit.h"
 #include "arrival/graph.h"
+#include "arrival/opaque.h"
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -173,14 +174,14 @@ static void test_graph__arrivals_go_to_few_places(void **state) {
     arrival_t a, b;
     int64_t first = 0, second = 0, later = 0;
     parsed(&p, ALL(ONE("created", "a", "s")), 1);
-    assert_ok(arrival_graph_arrival(p.arena, p.notices[0].opaque, &a));
-    assert_ok(arrival_graph_arrival(p.arena, p.notices[0].opaque + LIMIT_ARRIVAL_PLACES, &b));
+    assert_ok(arrival_opaque_arrival(p.arena, p.notices[0].opaque, &a));
+    assert_ok(arrival_opaque_arrival(p.arena, p.notices[0].opaque + LIMIT_ARRIVAL_PLACES, &b));
     assert_string_equal(a.folder, b.folder);
     assert_int_equal(a.uidvalidity, p.notices[0].opaque);
     assert_int_equal(a.uid, 1);
-    assert_ok(arrival_graph_missed(60 * 1000, &first));
-    assert_ok(arrival_graph_missed(119 * 1000, &second));
-    assert_ok(arrival_graph_missed(120 * 1000, &later));
+    assert_ok(arrival_opaque_missed(60 * 1000, 60 * 1000, &first));
+    assert_ok(arrival_opaque_missed(119 * 1000, 60 * 1000, &second));
+    assert_ok(arrival_opaque_missed(120 * 1000, 60 * 1000, &later));
     assert_int_equal(first, second);
     assert_int_not_equal(first, later);
     arena_free(p.arena);

@@ -1,10 +1,10 @@
-/* The client's side of IMAP: src/arrival/imap_watch.h, imap_server.h. */
+/* The client's side of IMAP: src/arrival/imap_watch.h, mail_server.h. */
 #include <stdio.h>
 #include <string.h>
 
 #include "../unit.h"
-#include "arrival/imap_server.h"
 #include "arrival/imap_watch.h"
+#include "arrival/mail_server.h"
 #include "base/limits.h"
 
 enum { OUT_MAX = 1 << 20 };
@@ -368,23 +368,23 @@ static void test_imap_watch__byte_by_byte(void **state) {
 
 static void test_imap_watch__servers_are_written(void **state) {
     (void)state;
-    imap_server_t s;
-    assert_ok(imap_server_parse(BYTES_LIT("imaps://imap.example.org"), &s));
+    mail_server_t s;
+    assert_ok(mail_server_imap(BYTES_LIT("imaps://imap.example.org"), &s));
     assert_true(s.tls);
     assert_string_equal(s.host, "imap.example.org");
     assert_string_equal(s.port, "993");
-    assert_ok(imap_server_parse(BYTES_LIT("imaps://[2001:db8::1]:1993"), &s));
+    assert_ok(mail_server_imap(BYTES_LIT("imaps://[2001:db8::1]:1993"), &s));
     assert_string_equal(s.host, "2001:db8::1");
     assert_string_equal(s.port, "1993");
-    assert_ok(imap_server_parse(BYTES_LIT("imap://127.0.0.1:1143"), &s));
+    assert_ok(mail_server_imap(BYTES_LIT("imap://127.0.0.1:1143"), &s));
     assert_false(s.tls);
-    assert_err(ERR_DENIED, imap_server_parse(BYTES_LIT("imap://imap.example.org"), &s));
+    assert_err(ERR_DENIED, mail_server_imap(BYTES_LIT("imap://imap.example.org"), &s));
     static const char *const bad[] = {
         "",           "imaps://",         "https://x",    "imaps://x:0",
         "imaps://x:", "imaps://x:99999",  "imaps://a b",  "imaps://-x",
         "imaps://[",  "imaps://[::1]993", "imaps://u:p@x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_err(ERR_INVALID, imap_server_parse(bytes_str(bad[i]), &s));
+        assert_err(ERR_INVALID, mail_server_imap(bytes_str(bad[i]), &s));
 }
 
 int main(void) {
