@@ -10,7 +10,7 @@
 
 enum { LOCAL_VERSION = 1, CHANGE_HEAD = 1 + 4 + 4 + 4 };
 
-typedef enum { CHANGE_PUT, CHANGE_DROP, CHANGE_CLEAR } change_t;
+typedef enum { CHANGE_PUT, CHANGE_DROP, CHANGE_CLEAR, CHANGE_ADD } change_t;
 
 struct db_local {
     db_t *db;
@@ -118,6 +118,10 @@ err_t *db_local_put(buf_t *changes, unsigned table, bytes_t key, bytes_t value) 
     return gather(changes, CHANGE_PUT, table, key, value);
 }
 
+err_t *db_local_add(buf_t *changes, unsigned table, bytes_t key, bytes_t value) {
+    return gather(changes, CHANGE_ADD, table, key, value);
+}
+
 err_t *db_local_drop(buf_t *changes, unsigned table, bytes_t key) {
     return gather(changes, CHANGE_DROP, table, key, BYTES_NONE);
 }
@@ -133,6 +137,11 @@ static err_t *change(db_conn_t *conn, change_t kind, unsigned table, bytes_t key
         return db_exec(conn,
                        "INSERT INTO local_state (kind, name, value) VALUES ($1, $2, $3)"
                        " ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value",
+                       DB_I64(which), DB_BYTES(key), DB_BYTES(value));
+    case CHANGE_ADD:
+        return db_exec(conn,
+                       "INSERT INTO local_state (kind, name, value) VALUES ($1, $2, $3)"
+                       " ON CONFLICT (kind, name) DO NOTHING",
                        DB_I64(which), DB_BYTES(key), DB_BYTES(value));
     case CHANGE_DROP:
         return db_exec(conn, "DELETE FROM local_state WHERE kind = $1 AND name = $2", DB_I64(which),

@@ -27,6 +27,8 @@ err_t *db_local_each(db_local_t *local, unsigned table, db_local_each_t each,
 
 /* Gathers changes. */
 err_t *db_local_put(buf_t *changes, unsigned table, bytes_t key, bytes_t value) WARN_UNUSED;
+/* Unless there is one already, which stays. */
+err_t *db_local_add(buf_t *changes, unsigned table, bytes_t key, bytes_t value) WARN_UNUSED;
 err_t *db_local_drop(buf_t *changes, unsigned table, bytes_t key) WARN_UNUSED;
 /* All of a table. */
 err_t *db_local_clear(buf_t *changes, unsigned table) WARN_UNUSED;

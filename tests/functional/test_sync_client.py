@@ -437,3 +437,20 @@ def test_run_follows_both_sides_until_it_is_told_to_end(devices):
         for process in running:
             process.kill()
             process.communicate()
+
+
+def test_the_folder_may_be_moved(devices):
+    laptop, desktop = devices
+    laptop.write("a", "text")
+    laptop.sync()
+    elsewhere = laptop.folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    assert "another --home" in laptop.run("run", str(elsewhere), "--once", status=2).stderr
+    elsewhere.rmdir()
+    laptop.folder.rename(elsewhere)
+    laptop.folder = elsewhere
+    said = laptop.sync()
+    assert said["uploaded"] == said["removed_there"] == said["commits"] == 0
+    laptop.write("b", "more")
+    laptop.sync(), desktop.sync()
+    assert desktop.tree() == laptop.tree() == {"a": b"text", "b": b"more"}

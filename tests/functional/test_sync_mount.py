@@ -11,9 +11,11 @@ import json
 import mmap
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -59,11 +61,16 @@ class Drive:
         self.log = open(folder / "log", "wb")
         self.process = None
 
-    def start(self):
+    def start(self, **user):
         self.process = subprocess.Popen([DRIVER, self.peer, self.cache, self.mount],
-                                        stderr=self.log, stdout=self.log)
-        wait_for(lambda: self.process.poll() is not None or os.path.ismount(self.mount), "the mount")
+                                        stderr=self.log, stdout=self.log, **user)
+        wait_for(lambda: self.process.poll() is not None or self.mounted(), "the mount")
         assert self.process.poll() is None, pathlib.Path(self.log.name).read_text("utf-8")
+
+    def mounted(self):
+        """Also of somebody else, whose drive root may not look at."""
+        with open("/proc/self/mounts", encoding="utf-8") as mounts:
+            return any(line.split()[1] == str(self.mount) for line in mounts)
 
     def unmount(self):
         subprocess.run(["fusermount3", "-u", "-z", self.mount], check=False, capture_output=True)
@@ -80,11 +87,13 @@ class Drive:
         self.unmount()
         self.log.close()
 
-    def give(self, name, data, mode=0o644):
+    def give(self, name, data, mode=0o644, owner=None):
         """A file of the peer's, whole at once."""
         aside = self.peer.parent / "aside"
         aside.write_bytes(data)
         aside.chmod(mode)
+        if owner:
+            shutil.chown(aside, owner)
         aside.rename(self.peer / name)
 
     def hollow(self, name):
@@ -361,3 +370,48 @@ def test_the_command_shows_a_region_of_a_real_service(tmp_path):
         service.stop()
     finally:
         service.abandon()
+
+
+def as_nobody():
+    """Why the driver can't be started as another user; None: it can."""
+    if os.geteuid() != 0:
+        return "only root can be somebody else"
+    try:
+        pwd.getpwnam("nobody")
+        done = subprocess.run([DRIVER], user="nobody", group="nogroup", capture_output=True, check=False)
+    except (KeyError, OSError) as why:
+        return str(why)
+    return None if b"PEER" in done.stderr or done.returncode else "the driver does not run"
+
+
+@pytest.mark.skipif(as_nobody() is not None, reason=str(as_nobody()))
+def test_files_that_their_owner_may_only_read_are_fetched():
+    """For root all files are writable: as somebody else."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="coffer-drive-"))
+    place.chmod(0o755)
+    it = Drive(place)
+    try:
+        for path in (place, it.peer, it.cache, it.mount):
+            shutil.chown(path, "nobody", "nogroup")
+        if not xattrs_work(it.cache):
+            pytest.skip("no extended attributes here: nothing is on demand")
+        it.start(user="nobody", group="nogroup")
+        data = os.urandom(300_000)
+        it.give("object", data, 0o444, owner="nobody")
+        it.give("open", b"x", 0o644, owner="nobody")
+
+        def cat(name):
+            return subprocess.run(["cat", str(it.mount / name)], user="nobody", group="nogroup", capture_output=True,
+                                  check=False)
+
+        wait_for(lambda: (it.cache / "object").exists(), "the file")
+        assert it.hollow("object")
+        done = cat("object")
+        assert done.stdout == data, done.stderr
+        assert not it.hollow("object") and (it.cache / "object").stat().st_mode & 0o777 == 0o444
+        wait_for(lambda: (it.cache / "open").exists(), "the other file")
+        assert cat("open").stdout == b"x"
+        assert (it.peer / "object").stat().st_mode & 0o777 == 0o444
+    finally:
+        it.done()
+        shutil.rmtree(place, ignore_errors=True)

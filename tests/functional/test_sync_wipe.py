@@ -1,5 +1,6 @@
 """Remote wipe through the real programs: the region's keys, the files, the receipt, the device's keys."""
 
+import fcntl
 import os
 import re
 import signal
@@ -178,4 +179,33 @@ def test_a_drive_ends_when_it_is_wiped(device, tmp_path):
         running.kill()
         running.wait()
         subprocess.run(["fusermount3", "-u", "-z", mount], check=False, capture_output=True)
+    gone(device)
+
+
+def test_a_home_that_never_had_a_folder_is_wiped_by_any_command(service, anna, tmp_path):
+    for name, words in (("ls", ["ls"]), ("put", ["put", str(tmp_path / "source"), "x"]), ("rm", ["rm", "sent"]),
+                        ("status", ["status"]), ("run", ["run", "--once"])):
+        place = tmp_path / name
+        place.mkdir()
+        (tmp_path / "source").write_text("text")
+        device = Device(service, place, "laptop", ANNA, anna).init()
+        device.call("put", str(tmp_path / "source"), "sent")
+        ask(device)
+        done = device.run(*words, status=0 if name == "run" else 4)
+        assert '"wiped":true' in done.stdout, done
+        gone(device)
+        assert noted_files(device) == [0]
+
+
+def test_a_device_that_runs_is_left_to_its_run(device):
+    """A command beside it says the word and destroys nothing."""
+    device.write("a", "text")
+    device.sync()
+    with open(device.home / "lock", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ask(device)
+        done = device.run("ls", status=4)
+        assert "wipe" in done.stderr and (device.home / "device.key").exists()
+        assert (device.folder / "a").exists()
+    device.run("ls", status=4)
     gone(device)

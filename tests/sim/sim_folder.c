@@ -259,22 +259,28 @@ typedef struct {
     sim_disk_t *disk;
     bool (*keep)(void *arg, const char *temp);
     void *arg;
+    uint64_t back;
 } sweep_t;
 
 static err_t *sweep_one(void *ctx, bytes_t name, const sim_stat_t *stat) {
-    const sweep_t *sweep_ctx = ctx;
+    sweep_t *sweep_ctx = ctx;
     char text[SIM_DISK_PATH], path[SIM_DISK_PATH], back[SYNC_ASIDE_NAME];
     sync_stat_t found = convert(stat);
     (void)snprintf(text, sizeof text, "%.*s", (int)name.n, (const char *)name.p);
     if (strcmp(text, "marker") == 0 || sweep_ctx->keep(sweep_ctx->arg, text)) return NULL;
     if (!sync_aside_lost(text, &found, back)) return discard(sweep_ctx->disk, text);
     temp_path(text, path);
-    return sim_disk_rename(sweep_ctx->disk, path, back, true);
+    TRY(sim_disk_rename(sweep_ctx->disk, path, back, true));
+    sweep_ctx->back++;
+    return NULL;
 }
 
-static err_t *sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg) {
+static err_t *sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg,
+                    uint64_t *ret_back) {
     sweep_t sweep_ctx = {.disk = ctx, .keep = keep, .arg = arg};
-    return forgive_missing(sim_disk_list(ctx, own, sweep_one, &sweep_ctx));
+    TRY(forgive_missing(sim_disk_list(ctx, own, sweep_one, &sweep_ctx)));
+    *ret_back = sweep_ctx.back;
+    return NULL;
 }
 
 /* Another spelling of its own name is there already: by way of a third one. */

@@ -8,6 +8,7 @@
 #include "program/coffer/output.h"
 #include "program/coffer/sync_into.h"
 #include "program/coffer/sync_say.h"
+#include "program/coffer/sync_wipe.h"
 #include "sync/engine/edit.h"
 #include "sync/engine/history.h"
 
@@ -138,11 +139,14 @@ typedef struct {
     const sync_open_t *open;
     const char *path;
     uint64_t version;
+    sync_bar_t *bar;
 } past_t;
 
 static err_t *read_past(void *ctx, const sync_sink_t *sink) {
     const past_t *past = ctx;
-    return sync_past_read(past->open->engine, past->path, past->version, sink);
+    sync_counted_t counted = {.bar = past->bar, .sink = sink};
+    return sync_past_read(past->open->engine, past->path, past->version,
+                          &(sync_sink_t){&counted, sync_counted_write});
 }
 
 static err_t *say_restored(cli_t *cli, const sync_open_t *open, uint64_t version,
@@ -162,15 +166,16 @@ static err_t *say_restored(cli_t *cli, const sync_open_t *open, uint64_t version
                     report->first_left));
     if (!report->commits)
         return output_done(cli, json, "It is as version %llu had it.", (unsigned long long)version);
-    return output_done(cli, json, "Version %llu is back: %llu files, in version %llu",
+    return output_done(cli, json, "Version %llu is back: %llu file%s, in version %llu",
                        (unsigned long long)version, (unsigned long long)restored->files,
-                       (unsigned long long)now);
+                       restored->files == 1 ? "" : "s", (unsigned long long)now);
 }
 
 static err_t *run_restore(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(mem_free) char *path = NULL;
     const char *into = args_value(args, "to");
+    sync_bar_t bar = {.cli = cli};
     sync_past_which_t wanted;
     sync_report_t report = {0};
     sync_restored_t restored = {0};
@@ -180,13 +185,15 @@ static err_t *run_restore(cli_t *cli, const args_t *args) {
     TRY(sync_open_fetched(cli, NULL, &open));
     TRY_WRAP(sync_past_version(open.engine, &wanted, &version), "%s", path);
     if (into) {
-        TRY(sync_into_file(into, args_flag(args, "replace"), read_past,
-                           &(past_t){&open, path, version}));
+        err_t *e = sync_into_file(into, args_flag(args, "replace"), NULL, read_past,
+                                  &(past_t){&open, path, version, &bar});
+        sync_bar_end(&bar);
+        TRY(e);
         return output_done(cli, NULL, "Version %llu of %s is in %s", (unsigned long long)version,
                            path, into);
     }
     err_t *e = sync_engine_restore(open.engine, path, version, &report, &restored);
-    TRY(e ? sync_advise(e, &report) : NULL);
+    TRY(sync_wipe_or(cli, &open, &report, e));
     return say_restored(cli, &open, version, &report, &restored);
 }
 

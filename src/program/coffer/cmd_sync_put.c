@@ -6,7 +6,9 @@
 
 #include "base/mem.h"
 #include "program/coffer/output.h"
+#include "program/coffer/put_tree.h"
 #include "program/coffer/sync_say.h"
+#include "program/coffer/sync_wipe.h"
 #include "sync/client/put.h"
 #include "sync/engine/edit.h"
 #include "sync/engine/look.h"
@@ -14,35 +16,24 @@
 typedef struct {
     sync_open_t open;
     sync_put_t *source;
-    sync_edit_t edits[ARGS_OPERANDS_MAX];
-    char *paths[ARGS_OPERANDS_MAX];
-    size_t n;
+    put_tree_t tree;
     sync_report_t report;
 } work_t;
 
 static void work_done(work_t *work) {
-    for (size_t i = 0; i < work->n; i++) mem_free(work->paths[i]);
+    put_tree_done(&work->tree);
     sync_put_free(work->source);
     sync_open_done(&work->open);
 }
 DEFINE_CLEANUP_VALUE(work_t, work_done)
 
-static err_t *add_edit(work_t *work, sync_edit_kind_t kind, const char *path, sync_edit_t **ret) {
-    sync_edit_t *edit = &work->edits[work->n];
-    TRY(sync_plain_path(path, &work->paths[work->n]));
-    *edit = (sync_edit_t){.kind = kind, .path = work->paths[work->n]};
-    work->n++;
-    *ret = edit;
-    return NULL;
-}
-
 /* One commit, with a bar while something is sent. */
 static err_t *make_edits(work_t *work, sync_bar_t *bar) {
     err_t *e =
         sync_engine_edit(work->open.engine, work->source ? sync_put_disk(work->source) : NULL,
-                         work->edits, work->n, &work->report);
+                         work->tree.edits, work->tree.n, &work->report);
     sync_bar_end(bar);
-    return e ? sync_advise(e, &work->report) : NULL;
+    return sync_wipe_or(bar->cli, &work->open, &work->report, e);
 }
 
 static err_t *say_done(cli_t *cli, const work_t *work, const char *what) {
@@ -50,7 +41,14 @@ static err_t *say_done(cli_t *cli, const work_t *work, const char *what) {
     uint64_t version = sync_engine_known(work->open.engine).root;
     TRY(jso_object(&json));
     TRY(jso_set_int(json, "version", (int64_t)version));
-    TRY(jso_set_int(json, "changes", (int64_t)work->n));
+    TRY(jso_set_int(json, "changes", (int64_t)work->tree.n));
+    if (work->source) {
+        TRY(jso_set_int(json, "files", (int64_t)work->tree.files));
+        TRY(jso_set_int(json, "folders", (int64_t)work->tree.folders));
+        TRY(jso_set_int(json, "links", (int64_t)work->tree.links));
+        TRY(jso_set_int(json, "bytes", (int64_t)work->tree.bytes));
+        TRY(jso_set_int(json, "left_out", (int64_t)work->tree.others));
+    }
     TRY(jso_set_int(json, "uploaded", (int64_t)work->report.uploaded));
     TRY(jso_set_int(json, "bytes_up", (int64_t)work->report.bytes_up));
     return output_done(cli, json, "%s in version %llu", what, (unsigned long long)version);
@@ -60,8 +58,16 @@ static err_t *say_done(cli_t *cli, const work_t *work, const char *what) {
 
 /* Into a folder: one that is there, or "folder/", or because there are several files. */
 static err_t *put_name(const char *file, const char *target, bool into, char **ret_path) {
-    const char *slash = strrchr(file, '/');
-    char *path = into ? mem_printf("%s/%s", target, slash ? slash + 1 : file) : mem_strdup(target);
+    size_t end = strlen(file), from = 0;
+    while (end && file[end - 1] == '/') end--; /* "photos/" is photos */
+    for (size_t i = 0; i < end; i++)
+        if (file[i] == '/') from = i + 1;
+    bool named = end > from && !(end - from == 1 && file[from] == '.') &&
+                 !(end - from == 2 && file[from] == '.' && file[from + 1] == '.');
+    if (into && !named)
+        return err_new(ERR_USAGE, "%s has no name of its own: name it in PATH", file);
+    char *path =
+        into ? mem_printf("%s/%.*s", target, (int)(end - from), file + from) : mem_strdup(target);
     if (!path) return err_nomem();
     *ret_path = path;
     return NULL;
@@ -69,11 +75,10 @@ static err_t *put_name(const char *file, const char *target, bool into, char **r
 
 static err_t *add_file(work_t *work, const args_t *args, const char *file, bool into) {
     CLEANUP(mem_free) char *path = NULL;
-    sync_edit_t *edit = NULL;
+    CLEANUP(mem_free) char *plain = NULL;
     TRY(put_name(file, args->operands[args->operands_n - 1], into, &path));
-    TRY(add_edit(work, SYNC_EDIT_PUT, path, &edit));
-    edit->parents = args_flag(args, "parents");
-    return sync_put_add(work->source, file, edit->path, &edit->stat);
+    TRY(sync_plain_path(path, &plain));
+    return put_tree_walk(&work->tree, file, plain, args_flag(args, "parents"));
 }
 
 static err_t *is_into(const work_t *work, const char *target, size_t files, bool *ret_into) {
@@ -92,13 +97,23 @@ static err_t *run_put(cli_t *cli, const args_t *args) {
     sync_bar_t bar = {.cli = cli};
     size_t files = args->operands_n - 1;
     bool into = false;
-    char what[64];
+    char what[96];
     TRY(sync_put_new(cli->clk, &work.source));
+    work.tree.source = work.source;
     TRY(sync_open_fetched(cli, &bar, &work.open));
     TRY(is_into(&work, args->operands[files], files, &into));
     for (size_t i = 0; i < files; i++) TRY(add_file(&work, args, args->operands[i], into));
     TRY(make_edits(&work, &bar));
-    (void)snprintf(what, sizeof what, "%zu file%s", files, files == 1 ? " is" : "s are");
+    const put_tree_t *tree = &work.tree;
+    if (tree->others)
+        cli_warn(cli, "coffer: %llu left out that are neither files, folders nor links; %s\n",
+                 (unsigned long long)tree->others, tree->first_other);
+    if (tree->folders)
+        (void)snprintf(what, sizeof what, "%llu files in %llu folders are",
+                       (unsigned long long)tree->files, (unsigned long long)tree->folders);
+    else
+        (void)snprintf(what, sizeof what, "%llu file%s", (unsigned long long)tree->files,
+                       tree->files == 1 ? " is" : "s are");
     return say_done(cli, &work, what);
 }
 
@@ -113,14 +128,16 @@ const command_t CMD_SYNC_PUT = {
     .group = "sync",
     .name = "put",
     .operands = "FILE... PATH",
-    .summary = "Put files into the region, without a folder",
+    .summary = "Put files and folders into the region, without a synced folder",
     .notes =
         "PATH is the file's new name, or a folder of the region if one is there, if PATH ends\n"
-        "with a slash or if there are several files. What is there already becomes the version\n"
-        "before. If the connection breaks, give the command again: files that were sent\n"
-        "are not sent again.",
+        "with a slash or if there are several files. A folder comes with all that is in it, links\n"
+        "as links, in one version; what the region has there besides stays. What is there already\n"
+        "becomes the version before. If the connection breaks, give the command again: files\n"
+        "that were sent are not sent again.",
     .examples = "  coffer sync put report.txt Work/report.txt\n"
-                "  coffer sync put scans/a.pdf scans/b.pdf Scans/2026/ --parents",
+                "  coffer sync put scans/a.pdf scans/b.pdf Scans/2026/ --parents\n"
+                "  coffer sync put ~/Pictures/2026 Photos/",
     .min = 2,
     .max = ARGS_OPERANDS_MAX,
     .options = put_options,
@@ -136,7 +153,7 @@ static err_t *run_paths(cli_t *cli, const args_t *args, sync_edit_kind_t kind, c
     TRY(sync_open_engine(&work.open));
     for (size_t i = 0; i < args->operands_n; i++) {
         sync_edit_t *edit = NULL;
-        TRY(add_edit(&work, kind, args->operands[i], &edit));
+        TRY(put_tree_add(&work.tree, kind, args->operands[i], &edit));
         edit->parents = kind == SYNC_EDIT_FOLDER && args_flag(args, "parents");
         edit->deep = kind == SYNC_EDIT_REMOVE && args_flag(args, "recursive");
     }

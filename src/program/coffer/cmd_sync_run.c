@@ -47,6 +47,7 @@ static err_t *report_json(const sync_report_t *r, json_t *json) {
     TRY(jso_set_int(json, "commits", (int64_t)r->commits));
     TRY(jso_set_int(json, "left", (int64_t)r->left));
     if (r->left) TRY(jso_set_str(json, "first_left", r->first_left));
+    if (r->recovered) TRY(jso_set_int(json, "recovered", (int64_t)r->recovered));
     if (r->outside) {
         TRY(jso_set_int(json, "outside", (int64_t)r->outside));
         TRY(sync_set_path(json, "first_outside", r->first_outside));
@@ -57,7 +58,7 @@ static err_t *report_json(const sync_report_t *r, json_t *json) {
 
 static bool did_anything(const sync_report_t *r) {
     return r->uploaded || r->downloaded || r->moved || r->removed_here || r->removed_there ||
-           r->conflicts || r->commits || r->left;
+           r->conflicts || r->commits || r->left || r->recovered;
 }
 
 static err_t *say_report(cli_t *cli, const sync_open_t *open, const sync_report_t *r, bool always) {
@@ -71,6 +72,11 @@ static err_t *say_report(cli_t *cli, const sync_open_t *open, const sync_report_
             (unsigned long long)r->uploaded, (unsigned long long)r->downloaded,
             (unsigned long long)r->moved, (unsigned long long)r->removed_here,
             (unsigned long long)r->removed_there, (unsigned long long)r->conflicts));
+        if (r->recovered)
+            TRY(cli_say(cli,
+                        "%llu changes that were made when the power went are back in the folder as "
+                        "\"recovered ...\"\n",
+                        (unsigned long long)r->recovered));
         if (r->left)
             TRY(cli_say(cli, "%llu left for the next time; %s\n", (unsigned long long)r->left,
                         r->first_left));
@@ -137,6 +143,7 @@ static err_t *run_once(cli_t *cli, sync_open_t *open, sync_bar_t *bar) {
         all.removed_there += r.removed_there;
         all.conflicts += r.conflicts;
         all.commits += r.commits;
+        all.recovered += r.recovered;
         all.left = r.left;
         all.again = r.again;
         memcpy(all.first_left, r.first_left, sizeof all.first_left);
@@ -191,11 +198,33 @@ static err_t *run_on(cli_t *cli, sync_open_t *open, sync_bar_t *bar, long poll_s
 
 /* ---- the command ---- */
 
+static err_t *is_ours(cli_t *cli, const sync_open_t *open, const char *folder, bool *ret_ours) {
+    CLEANUP(sync_folder_disk_free) sync_folder_disk_t *own = NULL;
+    TRY(sync_folder_disk_new(folder, open->home.marker, cli->clk, &own));
+    const sync_disk_t *disk = sync_folder_disk(own);
+    err_t *e = disk->present(disk->ctx, false);
+    *ret_ours = e == NULL;
+    if (!e || err_code(e) == ERR_NOT_FOUND) {
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+/* Whether it is the folder of before, which was moved: it has the marker, and the old place not. */
+static err_t *was_moved(cli_t *cli, const sync_open_t *open, const char *folder, bool *ret_moved) {
+    bool here = false, there = false;
+    TRY(is_ours(cli, open, folder, &here));
+    TRY(is_ours(cli, open, open->home.folder, &there));
+    *ret_moved = here && !there;
+    return NULL;
+}
+
 /*
  * The folder is the one of before, or becomes it. A first one is made: nothing is lost by that,
  * while one that was synced and is gone may lie on a disk that is not mounted.
  */
-static err_t *set_folder(sync_open_t *open, const char *given) {
+static err_t *set_folder(cli_t *cli, sync_open_t *open, const char *given) {
     if (given && !open->home.folder && mkdir(given, 0700) != 0 && errno != EEXIST)
         return err_errno(errno, "%s", given);
     char *folder = given ? realpath(given, NULL) : NULL;
@@ -203,16 +232,19 @@ static err_t *set_folder(sync_open_t *open, const char *given) {
         return err_new(ERR_NOT_FOUND, "%s is not there: is its disk mounted?", given);
     if (given && !folder) return err_errno(errno, "%s", given);
     bool other = folder && (!open->home.folder || strcmp(folder, open->home.folder) != 0);
-    bool taken = other && open->home.folder;
-    char *copy = other && !taken ? mem_strdup(folder) : NULL;
+    bool moved = false;
     err_t *e = NULL;
-    if (taken)
+    if (other && open->home.folder) e = was_moved(cli, open, folder, &moved);
+    bool taken = other && open->home.folder && !moved;
+    char *copy = other && !taken && !e ? mem_strdup(folder) : NULL;
+    if (taken && !e)
         e = err_new(ERR_USAGE, "this device syncs %s: to sync %s too, give another --home",
                     open->home.folder, folder);
-    else if (!folder && !open->home.folder) e = err_new(ERR_USAGE, "which folder? Give DIR");
-    else if (other && !copy) e = err_nomem();
+    else if (!e && !folder && !open->home.folder) e = err_new(ERR_USAGE, "which folder? Give DIR");
+    else if (!e && other && !copy) e = err_nomem();
     free(folder); /* house-rules: allow allocation: it is realpath's */
     if (e || !other) return e;
+    mem_free(open->home.folder);
     open->home.folder = copy;
     return sync_home_write(&open->home);
 }
@@ -233,7 +265,7 @@ static err_t *configure(cli_t *cli, const args_t *args, sync_open_t *open, const
         folders[n++] = folder;
     }
     folders[n] = NULL;
-    TRY(set_folder(open, args->operands_n ? args->operands[0] : NULL));
+    TRY(set_folder(cli, open, args->operands_n ? args->operands[0] : NULL));
     TRY(sync_folder_disk_new(open->home.folder, open->home.marker, cli->clk, &open->disk));
     open->config.disk = sync_folder_disk(open->disk);
     open->config.brake_percent = (unsigned)brake;
@@ -255,14 +287,16 @@ static err_t *run_run(cli_t *cli, const args_t *args) {
     TRY(sync_wipe_resume(cli, &wiped));
     if (wiped) return NULL;
     TRY(sync_open(cli, &open));
-    TRY(configure(cli, args, &open, folders));
+    /* A home that never had a folder is wiped too. */
+    err_t *e = configure(cli, args, &open, folders);
+    if (e && !open.home.folder) return sync_wipe_if_told(cli, &open, e);
+    TRY(e);
     TRY(read_ignored(&open, &rules));
     open.config.ignore = buf_bytes(&rules);
     sync_bar_use(&bar, &open.config);
     TRY(sync_open_engine(&open));
     if (args_flag(args, "pardon")) TRY(sync_engine_pardon(open.engine));
-    err_t *e =
-        args_flag(args, "once") ? run_once(cli, &open, &bar) : run_on(cli, &open, &bar, poll_s);
+    e = args_flag(args, "once") ? run_once(cli, &open, &bar) : run_on(cli, &open, &bar, poll_s);
     return sync_wipe_if_told(cli, &open, e);
 }
 
@@ -392,17 +426,14 @@ static err_t *run_status(cli_t *cli, const args_t *args) {
     CLEANUP(sync_open_done) sync_open_t open = {0};
     CLEANUP(jso_free) json_t *json = NULL;
     listed_t l = {0};
-    sync_report_t report;
-    TRY(sync_open(cli, &open));
-    TRY(sync_open_engine(&open));
-    err_t *e = sync_engine_fetch(open.engine, &report);
-    TRY(e ? sync_advise(e, &report) : NULL);
+    TRY(sync_open_fetched(cli, NULL, &open));
     TRY(jso_object(&json));
     TRY(status_json(cli, &open, json));
     if (args->operands_n == 0 && !args_flag(args, "files")) return output_fields(cli, json);
     TRY(jso_set_array(json, "files", &l.files));
     buf_init(&l.packages, CLI_OUTPUT_MAX);
-    e = sync_look(open.engine, args->operands_n ? args->operands[0] : "", true, list_file, &l);
+    err_t *e =
+        sync_look(open.engine, args->operands_n ? args->operands[0] : "", true, list_file, &l);
     if (!e) e = ask_replicas(&open, &l, json);
     buf_done(&l.packages);
     return e ? e : show_files(cli, json);

@@ -14,7 +14,7 @@
 #include "program/coffer/mount_fuse.h"
 #include "sync/client/hollow.h"
 
-enum { CALM_MS = 300, STEPS_AT_ONCE = 20, STEPS_AT_END = 5 };
+enum { ALL_MODES = 07777, CALM_MS = 300, STEPS_AT_ONCE = 20, STEPS_AT_END = 5 };
 
 typedef struct {
     const mount_config_t *config;
@@ -67,10 +67,28 @@ static err_t *fill_now(const mount_t *mount, const char *path, int fd) {
     return e ? e : sync_hollow_clear(fd);
 }
 
+/* A file that its owner may only read is writable for as long; no step looks at it meanwhile. */
+static err_t *fill_read_only(const mount_t *mount, const char *path, int fd) {
+    struct stat state;
+    CLEANUP(fd_close) int writing = -1;
+    if (!sync_hollow(fd)) return NULL;
+    if (fstat(fd, &state) != 0) return err_errno(errno, "%s", path);
+    bool closed = (state.st_mode & S_IWUSR) == 0;
+    if (closed && fchmod(fd, (state.st_mode & ALL_MODES) | S_IWUSR) != 0)
+        return err_errno(errno, "%s", path);
+    writing = openat(mount->folder, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    err_t *e = writing < 0 ? err_errno(errno, "%s", path) : fill_now(mount, path, writing);
+    if (closed && fchmod(fd, state.st_mode & ALL_MODES) != 0 && !e)
+        e = err_errno(errno, "the mode of %s", path);
+    return e;
+}
+
+static bool is_writable(int fd) { return (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY; }
+
 static err_t *fill(void *ctx, const char *path, int fd) {
     mount_t *mount = ctx;
     (void)pthread_mutex_lock(&mount->engine);
-    err_t *e = fill_now(mount, path, fd);
+    err_t *e = is_writable(fd) ? fill_now(mount, path, fd) : fill_read_only(mount, path, fd);
     (void)pthread_mutex_unlock(&mount->engine);
     if (e) mount->config->report(mount->config->ctx, &(sync_report_t){0}, e);
     return e;

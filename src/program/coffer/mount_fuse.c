@@ -58,9 +58,9 @@ static int make_whole(const char *path, int fd, bool cut_off) {
     return e ? -errno_of(e) : 0;
 }
 
-/* Filling needs to write, also for who only reads: then the file is opened for that alone. */
+/* Filling needs to write, also for who only reads, or may only read: see fill(). */
 static int fill_for_reader(const char *path) {
-    int fd = openat(self()->folder, below(path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(self()->folder, below(path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return -errno;
     int status = make_whole(path, fd, false);
     (void)close(fd);

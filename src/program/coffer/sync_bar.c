@@ -14,16 +14,34 @@ static bool is_due(sync_bar_t *bar) {
     return true;
 }
 
+static void show(sync_bar_t *bar, uint64_t done, uint64_t all) {
+    int64_t ms = bar->last_ms - bar->begun_ms;
+    double rate = ms > 0 ? (double)done / 1000.0 / (double)ms : 0.0;
+    unsigned long long mb = (unsigned long long)(done / 1000000);
+    if (all)
+        (void)fprintf(bar->cli->err, "\r%3llu%%  %llu of %llu MB  %.1f MB/s   ",
+                      (unsigned long long)(done * 100 / all), mb,
+                      (unsigned long long)(all / 1000000), rate);
+    else (void)fprintf(bar->cli->err, "\r%llu MB  %.1f MB/s   ", mb, rate);
+    (void)fflush(bar->cli->err);
+}
+
 void sync_bar_show(void *ctx, const sync_progress_t *p) {
     sync_bar_t *bar = ctx;
-    if (p->bytes_all == 0 || !is_due(bar)) return;
-    int64_t ms = bar->last_ms - bar->begun_ms;
-    (void)fprintf(bar->cli->err, "\r%3llu%%  %llu of %llu MB  %.1f MB/s   ",
-                  (unsigned long long)(p->bytes_done * 100 / p->bytes_all),
-                  (unsigned long long)(p->bytes_done / 1000000),
-                  (unsigned long long)(p->bytes_all / 1000000),
-                  ms > 0 ? (double)p->bytes_done / 1000.0 / (double)ms : 0.0);
-    (void)fflush(bar->cli->err);
+    if (p->bytes_all && is_due(bar)) show(bar, p->bytes_done, p->bytes_all);
+}
+
+void sync_bar_bytes(sync_bar_t *bar, uint64_t done, uint64_t all) {
+    if (!bar->cli->terminal || bar->cli->json || !is_due(bar)) return;
+    show(bar, done, all);
+}
+
+err_t *sync_counted_write(void *ctx, bytes_t piece) {
+    sync_counted_t *counted = ctx;
+    TRY(counted->sink->write(counted->sink->ctx, piece));
+    counted->done += piece.n;
+    sync_bar_bytes(counted->bar, counted->done, counted->all);
+    return NULL;
 }
 
 void sync_bar_look(sync_bar_t *bar, uint64_t version) {

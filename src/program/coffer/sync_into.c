@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -35,14 +37,50 @@ static err_t *place(const char *temp, const char *path, bool replace) {
 
 static err_t *to_fd(void *ctx, bytes_t piece) { return file_write_fd(*(const int *)ctx, piece); }
 
-err_t *sync_into_file(const char *path, bool replace, sync_into_fn fn, void *ctx) {
+static err_t *busy(const char *temp) {
+    return err_new(ERR_BUSY, "another program is writing %s", temp);
+}
+
+/* Ours alone: made now, or left behind by one that was killed. */
+static err_t *check_temp(int fd, const char *temp) {
+    struct stat st, named;
+    if (fstat(fd, &st) != 0) return err_errno(errno, "%s", temp);
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1)
+        return err_new(ERR_EXISTS, "%s is there and is not ours: move it away", temp);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) return busy(temp);
+    /* Who had it until now may have given it its name. */
+    if (lstat(temp, &named) != 0 || named.st_ino != st.st_ino || named.st_dev != st.st_dev)
+        return busy(temp);
+    if (ftruncate(fd, 0) != 0 || fchmod(fd, 0600) != 0) return err_errno(errno, "%s", temp);
+    return NULL;
+}
+
+static err_t *open_temp(const char *temp, int *ret_fd) {
+    int fd = open(temp, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0) return err_errno(errno, "%s", temp);
+    err_t *e = check_temp(fd, temp);
+    if (e) fd_close(fd);
+    else *ret_fd = fd;
+    return e;
+}
+
+static err_t *dress(int fd, const char *temp, const sync_into_t *as) {
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = as->mtime}};
+    if (fchmod(fd, as->mode & 0777) != 0 || futimens(fd, times) != 0)
+        return err_errno(errno, "%s", temp);
+    return NULL;
+}
+
+err_t *sync_into_file(const char *path, bool replace, const sync_into_t *as, sync_into_fn fn,
+                      void *ctx) {
     CLEANUP(mem_free) char *temp = mem_printf("%s.part", path);
+    CLEANUP(fd_close) int fd = -1;
     struct stat st;
     if (!temp) return err_nomem();
     if (!replace && lstat(path, &st) == 0) return is_there(path);
-    CLEANUP(fd_close) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(errno, "%s", temp);
+    TRY(open_temp(temp, &fd));
     err_t *e = fn(ctx, &(sync_sink_t){&fd, to_fd});
+    if (!e && as) e = dress(fd, temp, as);
     if (!e && fsync(fd) != 0) e = err_errno(errno, "%s", temp);
     if (!e) e = place(temp, path, replace);
     if (e) (void)unlink(temp);

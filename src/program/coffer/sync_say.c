@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "program/coffer/sync_wipe.h"
 #include "sync/engine/tree.h"
 
 enum { MEMBER_MAX = 64 };
@@ -18,8 +19,7 @@ err_t *sync_open_fetched(cli_t *cli, sync_bar_t *bar, sync_open_t *open) {
     TRY(sync_open(cli, open));
     if (bar) sync_bar_use(bar, &open->config);
     TRY(sync_open_engine(open));
-    err_t *e = sync_engine_fetch(open->engine, &report);
-    return e ? sync_advise(e, &report) : NULL;
+    return sync_wipe_or(cli, open, &report, sync_engine_fetch(open->engine, &report));
 }
 
 err_t *sync_advise(err_t *e, const sync_report_t *r) {

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "program/coffer/output.h"
+#include "program/coffer/sync_say.h"
 #include "sync/engine/look.h"
 
 enum { FILE_MODE = 0600, NOTE_MAX = 4096, RULES_MAX = 256 * 1024, ZEROS = 64 * 1024 };
@@ -321,4 +322,14 @@ err_t *sync_wipe_if_told(cli_t *cli, sync_open_t *open, err_t *e) {
     TRY(begin(&w, open));
     close_rest(open, &w);
     return go_on(&w);
+}
+
+err_t *sync_wipe_or(cli_t *cli, sync_open_t *open, const sync_report_t *report, err_t *e) {
+    bool others = open->home.folder && open->config.aside;
+    if (!e) return NULL;
+    if (strcmp(report->alarm, SYNC_ALARM_WIPE) != 0 || others) return sync_advise(e, report);
+    char word[sizeof report->alarm];
+    memcpy(word, report->alarm, sizeof word);
+    e = sync_wipe_if_told(cli, open, e);
+    return e ? e : err_new(ERR_DENIED, "%s: this device was wiped", word);
 }

@@ -18,6 +18,14 @@ err_t *sync_wipe_resume(cli_t *cli, bool *ret_wiped) WARN_UNUSED;
  */
 err_t *sync_wipe_if_told(cli_t *cli, sync_open_t *open, err_t *e) WARN_UNUSED;
 
+/*
+ * The same for commands that need no folder: `e` is what they ended with, `report` the engine's. A
+ * device that another program of it syncs now is left to that one. An error also after a wipe:
+ * nothing is open any more.
+ */
+err_t *sync_wipe_or(cli_t *cli, sync_open_t *open, const sync_report_t *report,
+                    err_t *e) WARN_UNUSED;
+
 /* ---- sync_wipe_files.c ---- */
 
 /* Files and links in the folder that the rules do not keep out of it. */

@@ -114,7 +114,8 @@ static err_t *lasting(const sync_disk_t *disk) {
 
 err_t *sync_wipe_files(const sync_disk_t *disk, bytes_t rules) {
     walk_t w = {.disk = disk, .rules = rules, .remove = true};
-    TRY(disk->sweep(disk->ctx, NULL, NULL));
+    uint64_t back = 0;
+    TRY(disk->sweep(disk->ctx, NULL, NULL, &back));
     TRY(walk(&w, "", 0));
     return lasting(disk);
 }

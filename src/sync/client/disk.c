@@ -476,19 +476,22 @@ static err_t *disk_discard(void *ctx, const char *temp) {
 }
 
 /* A change that a crash has left there comes back into the folder. */
-static void sweep_one(const sync_folder_disk_t *disk, int fd, const char *name) {
+static bool sweep_one(const sync_folder_disk_t *disk, int fd, const char *name) {
     char back[SYNC_ASIDE_NAME];
     sync_stat_t now;
     bool found = false;
     err_t *e = stat_at(fd, name, &found, &now);
     bool lost = !e && found && sync_aside_lost(name, &now, back);
-    if (lost) (void)renameat2(fd, name, disk->root, back, RENAME_NOREPLACE);
-    else if (!e && found) (void)unlinkat(fd, name, 0);
+    bool is_back = lost && renameat2(fd, name, disk->root, back, RENAME_NOREPLACE) == 0;
+    if (!lost && !e && found) (void)unlinkat(fd, name, 0);
     err_free(e);
+    return is_back;
 }
 
-static err_t *disk_sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg) {
+static err_t *disk_sweep(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg,
+                         uint64_t *ret_back) {
     const sync_folder_disk_t *disk = ctx;
+    uint64_t back = 0;
     int fd = -1;
     TRY(open_beneath(disk->root, SYNC_DISK_OWN, O_RDONLY | O_DIRECTORY, &fd));
     DIR *dir = fdopendir(fd);
@@ -500,10 +503,11 @@ static err_t *disk_sweep(void *ctx, bool (*keep)(void *arg, const char *temp), v
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             strcmp(entry->d_name, "folder") == 0 || (keep && keep(arg, entry->d_name)))
             continue;
-        if (keep) sweep_one(disk, fd, entry->d_name);
+        if (keep) back += sweep_one(disk, fd, entry->d_name);
         else (void)unlinkat(fd, entry->d_name, 0);
     }
     (void)closedir(dir);
+    *ret_back = back;
     return NULL;
 }
 

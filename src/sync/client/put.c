@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct sync_put {
     const clk_t *clk;
     pair_t *pairs;
     size_t n, room;
+    bool sorted; /* by path */
 };
 
 void sync_put_free(sync_put_t *put) {
@@ -38,10 +40,18 @@ void sync_put_free(sync_put_t *put) {
 
 /* ---- reading ---- */
 
-static const char *file_of(const sync_put_t *put, const char *path) {
-    for (size_t i = 0; i < put->n; i++)
-        if (strcmp(put->pairs[i].path, path) == 0) return put->pairs[i].file;
-    return NULL;
+static int by_path(const void *a, const void *b) {
+    const pair_t *x = a, *y = b;
+    return strcmp(x->path, y->path);
+}
+
+static const char *file_of(sync_put_t *put, const char *path) {
+    const pair_t wanted = {.path = (char *)(uintptr_t)path};
+    if (put->n == 0) return NULL;
+    if (!put->sorted) qsort(put->pairs, put->n, sizeof *put->pairs, by_path);
+    put->sorted = true;
+    const pair_t *found = bsearch(&wanted, put->pairs, put->n, sizeof *put->pairs, by_path);
+    return found ? found->file : NULL;
 }
 
 static err_t *stat_fd(int fd, const char *name, sync_stat_t *ret_stat) {
@@ -63,7 +73,7 @@ static err_t *open_fd(const char *file, int *ret_fd) {
 }
 
 static err_t *put_open(void *ctx, const char *path, sync_disk_file_t **ret_file) {
-    const sync_put_t *put = ctx;
+    sync_put_t *put = ctx;
     const char *name = file_of(put, path);
     if (!name) return err_new(ERR_NOT_FOUND, "%s", path);
     int fd = -1;
@@ -109,6 +119,7 @@ static err_t *add_pair(sync_put_t *put, const char *file, const char *path) {
         put->pairs = grown;
         put->room = room;
     }
+    put->sorted = false;
     put->pairs[put->n++] = (pair_t){STEAL(name), STEAL(place)};
     return NULL;
 }

@@ -573,7 +573,11 @@ static bool is_wanted(void *arg, const char *temp) {
 }
 
 err_t *apply_sweep(sync_engine_t *engine) {
-    return engine->c.disk->sweep(engine->c.disk->ctx, is_wanted, engine);
+    uint64_t back = 0;
+    TRY(engine->c.disk->sweep(engine->c.disk->ctx, is_wanted, engine, &back));
+    engine->report->recovered += back;
+    if (back) engine->report->again = true; /* the next step sends them */
+    return NULL;
 }
 
 /* Removals first, since they make room; then folders and moves, last what is fetched. */

@@ -78,9 +78,10 @@ typedef struct {
                     sync_stat_t *ret_placed);
     err_t *(*discard)(void *ctx, const char *temp); /* not being there is fine */
     /* Removes all temporary files but those whose names `keep` wants. What a crash has left of a
-     * person's last change comes back into the folder (aside.h), unless `keep` is NULL: then all
-     * goes. */
-    err_t *(*sweep)(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg);
+     * person's last change comes back into the folder (aside.h), *ret_back of them, unless `keep`
+     * is NULL: then all goes. */
+    err_t *(*sweep)(void *ctx, bool (*keep)(void *arg, const char *temp), void *arg,
+                    uint64_t *ret_back);
 
     /* The rest lasts when it returns. ERR_EXISTS if the new name is taken. */
     err_t *(*rename)(void *ctx, const char *from, const char *to);

@@ -5,7 +5,7 @@
 #include "sync/engine/edit_internal.h"
 #include "sync/name.h"
 
-enum { TRIES = 32, FOLDER_MODE = 0755 };
+enum { TRIES = 32, FOLDER_MODE = 0755, LINK_MODE = 0777 };
 
 /* ---- the goal ---- */
 
@@ -68,7 +68,7 @@ static err_t *enter(sync_engine_t *engine, const sync_edit_t *edit, bytes_t name
     uint32_t below = sync_tree_child(engine->tree, SYNC_GOAL, *at, name);
     if (below != SYNC_NO_NODE && !is_folder(engine, below))
         return err_new(ERR_EXISTS, "%s: a file is where a folder would be", edit->path);
-    if (below == SYNC_NO_NODE && !edit->parents)
+    if (below == SYNC_NO_NODE && (!edit->parents || edit->inside))
         return err_new(ERR_NOT_FOUND, "%s: there is no such folder", edit->path);
     if (below == SYNC_NO_NODE) {
         TRY(new_node(engine, &below));
@@ -145,6 +145,23 @@ static err_t *put_file(sync_engine_t *engine, const sync_edit_t *edit) {
     return NULL;
 }
 
+static err_t *make_link(sync_engine_t *engine, const sync_edit_t *edit) {
+    uint32_t parent = 0, node = 0;
+    bytes_t name;
+    TRY(find_place(engine, edit, &parent, &name, &node));
+    bool fresh = node == SYNC_NO_NODE;
+    if (!fresh && goal_of(engine, node)->kind != SYNC_ENTRY_LINK)
+        return err_new(ERR_EXISTS, "%s is no symbolic link in the region", edit->path);
+    if (fresh) TRY(new_node(engine, &node));
+    sync_fact_t fact = {.kind = SYNC_ENTRY_LINK,
+                        .parent = parent,
+                        .mode = LINK_MODE,
+                        .mtime = clk_unix(engine->c.clk),
+                        .name = name,
+                        .target = bytes_str(edit->target)};
+    return edit_set(engine, node, &fact);
+}
+
 static err_t *make_folder(sync_engine_t *engine, const sync_edit_t *edit) {
     uint32_t parent = 0, node = 0;
     bytes_t name;
@@ -154,7 +171,8 @@ static err_t *make_folder(sync_engine_t *engine, const sync_edit_t *edit) {
         return err_new(ERR_EXISTS, "%s is there already", edit->path);
     }
     TRY(new_node(engine, &node));
-    return edit_new_folder(engine, node, parent, name, FOLDER_MODE);
+    uint32_t mode = edit->stat.mode ? edit->stat.mode : FOLDER_MODE;
+    return edit_new_folder(engine, node, parent, name, mode);
 }
 
 static err_t *remove_path(sync_engine_t *engine, const sync_edit_t *edit) {
@@ -179,6 +197,7 @@ static err_t *make_edits(sync_engine_t *engine, void *arg) {
         const sync_edit_t *edit = &edits->edits[i];
         switch (edit->kind) {
         case SYNC_EDIT_PUT: TRY(put_file(engine, edit)); break;
+        case SYNC_EDIT_LINK: TRY(make_link(engine, edit)); break;
         case SYNC_EDIT_FOLDER: TRY(make_folder(engine, edit)); break;
         case SYNC_EDIT_REMOVE: TRY(remove_path(engine, edit)); break;
         }

@@ -13,6 +13,7 @@
 
 typedef enum {
     SYNC_EDIT_PUT,    /* a file: new, or a new version of the one that is there */
+    SYNC_EDIT_LINK,   /* a symbolic link: new, or to another target */
     SYNC_EDIT_FOLDER, /* ERR_EXISTS, unless with `parents` a folder is there */
     SYNC_EDIT_REMOVE, /* with `deep` a folder with all that is in it */
 } sync_edit_kind_t;
@@ -21,8 +22,10 @@ typedef struct {
     sync_edit_kind_t kind;
     const char *path; /* in the region */
     bool parents;     /* folders that are missing above it are made */
+    bool inside;      /* of a folder with `parents`: what is above it is there */
     bool deep;
-    sync_stat_t stat; /* of what is put, as the source has it */
+    sync_stat_t stat;   /* of what is put, as the source has it; of a folder the mode, or 0 */
+    const char *target; /* of a link */
 } sync_edit_t;
 
 /*

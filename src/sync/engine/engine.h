@@ -55,6 +55,8 @@ typedef struct {
     uint64_t moved, removed_here, removed_there, conflicts;
     uint64_t commits;
     uint64_t left; /* files that changed while they were read, or can't be read; a next time */
+    uint64_t
+        recovered; /* changes of the last moment that a crash had left aside: "recovered ..." */
     /* Names at the folder's top that the organisation's rules keep from being synced here. */
     uint64_t outside;
     bool again;           /* something changed meanwhile: step again soon */

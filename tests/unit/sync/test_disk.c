@@ -188,7 +188,9 @@ static void test_disk__what_was_aside_is_cleared_away_or_comes_back(void **state
     }
     temp(w, "00112233445566778899aabbccddeeff", "half");
     temp(w, "ffeeddccbbaa99887766554433221100", "half");
-    assert_ok(w->disk->sweep(w->disk->ctx, keep_one, aside[2]));
+    uint64_t returned = 0;
+    assert_ok(w->disk->sweep(w->disk->ctx, keep_one, aside[2], &returned));
+    assert_int_equal(returned, 1);
     for (unsigned i = 0; i < 4; i++) {
         bool found = false;
         sync_stat_t stat;
@@ -204,7 +206,8 @@ static void test_disk__what_was_aside_is_cleared_away_or_comes_back(void **state
     assert_false(sync_aside_lost("00112233445566778899aabbccddeeff", &changed, back));
     get(w, back, &text);
     assert_true(bytes_eq_str(buf_bytes(&text), "a change of the last moment"));
-    assert_ok(w->disk->sweep(w->disk->ctx, NULL, NULL));
+    assert_ok(w->disk->sweep(w->disk->ctx, NULL, NULL, &returned));
+    assert_int_equal(returned, 0);
     (void)snprintf(path, sizeof path, "%s/" SYNC_DISK_OWN "/%s", w->path, aside[2]);
     assert_false(file_exists(path));
 }
