@@ -56,7 +56,10 @@ static err_t *say_done(cli_t *cli, const work_t *work, const char *what) {
 
 /* ---- put ---- */
 
-/* Into a folder: one that is there, or "folder/", or because there are several files. */
+/*
+ * Into a folder: one that is there, or "folder/", or because there are several files. What has no
+ * name of its own, as "photos/.", goes in with its contents.
+ */
 static err_t *put_name(const char *file, const char *target, bool into, char **ret_path) {
     size_t end = strlen(file), from = 0;
     while (end && file[end - 1] == '/') end--; /* "photos/" is photos */
@@ -64,10 +67,8 @@ static err_t *put_name(const char *file, const char *target, bool into, char **r
         if (file[i] == '/') from = i + 1;
     bool named = end > from && !(end - from == 1 && file[from] == '.') &&
                  !(end - from == 2 && file[from] == '.' && file[from + 1] == '.');
-    if (into && !named)
-        return err_new(ERR_USAGE, "%s has no name of its own: name it in PATH", file);
-    char *path =
-        into ? mem_printf("%s/%.*s", target, (int)(end - from), file + from) : mem_strdup(target);
+    char *path = into && named ? mem_printf("%s/%.*s", target, (int)(end - from), file + from)
+                               : mem_strdup(target);
     if (!path) return err_nomem();
     *ret_path = path;
     return NULL;

@@ -27,7 +27,7 @@ typedef struct {
     const sync_sink_t *sink; /* borrowed */
     uint64_t done, all;      /* as above; `done` goes on from what it is */
 } sync_counted_t;
-err_t *sync_counted_write(void *counted, bytes_t piece) WARN_UNUSED;
+err_t *sync_counted_write(void *ctx, bytes_t piece) WARN_UNUSED;
 
 void sync_bar_end(sync_bar_t *bar);
 /* The engine shows what it does, if there is a terminal and a person. */
