@@ -29,6 +29,8 @@ def world(tmp_path_factory):
 class Victim(Device):
     """A device that is told the liar's address, and trusts its certificate."""
 
+    even = False  # both devices have the same, and it is known
+
     def __init__(self, world, place, name):
         made, self.liar, self.url, token = world
         super().__init__(made, place, name, ANNA, token)
@@ -59,14 +61,24 @@ def pair(world, tmp_path_factory):
 
 @pytest.fixture
 def devices(world, pair):
-    """One that writes, and the victim, which has seen its roots."""
+    """One that writes, and the victim, which has seen its roots. A game that ended well leaves them so."""
     writer, victim = pair
     world[1].honest()
-    writer.write("seen", "before")
-    writer.sync(), victim.sync("--pardon")
+    if not writer.even:
+        writer.write("seen", "before")
+        writer.sync(), victim.sync("--pardon")
+    writer.even = False
     assert victim.tree() == writer.tree()
     yield pair
     world[1].honest()
+
+
+def make_up(writer, victim):
+    """Somebody has looked: all goes on."""
+    if victim.sync("--pardon")["commits"]:
+        writer.sync(), victim.sync()
+    assert victim.tree() == writer.tree()
+    writer.even = True
 
 
 def changed(answer, body, status=None):
@@ -231,21 +243,22 @@ def test_what_is_done_to_the_tree_is_named(devices, name):
         writer.write("seen", "third")
         writer.sync(), victim.sync()
         liar.honest()
-    for text in ("fourth", "fifth"):
+    for text in ("fourth", "fifth") if name in ("reorder-roots", "swap-change") else ("fifth",):
         writer.write("seen", text)
         writer.write("many/" + text, os.urandom(200_000))
         writer.sync()
     twist, words = ROOTS[name]
     liar.twist = lambda ask, answer: twist(state, ask, answer)
     assert victim.attacked() in words.split()
-    victim.sync("--pardon"), writer.sync(), victim.sync()
-    assert victim.tree() == writer.tree() and victim.tree()["seen"] == b"fifth"
+    make_up(writer, victim)
+    assert victim.tree()["seen"] == b"fifth"
 
 
 @pytest.mark.parametrize("name", CHAIN)
-def test_what_is_done_to_the_chain_is_named(world, devices, tmp_path, name):
+def test_what_is_done_to_the_chain_is_named(devices, name):
     writer, victim = devices
-    Victim(world, tmp_path, "third").join(writer)  # two entries
+    for _ in range(2 if name == "reorder-chain" else 1):  # entries
+        writer.run("rotate")
     twist, words = CHAIN[name]
 
     def entries():
@@ -257,9 +270,10 @@ def test_what_is_done_to_the_chain_is_named(world, devices, tmp_path, name):
 
     writer.liar.twist = lambda ask, answer: twist({"chain": entries}, ask, answer)
     assert victim.attacked() in words.split()
-    writer.write("seen", "after")
-    writer.sync(), victim.sync("--pardon")
-    assert victim.tree() == writer.tree() and victim.tree()["seen"] == b"after"
+    writer.write("seen", name)
+    writer.sync()
+    make_up(writer, victim)
+    assert victim.tree()["seen"] == name.encode()
 
 
 def test_another_line_of_roots_is_a_fork(devices):
@@ -282,13 +296,13 @@ def test_another_line_of_roots_is_a_fork(devices):
     liar.twisted = 1
     assert victim.attacked() == "forked"
     assert victim.tree()["mine"] == b"alone"
-    victim.sync("--pardon"), writer.sync(), victim.sync()
-    assert victim.tree() == writer.tree() and victim.tree()["mine"] == b"alone"
+    make_up(writer, victim)
+    assert victim.tree()["mine"] == b"alone"
 
 
-def test_the_chain_of_before_a_device_was_removed_is_too_short(world, devices, tmp_path):
+def test_the_chain_of_before_a_device_was_removed_is_too_short(devices):
     writer, victim = devices
-    Victim(world, tmp_path, "third").join(writer)
+    writer.run("rotate")
     victim.sync()
 
     def shorter(ask, answer):
@@ -299,21 +313,24 @@ def test_the_chain_of_before_a_device_was_removed_is_too_short(world, devices, t
 
     writer.liar.twist = shorter
     assert victim.attacked() == "chain-short"
-    victim.sync("--pardon")
+    make_up(writer, victim)
 
 
 @pytest.mark.parametrize("whose", ["an-old-one", "another-device's", "a-stranger's"])
 def test_a_key_that_is_not_the_epochs_is_not_taken(world, devices, tmp_path, whose):
-    """After a device was removed there is a new key. It comes from who may give it, or the victim waits."""
+    """There is a new key, as after a device was removed. It comes from who may give it, or the victim waits."""
     writer, victim = devices
     liar, seen = writer.liar, []
-    third = Victim(world, tmp_path, whose)
-    liar.twist = lambda ask, answer: seen.append(answer.body) if is_for(ask, "GET", "/deliveries") else None
-    third.join(writer)
-    third.sync()
-    liar.honest()
-    assert seen, "nobody asked for a key"
-    writer.run("revoke", whose)
+    if whose == "another-device's":
+        third = Victim(world, tmp_path, whose)
+        liar.twist = lambda ask, answer: seen.append(answer.body) if is_for(ask, "GET", "/deliveries") else None
+        third.join(writer)
+        third.sync()
+        liar.honest()
+        assert seen, "nobody asked for a key"
+        writer.run("revoke", whose)
+    else:
+        writer.run("rotate")
     writer.write("seen", "under the new key")
     writer.sync()
     stranger = su.Device(os.urandom(96), b"stranger", ANNA.encode())
@@ -336,9 +353,8 @@ def test_a_key_that_is_not_the_epochs_is_not_taken(world, devices, tmp_path, who
         done = victim.run("run", str(victim.folder), "--once", status=1)
         assert "has not been delivered" in done.stderr and liar.twisted
         liar.honest()
-        victim.sync()
     else:
         assert victim.attacked() == "key-invalid"
         assert victim.tree() == before
-        victim.sync("--pardon")
-    assert victim.tree() == writer.tree() and victim.tree()["seen"] == b"under the new key"
+    make_up(writer, victim)
+    assert victim.tree()["seen"] == b"under the new key"
