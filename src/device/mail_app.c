@@ -18,7 +18,7 @@
 /* Stands in the stored command where the token belongs; no other value of it can be this. */
 #define PLACE "@token-of-the-device@"
 
-enum { IDENTIFIER_MAX = 155, TOKEN_MAX = 128, TOKEN_ROOM = 512 };
+enum { TOKEN_MAX = 128, TOKEN_ROOM = 512 };
 
 /* ---- what the program is told ---- */
 
@@ -52,18 +52,8 @@ static err_t *write_command(const devices_t *devices, const mail_app_t *app, buf
 
 /* ---- queueing ---- */
 
-static bool identifier_is_good(const char *text) {
-    size_t n = strlen(text);
-    for (size_t i = 0; i < n; i++) {
-        bool letter = (text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z');
-        bool digit = text[i] >= '0' && text[i] <= '9';
-        if (!letter && !digit && text[i] != '.' && text[i] != '-') return false;
-    }
-    return n > 0 && n <= IDENTIFIER_MAX;
-}
-
 static err_t *check(const mail_app_t *app) {
-    if (!app->identifier || !identifier_is_good(app->identifier))
+    if (!app->identifier || !mail_app_is_identifier(app->identifier))
         return err_new(ERR_INVALID, "a mail program is named by its bundle identifier, such as "
                                     "org.example.mail");
     if (app->hours < 1 || app->hours > MAIL_APP_HOURS_MAX)

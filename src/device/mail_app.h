@@ -10,13 +10,24 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum { MAIL_APP_HOURS = 48, MAIL_APP_HOURS_MAX = 168 };
+enum { MAIL_APP_HOURS = 48, MAIL_APP_HOURS_MAX = 168, MAIL_APP_IDENTIFIER_MAX = 155 };
 
 typedef struct {
     const char *identifier; /* the program's bundle identifier; "" or NULL: none */
     bool lease;             /* false: it gets no token, and the one before ends */
     int64_t hours;          /* of a lease; 1..MAIL_APP_HOURS_MAX */
 } mail_app_t;
+
+/* Of letters, digits, "." and "-", as Apple names bundles. */
+static inline bool mail_app_is_identifier(const char *text) {
+    size_t n = 0;
+    for (; text[n]; n++) {
+        char c = text[n];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '.' && c != '-') return false;
+    }
+    return n > 0 && n <= MAIL_APP_IDENTIFIER_MAX;
+}
 
 typedef struct devices devices_t;
 

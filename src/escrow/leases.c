@@ -155,17 +155,23 @@ static err_t *write_release(db_conn_t *conn, void *arg) {
                              &found));
     if (!found || (row.released_ms && now - row.released_ms > LIMIT_LEASE_AGAIN_S * 1000LL))
         return err_new(ERR_NOT_FOUND, "nothing happened for the lease that its key is needed for");
-    TRY(db_lease_events_release(conn, &row, now));
     job->first = row.released_ms == 0;
     return audit_note(job->escrow->o.audit, conn, ref->actor, "lease.release", ref->device_id,
                       "account", ref->account, "event", job->event, NULL);
 }
 
-/* Only what the keeper gave out counts in what the person is told. */
-static err_t *count_release(db_conn_t *conn, void *arg) {
+/* What the keeper refused, at its cap, may be asked again later, and nobody is told of it. */
+static err_t *write_given(db_conn_t *conn, void *arg) {
     const lease_job_t *job = arg;
-    return db_lease_digests_count(conn, job->ref->device_id, job->ref->account,
-                                  escrow_now_ms(job->escrow));
+    const lease_ref_t *ref = job->ref;
+    int64_t now = escrow_now_ms(job->escrow);
+    db_lease_event_t row;
+    bool found = false;
+    TRY(db_lease_events_find(conn, job->arena, ref->device_id, ref->account, job->event, &row,
+                             &found));
+    if (!found || row.released_ms) return NULL; /* ended or given meanwhile */
+    TRY(db_lease_events_release(conn, &row, now));
+    return db_lease_digests_count(conn, ref->device_id, ref->account, now);
 }
 
 static err_t *release(lease_job_t *job, keeper_lease_t *ret_lease, buf_t *ret_sealed) {
@@ -173,7 +179,7 @@ static err_t *release(lease_job_t *job, keeper_lease_t *ret_lease, buf_t *ret_se
     TRY(db_write(job->escrow->o.db, write_release, job));
     TRY(keeper_lease_release(job->escrow->o.keeper, ref->device_id, ref->account, job->event,
                              ret_lease, ret_sealed));
-    return job->first ? db_write(job->escrow->o.db, count_release, job) : NULL;
+    return job->first ? db_write(job->escrow->o.db, write_given, job) : NULL;
 }
 
 err_t *leases_release(escrow_t *escrow, const lease_ref_t *ref, const char *event,

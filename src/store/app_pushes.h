@@ -15,10 +15,13 @@ typedef struct {
 } db_app_push_t;
 
 /* Takes the place of the one before. */
+/* One token leads to one device: it is the later one's. */
 err_t *db_app_pushes_put(db_conn_t *conn, const db_app_push_t *row) WARN_UNUSED;
 err_t *db_app_pushes_find(db_conn_t *conn, arena_t *arena, const char *device_id,
                           db_app_push_t *ret_row, bool *ret_found) WARN_UNUSED;
 /* Only one that was said no later than `until_ms`. */
+/* Of all devices. */
+err_t *db_app_pushes_clear(db_conn_t *conn) WARN_UNUSED;
 err_t *db_app_pushes_remove(db_conn_t *conn, const char *device_id, int64_t until_ms) WARN_UNUSED;
 
 #endif

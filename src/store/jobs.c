@@ -55,6 +55,10 @@ err_t *db_jobs_done(db_conn_t *conn, int64_t seq, int64_t generation) {
                    DB_I64(seq));
 }
 
+err_t *db_jobs_clear(db_conn_t *conn, const char *kind) {
+    return db_exec(conn, "DELETE FROM job WHERE kind = $1", DB_STR(kind));
+}
+
 err_t *db_jobs_retry(db_conn_t *conn, int64_t seq, int64_t generation, int64_t due_ms,
                      const char *why) {
     return db_exec(conn,

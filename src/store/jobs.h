@@ -44,6 +44,8 @@ err_t *db_jobs_next_due(db_conn_t *conn, const char *kind, int64_t *ret_due_ms,
                         bool *ret_found) WARN_UNUSED;
 err_t *db_jobs_list(db_conn_t *conn, arena_t *arena, size_t limit, db_job_t **ret_rows,
                     size_t *ret_count) WARN_UNUSED;
+/* All of a kind that nobody works on any more. */
+err_t *db_jobs_clear(db_conn_t *conn, const char *kind) WARN_UNUSED;
 err_t *db_jobs_count(db_conn_t *conn, int64_t *ret_open, int64_t *ret_dead) WARN_UNUSED;
 
 #endif

@@ -112,6 +112,23 @@ def test_a_push_can_not_be_tried_out(world):
     assert event == "mail-" + hmac.digest(bytes.fromhex(key), what, "sha256").hex()[:32]
 
 
+def rows(world, sql):
+    with sqlite3.connect(world.directory / "store" / "store.db", timeout=instances.PATIENCE) as db:
+        return db.execute(sql).fetchall()
+
+
+def test_a_token_leads_to_one_device(world):
+    """A program that moved, or a device that was enrolled under another name: the later word counts."""
+    first = Phone(world, "first-owner").register()
+    second = Phone(world, "second-owner", token=first.token).register()
+    first.mail()
+    second.mail()
+    second.pushes()
+    second.app.learn()
+    owners = rows(world, f"SELECT device_id FROM app_push WHERE token = x'{first.token}'")
+    assert owners == [(second.app.id,)]
+
+
 def test_a_hint_alone_and_the_device_asks_itself(world):
     phone = Phone(world, "bob").register()
     kek = phone.app.put()
@@ -175,3 +192,18 @@ def test_an_instance_without_a_certificate_says_so(instance, factory):
     device = Device(instance, factory).enrol(*person)
     answer = LeaseApp(device).http("PUT", "/app", {"token": "AAAA"})
     assert answer.status == 403 and "no pushes" in answer.json()["error"]["message"]
+
+
+def test_without_a_certificate_nothing_is_left_to_push(world):
+    """The last test: it takes the certificate away."""
+    phone = Phone(world, "no-certificate").register()
+    world.stop()
+    path = world.directory / "coffer.conf"
+    lines = [line for line in path.read_text().splitlines()
+             if not line.startswith(("push_certificate", "push_key"))]
+    path.write_text("\n".join(lines) + "\n")
+    world.start()
+    phone.mail()
+    phone.register(expect=403)
+    assert rows(world, "SELECT COUNT(*) FROM app_push") == [(0,)]
+    assert rows(world, "SELECT COUNT(*) FROM job WHERE kind LIKE 'app-%'") == [(0,)]

@@ -11,6 +11,7 @@ from helpers.clock import DAY, HOUR
 from helpers.lease import LeaseApp, lease_open
 from helpers.lease_thief import ClockedServer, put, right_again, stolen_keys, wait_erased
 from test_escrow_thieves import assert_nowhere, contents
+from test_lease_end import keeper_log
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def right_clock(request):
 
 
 def wait_log(server, text):
-    instances.wait_for(lambda: server.instance.api("GET", "/keeper/log?after=0").text(),
+    instances.wait_for(lambda: keeper_log(server.instance),
                        lambda log: text in log, text)
 
 
@@ -109,6 +110,31 @@ def test_the_servers_clock_is_set_back(server):
     assert ended.release("x").status == 404
     wait_log(server, "clock=back seconds=")
     assert lives.opened(lives.release("x"), "x") == kek
+
+
+def test_sixty_releases_an_hour(server):
+    """Then none until the hour is over, though the device and its token are in order; the log has each."""
+    device = server.device("cap@example.org")
+    app = LeaseApp(device)
+    kek, _ = put(app, server.clock, 48)
+    app.happen("x")
+    given = 0
+
+    def ask():
+        nonlocal given
+        answer = app.release("x")
+        given += answer.status == 200
+        return answer  # 429: asked too fast, and again after a moment
+    refused = instances.wait_for(ask, lambda a: "within an hour" in a.text(), "the cap")
+    assert refused.status != 200 and given == 60
+    app.happen("y")
+    instances.wait_for(lambda: app.release("y").text(), lambda t: "within an hour" in t, "the cap")
+    server.clock.set(HOUR)
+    assert app.opened(instances.wait_for(lambda: app.release("y"), lambda a: a.status != 429, "asked"),
+                      "y") == kek
+    log = keeper_log(server.instance)
+    released = [line for line in log.splitlines() if "lease-release" in line and app.id in line]
+    assert len([line for line in released if '"outcome":"ok"' in line.replace(" ", "")]) == 61
 
 
 def test_another_device_gets_nothing_before_or_after(server):

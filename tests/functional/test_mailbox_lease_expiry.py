@@ -149,8 +149,16 @@ def test_both_disks_after_the_expiry_open_nothing(world, server, box, tmp_path):
     assert box.status()["lease_used"] == 0
     disk = b"".join(contents(box.dir).values())
     assert b"After its end" not in disk
+    right_again(server.clock)
     box.unlock()
     box.wait_subject("After its end")
+    instances.wait_for(lambda: box.status().get("lease_until"), bool, box.log())
+    lock(box)
+    renewed, whole = steal("renewed")  # and what was in the former lease opens nothing of the next
+    with pytest.raises(InvalidTag):
+        database_key(box, renewed, kek)
+    now = stolen_keys(whole).get(box.address)
+    assert now is None or (now != kek and len(database_key(box, renewed, now)) == 32)
 
 
 @pytest.mark.parametrize("back", [0, 2 * HOUR], ids=["clock-right", "clock-back"])

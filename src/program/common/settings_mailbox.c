@@ -22,6 +22,9 @@ err_t *settings_load_mailbox(conf_t *c, settings_mailbox_t *ret_mailbox) {
                      &m.app.hours));
     TRY(conf_get_string(c, "mailbox", "push_certificate", "", &m.push_certificate));
     TRY(conf_get_string(c, "mailbox", "push_key", "", &m.push_key));
+    if (m.app.identifier[0] && !mail_app_is_identifier(m.app.identifier))
+        return err_new(ERR_INVALID, "coffer.conf: [mailbox] app is a bundle identifier, such as "
+                                    "org.example.mail");
     if (!m.push_certificate[0] != !m.push_key[0])
         return err_new(ERR_INVALID,
                        "coffer.conf: [mailbox] push_certificate and push_key belong together");

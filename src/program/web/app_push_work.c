@@ -86,8 +86,17 @@ static err_t *settled(void *ctx, db_conn_t *conn, const db_job_t *job,
     return db_after_commit(conn, w->wake, w->web);
 }
 
+/* Without a certificate nobody is pushed to: nothing may wait for it. Devices say their tokens
+ * again. */
+static err_t *clear(db_conn_t *conn, void *arg) {
+    (void)arg;
+    TRY(db_app_pushes_clear(conn));
+    TRY(db_jobs_clear(conn, APP_PUSH_RELEASE_JOB));
+    return db_jobs_clear(conn, APP_PUSH_JOB);
+}
+
 err_t *app_push_work_start(web_t *web, void (*wake)(void *web), app_push_work_t **ret_work) {
-    if (!web->settings.mailbox.push_certificate[0]) return NULL;
+    if (!web->settings.mailbox.push_certificate[0]) return db_write(web->db, clear, NULL);
     app_push_work_t *w = mem_zalloc(sizeof *w);
     if (!w) return err_nomem();
     w->web = web;

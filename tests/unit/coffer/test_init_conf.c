@@ -90,6 +90,22 @@ static void test_init_conf__a_mail_account_is_whole_and_comes_with_keys(void **s
     assert_int_equal(settings.mail_account.encrypt, MAIL_ENCRYPT_ALWAYS);
 }
 
+static void test_init_conf__a_mail_program_is_a_bundle_identifier(void **state) {
+    (void)state;
+    CLEANUP(settings_done) settings_t settings = {0};
+    CLEANUP(settings_done) settings_t none = {0};
+    static const char *const bad[] = {
+        BASE "[mailbox]\napp = a b\n",
+        BASE "[mailbox]\napp = org.example.mail;\n",
+        BASE "[mailbox]\napp = org/example\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_err(ERR_INVALID, load_text(bad[i], &none));
+    assert_ok(load_text(BASE "[mailbox]\napp = org.Example-2.mail\n", &settings));
+    assert_string_equal(settings.mailbox.app.identifier, "org.Example-2.mail");
+    assert_true(settings.mailbox.digest);
+}
+
 /* Every default and example is a value the programs accept: uncomment them all. */
 static void test_init_conf__comments_are_valid(void **state) {
     (void)state;
@@ -136,6 +152,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_conf__is_what_programs_read),
         cmocka_unit_test(test_init_conf__a_mail_account_is_whole_and_comes_with_keys),
+        cmocka_unit_test(test_init_conf__a_mail_program_is_a_bundle_identifier),
         cmocka_unit_test(test_init_conf__comments_are_valid),
         cmocka_unit_test(test_init_conf__refuses_unknown_keys_and_bad_values),
     };
