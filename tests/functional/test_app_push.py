@@ -9,6 +9,7 @@ import os
 import sqlite3
 
 import pytest
+from cryptography.exceptions import InvalidTag
 
 from helpers import instance as instances, sim
 from helpers.arrival import Hook
@@ -127,6 +128,38 @@ def test_a_token_leads_to_one_device(world):
     second.app.learn()
     owners = rows(world, f"SELECT device_id FROM app_push WHERE token = x'{first.token}'")
     assert owners == [(second.app.id,)]
+
+
+def test_a_thief_of_the_token_turns_pushes_and_opens_none(world):
+    """He hears when mail comes, until the token is replaced; the key in a push is not for him."""
+    phone = Phone(world, "robbed").register(release=True)
+    kek = phone.app.put()
+    path = f"/devices/{phone.device.udid}/token"
+    token = world.api("POST", path, expect=201).json()["token"]
+    thief = LeaseApp(phone.device, token=token, account=phone.address)
+    thief.learn()
+    thief.epoch, thief.expires = phone.app.epoch, phone.app.expires
+    his = os.urandom(32)
+    assert thief.http("PUT", "/app", {"token": base64.b64encode(his).decode(),
+                                      "release": True}).status == 204
+    phone.mail()
+    said = phone.payload(world.apns.wait_requests(1, his.hex())[0])["coffer"]
+
+    class Answer:
+        status = 200
+
+        @staticmethod
+        def json():
+            return said["release"]
+
+    with pytest.raises(InvalidTag):
+        thief.opened(Answer, said["event"])
+    assert phone.app.opened(Answer, said["event"]) == kek  # it could, had it come
+    world.api("POST", path, expect=201)
+    assert thief.http("PUT", "/app", {"token": base64.b64encode(his).decode()}).status == 401
+    phone.register()
+    phone.mail()
+    phone.pushes()
 
 
 def test_a_hint_alone_and_the_device_asks_itself(world):
