@@ -23,6 +23,8 @@ enum {
     LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,   /* bytes of a reply */
     LIMIT_HTTP_DISCARD = 1024 * 1024,         /* bytes read past a body's limit to say 413 */
     LIMIT_HTTP_BODIES = 512 * 1024 * 1024,    /* bytes of all bodies held at once by a server */
+    LIMIT_HTTP_KEPT_BODIES = 2,               /* memory of large bodies that is kept for the next */
+    LIMIT_HTTP_KEPT_BODY = 16 * 1024 * 1024,  /* bytes of one */
     LIMIT_HTTP_REQUEST_S = 300,               /* seconds a body may take to arrive */
     LIMIT_HTTP_ARENA = 16 * 1024 * 1024,      /* bytes of a request's arena */
     LIMIT_HTTP_CERTIFICATES = 8,              /* certificates a TLS client may hand over */

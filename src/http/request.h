@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "crypto/digest.h"
 #include "http/router.h"
 
 typedef struct {
@@ -23,9 +24,10 @@ typedef struct http_request {
     const http_header_t *headers;
     size_t headers_n;
     bytes_t body;
-    const char *peer;           /* address in text, without port; IPv4 as IPv4 */
-    unsigned tag;               /* the listener's */
-    bool tls;                   /* came over TLS */
+    uint8_t body_sha256[DIGEST_SHA256_SIZE]; /* of the body, of a handler that is config.hashed */
+    const char *peer;                        /* address in text, without port; IPv4 as IPv4 */
+    unsigned tag;                            /* the listener's */
+    bool tls;                                /* came over TLS */
     bytes_t client_cert;        /* DER of the TLS client's certificate, NOT verified; or none */
     const bytes_t *client_more; /* the further certificates it sent, DER, not verified */
     size_t client_more_n;

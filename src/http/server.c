@@ -69,6 +69,7 @@ err_t *http_server_start(const http_server_config_t *config, http_server_t **ret
     config_defaults(&server->config);
     pthread_mutex_init(&server->lock, NULL);
     reaper_init(&server->reaper);
+    bodies_init(&server->bodies);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -134,6 +135,7 @@ void http_server_free(http_server_t *server) {
         pthread_mutex_destroy(&server->pool.lock);
     }
     reaper_done(&server->reaper);
+    bodies_done(&server->bodies);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
     mem_free(server->listeners);

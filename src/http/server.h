@@ -73,6 +73,7 @@ typedef struct {
     const http_listener_t *listeners;
     size_t listeners_n;
     const http_route_t *routes; /* borrowed until http_server_free */
+    http_handler_t hashed;      /* bodies for this one are hashed as they come; or NULL */
     size_t routes_n;
     void *ctx;               /* handed to handlers and hooks */
     http_before_t before;    /* or NULL */

@@ -64,7 +64,8 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **state,
     http_reply_done(&x->reply);
     arena_free(x->request.arena);
     buf_done(&x->path);
-    buf_done(&x->body);
+    bodies_give(&server->bodies, &x->body, clk_mono_ms(server->config.clk));
+    digest_free(x->digest);
     mem_free(x->target);
     mem_free(x);
     in_flight_change(server, -1);
@@ -250,7 +251,7 @@ static err_t *find_route(exchange_t *x, bool *ret_found) {
         x->request.params = x->match.params;
         x->request.params_n = x->match.params_n;
         x->body.max = x->match.route->body_max;
-        return NULL;
+        return c->hashed && x->match.route->handler == c->hashed ? digest_new(&x->digest) : NULL;
     case HTTP_MATCH_NONE: refuse_status(x, 404, "there is nothing here", NULL); return NULL;
     case HTTP_MATCH_METHOD: break;
     }
@@ -280,12 +281,13 @@ static enum MHD_Result on_headers(exchange_t *x, const char *method) {
     reaper_headers_are_complete(x->connection);
     err_t *e = take_request(x, method);
     x->stage = STAGE_BODY;
+    x->announced = announced(x);
     int lines = MHD_get_connection_values(x->connection, MHD_HEADER_KIND, NULL, NULL);
     if (!e && lines > LIMIT_HTTP_HEADERS) {
         refuse_status(x, 431, "too many header lines", NULL);
     } else {
         if (!e) e = find_route(x, &found);
-        if (!e && found && announced(x) > x->match.route->body_max) e = too_large(x);
+        if (!e && found && x->announced > x->match.route->body_max) e = too_large(x);
         if (e) refuse_error(x, e);
     }
     if (!x->discard) return MHD_YES;
@@ -295,7 +297,7 @@ static enum MHD_Result on_headers(exchange_t *x, const char *method) {
      */
     bytes_t expect;
     bool waits = http_request_header(&x->request, "Expect", &expect);
-    if (waits || announced(x) > LIMIT_HTTP_DISCARD) return response_queue(x);
+    if (waits || x->announced > LIMIT_HTTP_DISCARD) return response_queue(x);
     return MHD_YES;
 }
 
@@ -314,7 +316,8 @@ static enum MHD_Result on_body(exchange_t *x, bytes_t data) {
     size_t all = atomic_fetch_add(&server->body_bytes, data.n) + data.n;
     x->counted += data.n;
     err_t *e = all > LIMIT_HTTP_BODIES ? err_new(ERR_UNAVAILABLE, "too many request bodies at once")
-                                       : buf_add(&x->body, data);
+                                       : bodies_add(&server->bodies, &x->body, data, x->announced);
+    if (!e && x->digest) e = digest_update(x->digest, data);
     if (e) refuse_error(x, e);
     return MHD_YES;
 }
@@ -403,6 +406,9 @@ static enum MHD_Result second_step(exchange_t *x) {
 static enum MHD_Result on_complete(exchange_t *x) {
     if (x->discard) return response_queue(x);
     x->request.body = buf_bytes(&x->body);
+    err_t *e = x->digest ? digest_final(x->digest, x->request.body_sha256) : NULL;
+    if (e) refuse_error(x, e);
+    if (e) return response_queue(x);
     MHD_suspend_connection(x->connection);
     return x->listener->server->config.step ? first_step(x) : park(x);
 }

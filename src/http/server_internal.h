@@ -1,7 +1,8 @@
 /*
  * Inside the server: what server.c (lifecycle), server_listener.c (sockets, libmicrohttpd),
  * server_exchange.c (one request from first line to reply), server_pool.c (workers), stream.c
- * (replies that go on) and server_reaper.c (connections too slow) share.
+ * (replies that go on), server_bodies.c (memory of bodies) and server_reaper.c (connections too
+ * slow) share.
  */
 #ifndef COFFER_HTTP_SERVER_INTERNAL_H
 #define COFFER_HTTP_SERVER_INTERNAL_H
@@ -11,6 +12,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/limits.h"
+#include "crypto/digest.h"
 #include "http/server.h"
 
 typedef struct exchange exchange_t;
@@ -42,6 +45,18 @@ typedef struct {
     pthread_t thread;
 } reaper_t;
 
+/* Memory of bodies that were, for those to come. One lock. */
+typedef struct {
+    uint8_t *p;
+    size_t room;      /* bytes */
+    int64_t since_ms; /* monotonic, when it was given back */
+} body_t;
+typedef struct {
+    pthread_mutex_t lock;
+    body_t kept[LIMIT_HTTP_KEPT_BODIES];
+    size_t n;
+} bodies_t;
+
 typedef struct {
     http_server_t *server;
     struct MHD_Daemon *daemon;
@@ -64,6 +79,7 @@ struct http_server {
     pool_t pool;
     bool pool_runs;
     reaper_t reaper;
+    bodies_t bodies;
     bool stopped;
     char id_prefix[9];
     _Atomic uint64_t requests;
@@ -102,8 +118,10 @@ struct exchange {
     char *target;
     buf_t path;
     buf_t body;
-    uint64_t received; /* bytes of body */
-    size_t counted;    /* of them in server->body_bytes */
+    digest_t *digest;   /* of a route that wants it */
+    uint64_t announced; /* bytes of body; 0: not known */
+    uint64_t received;  /* bytes of body */
+    size_t counted;     /* of them in server->body_bytes */
     char peer[INET6_ADDRSTRLEN];
 };
 
@@ -138,6 +156,15 @@ void pool_counts(pool_t *pool, unsigned *ret_waiting, unsigned *ret_running);
 void connection_notify(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_ConnectionNotificationCode code);
 /* The deadline of a connection ends, or begins anew. On its event thread. */
+void bodies_init(bodies_t *bodies);
+void bodies_done(bodies_t *bodies);
+/* Appends to a body of which so many bytes were announced (0: not known). */
+err_t *bodies_add(bodies_t *bodies, buf_t *body, bytes_t data, uint64_t announced) WARN_UNUSED;
+/* Keeps its memory or frees it; the body is empty then. */
+void bodies_give(bodies_t *bodies, buf_t *body, int64_t now_ms);
+/* Frees what nobody wanted for a while. */
+void bodies_age(bodies_t *bodies, int64_t now_ms);
+
 void reaper_headers_are_complete(struct MHD_Connection *connection);
 void reaper_await_headers(const http_server_t *server, struct MHD_Connection *connection);
 void reaper_init(reaper_t *reaper);

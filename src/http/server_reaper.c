@@ -103,6 +103,7 @@ static void *reaper_main(void *arg) {
         until.tv_nsec = (long)(ns % 1000000000);
         (void)pthread_cond_timedwait(&server->reaper.wake, &server->reaper.lock, &until);
         reap(server);
+        bodies_age(&server->bodies, clk_mono_ms(server->config.clk));
     }
     pthread_mutex_unlock(&server->reaper.lock);
     return NULL;

@@ -286,6 +286,11 @@ err_t *db_blob_place_add(db_conn_t *conn, const char *store, int64_t now_ms) {
                    DB_STR(store), DB_I64(now_ms));
 }
 
+err_t *db_blob_place_since(db_conn_t *conn, int64_t *ret_since_ms) {
+    return row_number(conn, "SELECT COALESCE(MIN(since_ms), 0) FROM blob_place WHERE store > $1",
+                      ret_since_ms, DB_STR(""));
+}
+
 err_t *db_blob_place_swept(db_conn_t *conn, const char *store, const char *swept_to,
                            int64_t now_ms) {
     return db_exec(conn, "UPDATE blob_place SET swept_to = $2, swept_ms = $3 WHERE store = $1",

@@ -125,6 +125,8 @@ err_t *db_blob_scrub_finish(db_conn_t *conn, int64_t number, int64_t now_ms) WAR
 err_t *db_blob_place_find(db_conn_t *conn, arena_t *arena, const char *store,
                           const char **ret_swept_to, bool *ret_found) WARN_UNUSED;
 err_t *db_blob_place_add(db_conn_t *conn, const char *store, int64_t now_ms) WARN_UNUSED;
+/* When the first store was first used; 0: none was. */
+err_t *db_blob_place_since(db_conn_t *conn, int64_t *ret_since_ms) WARN_UNUSED;
 err_t *db_blob_place_swept(db_conn_t *conn, const char *store, const char *swept_to,
                            int64_t now_ms) WARN_UNUSED;
 

@@ -44,7 +44,8 @@ static err_t *sync_parts_put_run(web_t *web, sync_call_t *call, http_request_t *
     TRY(api_sync_param(call, request, "root", root));
     TRY(api_sync_number(call, request, "part", UINT32_MAX, &part));
     TRY(api_sync_query(call, request, "size", 0, &size));
-    TRY(sync_part_put(call, root, (uint32_t)part, size, request->body, &is_new));
+    TRY(sync_part_put(call, root, (uint32_t)part, size, request->body, request->body_sha256,
+                      &is_new));
     return http_reply_empty(reply, is_new ? 201 : 200);
 }
 

@@ -25,6 +25,7 @@
 #include "program/common/peers.h"
 #include "program/common/push_topic.h"
 #include "program/common/settings.h"
+#include "program/web/api_sync.h"
 #include "program/web/app_push_work.h"
 #include "program/web/directory_work.h"
 #include "program/web/web.h"
@@ -297,6 +298,7 @@ static err_t *start_http(program_t *p) {
                                    .listeners_n = n,
                                    .routes = WEB_ROUTES,
                                    .routes_n = WEB_ROUTES_N,
+                                   .hashed = sync_parts_put,
                                    .ctx = web,
                                    .before = web_before,
                                    .after = web_after,

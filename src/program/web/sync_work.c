@@ -93,7 +93,7 @@ static err_t *scrub_due(work_t *w) {
     if (w->scrubbing) return NULL;
     TRY(blobs_status_all(conf->blobs, &status));
     bool going_on = status.scrubbed && !status.scrub.finished_ms;
-    int64_t last = status.scrubbed ? status.scrub.started_ms : 0;
+    int64_t last = status.scrubbed ? status.scrub.started_ms : status.since_ms;
     bool due = conf->scrub_every_s &&
                clk_unix_ms(clk_real()) - last >= conf->scrub_every_s * 1000 && status.blobs;
     if (due && !going_on) TRY(blobs_scrub_begin(conf->blobs));

@@ -167,6 +167,7 @@ static err_t *status_fn(db_conn_t *conn, void *arg) {
         TRY(db_replica_oldest(conn, store->name, &store->verified_ms));
         store->missing = out->blobs - store->good - store->damaged;
     }
+    TRY(db_blob_place_since(conn, &out->since_ms));
     TRY(db_blob_scrub_latest(conn, all->arena, &out->scrub, &out->scrubbed));
     out->scrub.position = BYTES_NONE;
     return NULL;

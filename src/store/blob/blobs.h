@@ -67,6 +67,9 @@ err_t *blob_put_add(blob_put_t *put, bytes_t data) WARN_UNUSED;
  * longer than the grace period; put it again.
  */
 err_t *blob_put_end(blob_put_t *put) WARN_UNUSED;
+/* With what the caller has to write, in the very transaction that says that it is stored. */
+err_t *blob_put_end_with(blob_put_t *put, err_t *(*also)(db_conn_t *conn, void *arg),
+                         void *arg) WARN_UNUSED;
 void blob_put_free(blob_put_t *put); /* gives up what was not ended; takes NULL */
 /* All of it in one call. */
 err_t *blobs_put(blobs_t *blobs, const blob_id_t *id, bytes_t content) WARN_UNUSED;
@@ -128,6 +131,7 @@ typedef struct {
     int64_t blobs, bytes;        /* stored */
     int64_t condemned, deleting; /* blobs */
     size_t quorum, stores_n;
+    int64_t since_ms; /* when the first store was first used */
     blob_store_status_t stores[LIMIT_BLOB_STORES];
     bool scrubbed;         /* `scrub` says something */
     db_blob_scrub_t scrub; /* its position is not filled in */

@@ -204,6 +204,8 @@ typedef struct {
     const blob_put_t *put;
     const job_t *jobs;
     int64_t now_ms;
+    err_t *(*also)(db_conn_t *conn, void *arg); /* or NULL */
+    void *arg;
 } commit_t;
 
 static err_t *commit_fn(db_conn_t *conn, void *arg) {
@@ -224,7 +226,7 @@ static err_t *commit_fn(db_conn_t *conn, void *arg) {
                             .tried_ms = job->tried ? commit->now_ms : 0};
         TRY(db_replica_put(conn, incarnation, &row));
     }
-    return NULL;
+    return commit->also ? commit->also(conn, commit->arg) : NULL;
 }
 
 static err_t *too_few(const blob_put_t *put, job_t *jobs, size_t stored) {
@@ -259,7 +261,9 @@ static void make_jobs(blob_put_t *put, const char *name, const uint8_t sha256[32
     }
 }
 
-err_t *blob_put_end(blob_put_t *put) {
+err_t *blob_put_end(blob_put_t *put) { return blob_put_end_with(put, NULL, NULL); }
+
+err_t *blob_put_end_with(blob_put_t *put, err_t *(*also)(db_conn_t *conn, void *arg), void *arg) {
     uint8_t sha256[32];
     char name[BLOB_OBJECT_NAME];
     job_t jobs[LIMIT_BLOB_STORES];
@@ -273,7 +277,7 @@ err_t *blob_put_end(blob_put_t *put) {
     if (stored < put->blobs->quorum) {
         e = too_few(put, jobs, stored);
     } else {
-        commit_t commit = {put, jobs, clk_unix_ms(put->blobs->clk)};
+        commit_t commit = {put, jobs, clk_unix_ms(put->blobs->clk), also, arg};
         e = db_write(put->blobs->db, commit_fn, &commit);
     }
     for (size_t i = 0; i < put->blobs->stores_n; i++) err_free(jobs[i].error);

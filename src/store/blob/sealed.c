@@ -174,15 +174,20 @@ static err_t *put_object(sealed_writer_t *writer, size_t from, const buf_t *out)
     return digest_update(writer->object, bytes_from(buf_bytes(out), from));
 }
 
-static err_t *seal_pending(sealed_writer_t *writer, buf_t *out) {
+static err_t *seal(sealed_writer_t *writer, bytes_t chunk, buf_t *out) {
     chunk_args_t args = chunk_args(&writer->made, writer->index);
     size_t before = out->n;
     if (writer->index == 0) TRY(buf_add(out, BYTES_ARRAY(writer->made.header)));
     TRY(aead_seal_nonce(AEAD_AES256_GCM, secret_bytes(writer->made.key), BYTES_ARRAY(args.nonce),
-                        BYTES_ARRAY(args.aad), buf_bytes(&writer->pending), out));
+                        BYTES_ARRAY(args.aad), chunk, out));
     TRY(put_object(writer, before, out));
-    buf_clear(&writer->pending);
     writer->index++;
+    return NULL;
+}
+
+static err_t *seal_pending(sealed_writer_t *writer, buf_t *out) {
+    TRY(seal(writer, buf_bytes(&writer->pending), out));
+    buf_clear(&writer->pending);
     return NULL;
 }
 
@@ -193,6 +198,11 @@ err_t *sealed_writer_add(sealed_writer_t *writer, bytes_t data, buf_t *out) {
     writer->given += data.n;
     while (data.n) {
         if (writer->pending.n == SEALED_CHUNK) TRY(seal_pending(writer, out));
+        if (writer->pending.n == 0 && data.n > SEALED_CHUNK) { /* whole, and not the last */
+            TRY(seal(writer, bytes_slice(data, 0, SEALED_CHUNK), out));
+            data = bytes_from(data, SEALED_CHUNK);
+            continue;
+        }
         bytes_t step = bytes_slice(data, 0, SEALED_CHUNK - writer->pending.n);
         TRY(buf_add(&writer->pending, step));
         data = bytes_from(data, step.n);

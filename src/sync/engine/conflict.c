@@ -27,7 +27,7 @@ static bytes_t cut(bytes_t text, size_t n) {
     return bytes_slice(text, 0, n);
 }
 
-static bool taken(const sync_tree_t *tree, uint32_t parent, bytes_t name) {
+static bool taken(sync_tree_t *tree, uint32_t parent, bytes_t name) {
     return sync_tree_child(tree, SYNC_GOAL, parent, name) != SYNC_NO_NODE ||
            sync_tree_child(tree, SYNC_LOCAL, parent, name) != SYNC_NO_NODE ||
            sync_tree_child(tree, SYNC_REMOTE, parent, name) != SYNC_NO_NODE;

@@ -13,7 +13,8 @@ struct sync_tree {
     sync_node_t *nodes;
     uint32_t n, room;
     uint32_t *ids;               /* heads of chains; IDS_LOAD * `buckets` of them */
-    uint32_t *names[SYNC_SIDES]; /* the same by side, parent and name */
+    uint32_t *names[SYNC_SIDES]; /* the same by side, parent and name; once `named` */
+    bool named[SYNC_SIDES];      /* somebody asked for a name there: it is kept up from then on */
     uint32_t buckets;            /* a power of two */
 };
 
@@ -57,18 +58,24 @@ static void link_name(sync_tree_t *tree, sync_side_t side, uint32_t node) {
     *head = node;
 }
 
+/* Most steps of most regions ask for no name on most sides: a million files are then a million
+ * lines of far memory less. */
+static void name_side(sync_tree_t *tree, sync_side_t side) {
+    for (uint32_t i = 0; i < tree->buckets; i++) tree->names[side][i] = SYNC_NO_NODE;
+    for (uint32_t i = SYNC_ROOT_NODE + 1; i < tree->n; i++)
+        if (tree->nodes[i].side[side]) link_name(tree, side, i);
+    tree->named[side] = true;
+}
+
 static void rehash(sync_tree_t *tree) {
     for (uint32_t i = 0; i < tree->buckets * IDS_LOAD; i++) tree->ids[i] = SYNC_NO_NODE;
-    for (int side = 0; side < SYNC_SIDES; side++)
-        for (uint32_t i = 0; i < tree->buckets; i++) tree->names[side][i] = SYNC_NO_NODE;
     for (uint32_t i = 0; i < tree->n; i++) {
         uint32_t *head = &tree->ids[id_bucket(tree, tree->nodes[i].id)];
         tree->nodes[i].chain = *head;
         *head = i;
-        for (int side = 0; side < SYNC_SIDES; side++)
-            if (tree->nodes[i].side[side] && i != SYNC_ROOT_NODE)
-                link_name(tree, (sync_side_t)side, i);
     }
+    for (int side = 0; side < SYNC_SIDES; side++)
+        if (tree->named[side]) name_side(tree, (sync_side_t)side);
 }
 
 static err_t *grow_table(uint32_t **table, uint32_t n) {
@@ -155,12 +162,17 @@ err_t *sync_tree_fact(sync_tree_t *tree, const sync_fact_t *fact, const sync_fac
     return NULL;
 }
 
+static void unlink_name(sync_tree_t *tree, sync_side_t side, uint32_t node) {
+    const sync_fact_t *fact = tree->nodes[node].side[side];
+    uint32_t *at = &tree->names[side][name_bucket(tree, fact->parent, fact->name)];
+    while (*at != node) at = &tree->nodes[*at].place[side].chain;
+    *at = tree->nodes[node].place[side].chain;
+}
+
 static void unlink_node(sync_tree_t *tree, sync_side_t side, uint32_t node) {
     const sync_fact_t *fact = tree->nodes[node].side[side];
     sync_place_t *place = &tree->nodes[node].place[side];
-    uint32_t *at = &tree->names[side][name_bucket(tree, fact->parent, fact->name)];
-    while (*at != node) at = &tree->nodes[*at].place[side].chain;
-    *at = place->chain;
+    if (tree->named[side]) unlink_name(tree, side, node);
     if (place->previous != SYNC_NO_NODE)
         tree->nodes[place->previous].place[side].next = place->next;
     else tree->nodes[fact->parent].place[side].first = place->next;
@@ -174,7 +186,7 @@ void sync_tree_set(sync_tree_t *tree, uint32_t node, sync_side_t side, const syn
     if (it->side[side] && node != SYNC_ROOT_NODE) unlink_node(tree, side, node);
     it->side[side] = fact;
     if (!fact || node == SYNC_ROOT_NODE) return;
-    link_name(tree, side, node);
+    if (tree->named[side]) link_name(tree, side, node);
     uint32_t *first = &tree->nodes[fact->parent].place[side].first;
     it->place[side].next = *first;
     it->place[side].previous = SYNC_NO_NODE;
@@ -182,7 +194,8 @@ void sync_tree_set(sync_tree_t *tree, uint32_t node, sync_side_t side, const syn
     *first = node;
 }
 
-uint32_t sync_tree_child(const sync_tree_t *tree, sync_side_t side, uint32_t parent, bytes_t name) {
+uint32_t sync_tree_child(sync_tree_t *tree, sync_side_t side, uint32_t parent, bytes_t name) {
+    if (!tree->named[side]) name_side(tree, side);
     uint32_t at = tree->names[side][name_bucket(tree, parent, name)];
     for (; at != SYNC_NO_NODE; at = tree->nodes[at].place[side].chain) {
         const sync_fact_t *fact = tree->nodes[at].side[side];
@@ -191,7 +204,8 @@ uint32_t sync_tree_child(const sync_tree_t *tree, sync_side_t side, uint32_t par
     return SYNC_NO_NODE;
 }
 
-uint32_t sync_tree_rival(const sync_tree_t *tree, sync_side_t side, uint32_t node) {
+uint32_t sync_tree_rival(sync_tree_t *tree, sync_side_t side, uint32_t node) {
+    if (!tree->named[side]) name_side(tree, side);
     const sync_fact_t *mine = tree->nodes[node].side[side];
     uint32_t at = tree->names[side][name_bucket(tree, mine->parent, mine->name)];
     for (; at != SYNC_NO_NODE; at = tree->nodes[at].place[side].chain)

@@ -81,9 +81,11 @@ err_t *sync_tree_fact(sync_tree_t *tree, const sync_fact_t *fact,
                       const sync_fact_t **ret_fact) WARN_UNUSED;
 /* Makes `fact` (the tree's, or NULL) the node's on that side. */
 void sync_tree_set(sync_tree_t *tree, uint32_t node, sync_side_t side, const sync_fact_t *fact);
-uint32_t sync_tree_child(const sync_tree_t *tree, sync_side_t side, uint32_t parent, bytes_t name);
+/* The first question for a name on a side makes its table of names, in time of all nodes; from then
+ * on it is kept up. */
+uint32_t sync_tree_child(sync_tree_t *tree, sync_side_t side, uint32_t parent, bytes_t name);
 /* Another node of the same parent and name, or SYNC_NO_NODE. */
-uint32_t sync_tree_rival(const sync_tree_t *tree, sync_side_t side, uint32_t node);
+uint32_t sync_tree_rival(sync_tree_t *tree, sync_side_t side, uint32_t node);
 /* "a/b/c" into out, which is cleared; ERR_LIMIT past LIMIT_SYNC_DEPTH folders. */
 err_t *sync_tree_path(const sync_tree_t *tree, sync_side_t side, uint32_t node,
                       buf_t *out) WARN_UNUSED;

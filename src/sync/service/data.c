@@ -145,18 +145,19 @@ static err_t *check_header(const put_t *p) {
 }
 
 /* What a disk or a quorum lacks is the service's own trouble; that its disks are full has a word.
- * The leaves are hashed while the disk writes. */
+ * The leaves are hashed while the disk writes; what is said of the part is one transaction. */
 static err_t *store_blob(put_t *p, const blob_id_t *id, bytes_t content) {
     CLEANUP(blob_put_free) blob_put_t *put = NULL;
     err_t *e = blobs_put_begin(p->call->service->o.blobs, id, content, &put);
     if (!e) e = find_leaves(p, content);
-    if (!e && put) e = blob_put_end(put);
-    if (e && err_code(e) == ERR_FULL) p->call->word = SYNC_WORD_FULL;
+    if (!e && put) e = blob_put_end_with(put, put_fn, p);
+    else if (!e) e = db_write(p->call->service->o.db, put_fn, p);
+    if (e && err_code(e) == ERR_FULL && !p->call->word) p->call->word = SYNC_WORD_FULL;
     return e;
 }
 
 err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t part, uint64_t size,
-                     bytes_t content, bool *ret_new) {
+                     bytes_t content, const uint8_t sha256[SYNC_HASH], bool *ret_new) {
     uint64_t offset = 0, part_size = 0;
     blob_id_t id;
     put_t p = {.call = call, .root = bytes_make(root, SYNC_HASH), .size = size, .is_new = true};
@@ -165,7 +166,7 @@ err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t 
     if (!sync_part(size, part, &offset, &part_size) || content.n != part_size)
         return sync_no(call, SYNC_WORD_SIZE, "part %u of %llu bytes has %llu, not %zu", part,
                        (unsigned long long)size, (unsigned long long)part_size, content.n);
-    TRY(blob_id_of(content, &id));
+    memcpy(id.bytes, sha256, sizeof id.bytes);
     p.part.blob_id = blob_id_bytes(&id);
     TRY(db_read(call->service->o.db, look_fn, &p));
     if (p.found && !p.is_new) {
@@ -175,7 +176,6 @@ err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t 
     if (part == 0) p.part.header = bytes_slice(content, 0, SYNC_HEADER);
     TRY(check_header(&p));
     TRY(store_blob(&p, &id, content));
-    TRY(db_write(call->service->o.db, put_fn, &p));
     *ret_new = true;
     return NULL;
 }

@@ -128,9 +128,12 @@ err_t *sync_deliveries_read(sync_call_t *call, buf_t *out) WARN_UNUSED;
 
 /* ---- data ---- */
 
-/* The whole package has `size` bytes. *ret_new false: the part was there. */
+/*
+ * The whole package has `size` bytes; `sha256` is of the content, hashed by whom it came to first.
+ * *ret_new false: the part was there.
+ */
 err_t *sync_part_put(sync_call_t *call, const uint8_t root[SYNC_HASH], uint32_t part, uint64_t size,
-                     bytes_t content, bool *ret_new) WARN_UNUSED;
+                     bytes_t content, const uint8_t sha256[SYNC_HASH], bool *ret_new) WARN_UNUSED;
 /* All parts came under the name `from`, which nobody has: from now on they are the package of this
  * root, which they must have (SYNC_WORD_DATA). May be repeated. */
 err_t *sync_data_name(sync_call_t *call, const uint8_t from[SYNC_HASH],

@@ -18,6 +18,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "http/client.h"
 #include "http/multi.h"
 #include "http_help.h"
@@ -77,6 +78,17 @@ static err_t *file(void *ctx, http_request_t *request, http_reply_t *reply) {
     return http_reply_file(reply, 200, "application/octet-stream", fd, 1, 3);
 }
 
+/* The hash of the body as the server found it while it came, and where the body lies. */
+static err_t *sum(void *ctx, http_request_t *request, http_reply_t *reply) {
+    CLEANUP(mem_free) char *hex = NULL;
+    char text[160];
+    (void)ctx;
+    TRY(text_hex_new(BYTES_ARRAY(request->body_sha256), &hex));
+    (void)snprintf(text, sizeof text, "%zu %s %p", request->body.n, hex,
+                   (const void *)request->body.p);
+    return http_reply_text(reply, 200, text);
+}
+
 static const http_route_t routes[] = {
     {.method = "GET", .pattern = "/show", .handler = show},
     {.method = "POST", .pattern = "/show", .body_max = 1000, .handler = show},
@@ -85,6 +97,7 @@ static const http_route_t routes[] = {
     {.method = "GET", .pattern = "/fails", .handler = fails, .json_errors = true},
     {.method = "GET", .pattern = "/cert", .handler = whose_cert},
     {.method = "GET", .pattern = "/file", .handler = file},
+    {.method = "POST", .pattern = "/sum", .body_max = 4 * 1024 * 1024, .handler = sum},
     {.method = "GET", .pattern = "/tls-only", .handler = show, .listeners = 1U << 1},
     {.method = "GET", .pattern = "/guarded", .handler = show, .auth = HTTP_AUTH_TOKEN},
 };
@@ -123,6 +136,7 @@ static err_t *start_with(fixture_t *f, http_server_config_t config) {
     config.listeners = listeners;
     config.listeners_n = 2;
     config.routes = routes;
+    config.hashed = sum;
     config.routes_n = sizeof routes / sizeof routes[0];
     config.ctx = f;
     config.before = before;
@@ -302,6 +316,61 @@ static void test_server__body_over_the_limit(void **state) {
     help_ask(f->plain, ASK("GET /show") "Content-Length: 1\r\n\r\nx", &out);
     assert_true(help_has(&out, "HTTP/1.1 413 "));
     assert_int_equal(f->after_calls, 5);
+}
+
+static void send_all(int fd, bytes_t data) {
+    while (data.n) {
+        ssize_t n = send(fd, data.p, data.n, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        data = bytes_from(data, (size_t)n);
+    }
+}
+
+/* A body of n bytes, each another than the call's before. What the answer says of its place. */
+static void send_large(uint16_t port, size_t n, uint8_t first, char place[32]) {
+    CLEANUP(buf_done) buf_t body, out;
+    CLEANUP(mem_free) char *hex = NULL;
+    char head[160], wanted[160];
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    buf_init(&body, n);
+    buf_init(&out, 4096);
+    for (size_t i = 0; i < n; i++) assert_ok(buf_add_byte(&body, (uint8_t)(first + i * 7)));
+    int fd = help_connect(port);
+    (void)snprintf(head, sizeof head, ASK("POST /sum") "Content-Length: %zu\r\n\r\n", n);
+    help_send(fd, head);
+    send_all(fd, buf_bytes(&body));
+    help_read(fd, &out, NULL);
+    close(fd);
+    assert_ok(digest_sha256(buf_bytes(&body), hash));
+    assert_ok(text_hex_new(BYTES_ARRAY(hash), &hex));
+    (void)snprintf(wanted, sizeof wanted, "%zu %s ", n, hex);
+    assert_true(help_has(&out, wanted));
+    const char *text = NULL;
+    assert_ok(buf_cstr(&out, &text));
+    (void)snprintf(place, 32, "%.20s", strstr(text, hex) + 2 * sizeof hash + 1);
+}
+
+/* Content from the body before must not be seen in the next one's memory. */
+static void test_server__large_bodies_are_hashed_and_their_memory_serves_again(void **state) {
+    fixture_t *f = *state;
+    char first[32], place[32];
+    send_large(f->plain, 3 * 1024 * 1024, 1, first);
+    send_large(f->plain, 3 * 1024 * 1024, 9, place);
+    assert_string_equal(first, place);
+    send_large(f->plain, 2 * 1024 * 1024 + 1, 17, place);
+    assert_string_equal(first, place);
+    send_large(f->plain, 4 * 1024 * 1024, 25, place); /* the one that is kept has no room */
+    send_large(f->plain, 70000, 33, place);
+    send_large(f->plain, 1, 41, place);
+    /* Who announces much and leaves takes nothing with him. */
+    for (int i = 0; i < 4; i++) {
+        static const uint8_t some[100000] = {1};
+        int fd = help_connect(f->plain);
+        help_send(fd, ASK("POST /sum") "Content-Length: 4194304\r\n\r\n");
+        send_all(fd, BYTES_ARRAY(some));
+        close(fd);
+    }
+    send_large(f->plain, 3 * 1024 * 1024, 49, place);
 }
 
 static void test_server__too_many_headers(void **state) {
@@ -700,6 +769,7 @@ int main(void) {
         WITH_SERVER(test_server__errors_leak_nothing),
         WITH_SERVER(test_server__body_within_the_limit),
         WITH_SERVER(test_server__body_over_the_limit),
+        WITH_SERVER(test_server__large_bodies_are_hashed_and_their_memory_serves_again),
         WITH_SERVER(test_server__too_many_headers),
         WITH_SERVER(test_server__slow_handler_blocks_nobody),
         WITH_SERVER(test_server__overload),

@@ -67,6 +67,40 @@ static void test_blobs__lies_at_rest_under_a_key(void **state) {
     assert_null(memmem(file.p, file.n, content, 16));
 }
 
+typedef struct {
+    blob_id_t id;
+    bool refuse;
+} also_t;
+
+/* Somebody needs it, from the transaction on that says that it is stored; or there is no room. */
+static err_t *own_too(db_conn_t *conn, void *arg) {
+    const also_t *also = arg;
+    TRY(db_blob_own(conn, blob_id_bytes(&also->id), "test:owner"));
+    return also->refuse ? err_new(ERR_DENIED, "not this one") : NULL;
+}
+
+static err_t *put_with(fix_t *f, unsigned seed, bool refuse) {
+    CLEANUP(blob_put_free) blob_put_t *put = NULL;
+    CLEANUP(mem_free) uint8_t *content = noise(3000, seed);
+    bool present = false;
+    also_t also = {.id = id_of(3000, seed), .refuse = refuse};
+    TRY(blobs_put_new(f->blobs, &also.id, 3000, &present, &put));
+    assert_false(present);
+    TRY(blob_put_add(put, bytes_make(content, 3000)));
+    return blob_put_end_with(put, own_too, &also);
+}
+
+static void test_blobs__is_stored_with_what_its_caller_writes_or_not_at_all(void **state) {
+    fix_t *f = *state;
+    assert_err(ERR_DENIED, put_with(f, 1, true));
+    assert_int_equal(fixture_number(f->db.db, "SELECT count(*) FROM blob_owner"), 0);
+    assert_int_equal(fixture_number(f->db.db, "SELECT count(*) FROM blob_replica"), 0);
+    assert_err(ERR_NOT_FOUND, try_get(f, 3000, 1));
+    assert_ok(put_with(f, 1, false));
+    assert_int_equal(fixture_number(f->db.db, "SELECT count(*) FROM blob_owner"), 1);
+    assert_ok(try_get(f, 3000, 1));
+}
+
 static void test_blobs__needs_a_quorum_and_no_more(void **state) {
     fix_t *f = *state;
     moody(f, 0)->away = moody(f, 2)->away = true;
@@ -224,6 +258,8 @@ static void test_blobs__tells_the_state_of_the_stores(void **state) {
     assert_int_equal(status.blobs, 2);
     assert_int_equal(status.bytes, 6000);
     assert_false(status.scrubbed);
+    assert_true(status.since_ms ==
+                clk_unix_ms(&f->db.clk.clk)); /* the first scrub counts from it */
     assert_string_equal(status.stores[0].name, "s0");
     assert_int_equal(status.stores[0].good, 1);
     assert_int_equal(status.stores[0].damaged, 1);
@@ -382,6 +418,7 @@ int main(void) {
         TEST(gives_every_range),
         TEST(takes_nothing_that_is_not_what_its_id_says),
         TEST(lies_at_rest_under_a_key),
+        TEST(is_stored_with_what_its_caller_writes_or_not_at_all),
         TEST(needs_a_quorum_and_no_more),
         TEST(brings_late_replicas_by_repair),
         TEST(asks_no_store_that_is_away_first),

@@ -188,9 +188,11 @@ static void version_done(version_t *v) {
 
 static void put_data(fix_t *f, const version_t *v) {
     sync_call_t call = call_by(f, f->service, &f->sync.laptop);
+    uint8_t sha256[SYNC_HASH];
     bool is_new = false;
-    assert_ok(
-        sync_part_put(&call, v->blob.root, 0, v->blob.size, buf_bytes(&v->blob.blob), &is_new));
+    assert_ok(digest_sha256(buf_bytes(&v->blob.blob), sha256));
+    assert_ok(sync_part_put(&call, v->blob.root, 0, v->blob.size, buf_bytes(&v->blob.blob), sha256,
+                            &is_new));
 }
 
 static void put_version(fix_t *f, const version_t *v) {
