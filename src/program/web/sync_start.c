@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "keeper/client_blob.h"
 #include "program/web/web_sync.h"
+#include "store/sync_clock.h"
 
 /* ---- the sandbox ---- */
 
@@ -93,22 +94,28 @@ static err_t *host_of(const char *url, char **ret_host) {
     return *ret_host ? NULL : err_nomem();
 }
 
+static err_t *clock_fn(db_conn_t *conn, void *arg) { return db_sync_clock_get(conn, arg); }
+
 static err_t *make_service(web_t *web, web_sync_t *sync) {
     const settings_t *s = &web->settings;
+    int64_t last_ms = 0;
+    TRY(db_read(web->db, clock_fn, &last_ms));
+    TRY(clk_steady_new(clk_real(), last_ms, &sync->ages));
     TRY(host_of(s->url, &sync->host));
     int n = (int)strcspn(sync->host, ":");
     sync->origin =
         mem_printf("%.*s/sync", sync->host[0] == '[' ? (int)strlen(sync->host) : n, sync->host);
     if (!sync->origin) return err_nomem();
     TRY(keeper_blob_keys(web->keeper, sync->keys.keys, &sync->keys.current));
-    TRY(blob_conf_open(s->conf, s->dir, web->db, clk_real(), rnd_real(), &sync->keys,
-                       &sync->blobs));
+    TRY(blob_conf_open(s->conf, s->dir, web->db, clk_steady_clk(sync->ages), rnd_real(),
+                       &sync->keys, &sync->blobs));
     TRY(sync_events_new(&sync->events));
     return sync_service_new(
         &(sync_options_t){.db = web->db,
                           .blobs = sync->blobs.blobs,
                           .audit = &web->audit,
                           .clk = clk_real(),
+                          .ages = clk_steady_clk(sync->ages),
                           .rnd = rnd_real(),
                           .host = sync->host,
                           .recovery = sync->conf.has_recovery ? sync->conf.recovery : NULL,
@@ -127,6 +134,7 @@ static void sync_free(web_sync_t *sync) {
     sync_events_free(sync->events);
     blob_conf_done(&sync->blobs);
     blob_keys_done(&sync->keys);
+    clk_steady_free(sync->ages);
     sync_conf_done(&sync->conf);
     mem_free(sync->host);
     mem_free(sync->origin);

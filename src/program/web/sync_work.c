@@ -4,9 +4,12 @@
  */
 #include "keeper/client_sync.h"
 #include "program/web/web_sync.h"
+#include "store/sync_clock.h"
 
 enum {
     TURN_S = 1,
+    CLOCK_TURNS = 60,
+    CLOCK_OFF_MS = 24 * 3600 * 1000,
     REPAIR_TURNS = 30,
     COLLECT_TURNS = 300,
     REPAIR_BATCH = 100,
@@ -19,10 +22,32 @@ typedef struct {
     background_t *work;
     uint64_t refused; /* leaves of a tree that the keeper does not sign */
     bool scrubbing;
+    bool clock_off; /* and said so */
 } work_t;
 
 static void report(const work_t *w, err_t *e, const char *what) {
     log_error(&w->web->log, LOG_WARNING, e, "%s", what);
+}
+
+/* ---- the clock of ages ---- */
+
+static err_t *clock_fn(db_conn_t *conn, void *arg) {
+    const int64_t *now_ms = arg;
+    return db_sync_clock_put(conn, *now_ms);
+}
+
+/* It goes on from what is kept, whatever the time of day is said to be at the next start. */
+static err_t *keep_clock(work_t *w) {
+    const clk_steady_t *ages = w->web->sync->ages;
+    int64_t now_ms = clk_unix_ms(clk_steady_clk(ages)), off = clk_steady_off(ages);
+    bool is_off = off > CLOCK_OFF_MS || off < -CLOCK_OFF_MS;
+    if (is_off && !w->clock_off)
+        log_line(&w->web->log, LOG_WARNING,
+                 "sync: the clock is %lld hours %s of what synced files saw so far; ages of kept "
+                 "versions go on from there, so nothing is deleted early",
+                 (long long)(off > 0 ? off : -off) / (3600 * 1000), off > 0 ? "ahead" : "behind");
+    w->clock_off = is_off;
+    return db_write(w->web->db, clock_fn, &now_ms);
 }
 
 /* ---- the log ---- */
@@ -94,8 +119,10 @@ static err_t *scrub_due(work_t *w) {
     TRY(blobs_status_all(conf->blobs, &status));
     bool going_on = status.scrubbed && !status.scrub.finished_ms;
     int64_t last = status.scrubbed ? status.scrub.started_ms : status.since_ms;
-    bool due = conf->scrub_every_s &&
-               clk_unix_ms(clk_real()) - last >= conf->scrub_every_s * 1000 && status.blobs;
+    bool due =
+        conf->scrub_every_s &&
+        clk_unix_ms(clk_steady_clk(w->web->sync->ages)) - last >= conf->scrub_every_s * 1000 &&
+        status.blobs;
     if (due && !going_on) TRY(blobs_scrub_begin(conf->blobs));
     w->scrubbing = going_on || due;
     return NULL;
@@ -121,6 +148,7 @@ static err_t *collect(const work_t *w) {
 static void turn(work_t *w, unsigned number) {
     bool now = atomic_exchange(&w->web->sync->repair, false);
     report(w, sign_checkpoint(w), "sync: signing a checkpoint");
+    if (number % CLOCK_TURNS == 0) report(w, keep_clock(w), "sync: keeping the clock");
     if (now || number % REPAIR_TURNS == 0) {
         report(w, repair(w), "sync: repair");
         report(w, scrub_due(w), "sync: scrub");
@@ -132,6 +160,7 @@ static void turn(work_t *w, unsigned number) {
 static void run(background_t *background) {
     work_t w = {.web = background_web(background), .work = background};
     for (unsigned number = 0; !background_wait(background, TURN_S); number++) turn(&w, number);
+    report(&w, keep_clock(&w), "sync: keeping the clock");
 }
 
 err_t *sync_work_start(web_t *web, background_t **ret_work) {

@@ -5,6 +5,7 @@
 #ifndef COFFER_PROGRAM_WEB_SYNC_H
 #define COFFER_PROGRAM_WEB_SYNC_H
 
+#include "base/clk_steady.h"
 #include "ipc/sandbox.h"
 #include "program/common/blob_conf.h"
 #include "program/common/sync_conf.h"
@@ -15,6 +16,7 @@ typedef struct sync_events sync_events_t;
 
 struct web_sync {
     sync_conf_t conf;
+    clk_steady_t *ages; /* by which things become old enough to go */
     blob_keys_t keys;
     blob_conf_t blobs;
     char *host;   /* owned: of the URL, with its port */

@@ -186,16 +186,19 @@ static err_t *own_path(const char *name, char *out, size_t size) {
     return n > 0 && (size_t)n < size ? NULL : err_new(ERR_LIMIT, "a name that is too long");
 }
 
+/* At one moment: half a marker would be somebody else's. */
 static err_t *write_marker(sync_folder_disk_t *disk) {
+    static const char made[] = SYNC_DISK_OWN "/folder.new", marker[] = SYNC_DISK_OWN "/folder";
     CLEANUP(fd_close) int fd = -1;
     if (mkdirat(disk->root, SYNC_DISK_OWN, OWN_MODE) != 0 && errno != EEXIST)
         return err_errno(errno, "%s/" SYNC_DISK_OWN, disk->path);
-    fd =
-        openat(disk->root, SYNC_DISK_OWN "/folder", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(errno, "%s/" SYNC_DISK_OWN "/folder", disk->path);
+    fd = openat(disk->root, made, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return err_errno(errno, "%s/%s", disk->path, made);
     TRY(file_write_fd(fd, bytes_str(disk->marker)));
     TRY(sync_fd(fd, "marker"));
-    TRY(sync_parent(disk, SYNC_DISK_OWN "/folder"));
+    if (renameat(disk->root, made, disk->root, marker) != 0)
+        return err_errno(errno, "%s/%s", disk->path, marker);
+    TRY(sync_parent(disk, marker));
     return sync_parent(disk, SYNC_DISK_OWN);
 }
 
@@ -205,6 +208,7 @@ static err_t *read_marker(const sync_folder_disk_t *disk, bool *ret_same) {
     buf_init(&text, 1024);
     TRY(open_beneath(disk->root, SYNC_DISK_OWN "/folder", O_RDONLY, &fd));
     TRY(file_read_fd(fd, &text));
+    if (text.n == 0) return err_new(ERR_NOT_FOUND, "%s has an empty marker", disk->path);
     *ret_same = bytes_eq_str(buf_bytes(&text), disk->marker);
     return NULL;
 }

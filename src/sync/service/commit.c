@@ -10,7 +10,7 @@
 #include "store/sync_packages.h"
 #include "sync/service/service_internal.h"
 
-static int64_t now_ms(const sync_call_t *call) { return clk_unix_ms(call->service->o.clk); }
+static int64_t now_ms(const sync_call_t *call) { return service_age_ms(call->service); }
 
 /* ---- packages ---- */
 

@@ -120,7 +120,9 @@ typedef struct {
     sync_service_t *service;
     arena_t *arena;
     size_t limit;
-    int64_t now_ms, after, last;
+    int64_t now_ms;   /* by the clock of ages */
+    int64_t early_ms; /* by it or the clock of day: for what has an end of its own */
+    int64_t after, last;
     db_sync_package_t *packages;
     db_sync_data_t *data;
     size_t packages_n, data_n;
@@ -146,7 +148,7 @@ static err_t *forget_package(collect_t *c, db_conn_t *conn, const db_sync_packag
     if (!removed) return NULL;
     c->done.packages++;
     TRY(db_sync_package_of_root(conn, package->region_seq, package->root, &others));
-    TRY(db_sync_link_needs(conn, package->root, c->now_ms, &linked));
+    TRY(db_sync_link_needs(conn, package->root, c->early_ms, &linked));
     if (others || linked) return NULL; /* a link's data goes once the link is forgotten */
     TRY(db_sync_data_find(conn, c->arena, package->region_seq, package->root, &data, &found));
     return found ? forget_data(c, conn, &data) : NULL;
@@ -174,8 +176,8 @@ static err_t *collect_fn(db_conn_t *conn, void *arg) {
         TRY(db_sync_data_is_unclaimed(conn, &c->data[i], &is));
         if (is) TRY(forget_data(c, conn, &c->data[i]));
     }
-    TRY(db_sync_join_purge(conn, c->now_ms - c->service->o.grace_ms));
-    TRY(db_sync_link_purge(conn, c->now_ms - (int64_t)LIMIT_SYNC_LINK_KEPT_S * 1000, c->now_ms,
+    TRY(db_sync_join_purge(conn, c->early_ms - c->service->o.grace_ms));
+    TRY(db_sync_link_purge(conn, c->early_ms - (int64_t)LIMIT_SYNC_LINK_KEPT_S * 1000, c->early_ms,
                            c->limit));
     if (!c->done.packages && !c->done.data) return NULL;
     char n[24], bytes[24];
@@ -191,8 +193,10 @@ err_t *sync_collect(sync_service_t *service, size_t limit, sync_collected_t *don
     collect_t c = {.service = service,
                    .arena = arena,
                    .limit = limit,
-                   .now_ms = clk_unix_ms(service->o.clk),
+                   .now_ms = service_age_ms(service),
+                   .early_ms = clk_unix_ms(service->o.clk),
                    .after = atomic_load(&service->looked_at)};
+    if (c.early_ms > c.now_ms) c.early_ms = c.now_ms;
     TRY(db_read(service->o.db, look_fn, &c));
     TRY(db_write(service->o.db, collect_fn, &c));
     atomic_store(&service->looked_at, c.last);

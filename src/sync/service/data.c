@@ -17,7 +17,7 @@ typedef struct {
     bool found, is_new;
 } put_t;
 
-static int64_t now_ms(const sync_call_t *call) { return clk_unix_ms(call->service->o.clk); }
+static int64_t now_ms(const sync_call_t *call) { return service_age_ms(call->service); }
 
 /* ---- quotas ---- */
 

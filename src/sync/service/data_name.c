@@ -41,7 +41,7 @@ static err_t *name_fn(db_conn_t *conn, void *arg) {
     sync_call_t *call = n->call;
     db_sync_data_t from, to;
     bool found = false, there = false;
-    int64_t now_ms = clk_unix_ms(call->service->o.clk);
+    int64_t now_ms = service_age_ms(call->service);
     TRY(db_sync_data_find(conn, call->arena, call->region.seq, n->from, &from, &found));
     TRY(db_sync_data_find(conn, call->arena, call->region.seq, n->to, &to, &there));
     if (!found && there && is_whole(&to)) return NULL; /* it was named before */
@@ -77,7 +77,7 @@ static err_t *drop_fn(db_conn_t *conn, void *arg) {
     TRY(db_sync_package_of_root(conn, call->region.seq, n->from, &packages));
     if (packages) return sync_no(call, SYNC_WORD_DATA, "a package has this data");
     TRY(db_sync_region_use(conn, call->region.seq, -data.size));
-    return db_sync_data_remove(conn, &data, clk_unix_ms(call->service->o.clk));
+    return db_sync_data_remove(conn, &data, service_age_ms(call->service));
 }
 
 err_t *sync_data_drop(sync_call_t *call, const uint8_t name[SYNC_HASH]) {

@@ -13,6 +13,7 @@ err_t *sync_service_new(const sync_options_t *options, sync_service_t **ret_serv
     if (!service) return err_nomem();
     (void)pthread_mutex_init(&service->lock, NULL);
     service->o = *options;
+    if (!service->o.ages) service->o.ages = options->clk;
     service->host = mem_strdup(options->host);
     if (!service->host) return err_nomem();
     TRY(rnd_fill(options->rnd, service->key, sizeof service->key));

@@ -33,6 +33,7 @@ typedef struct {
     blobs_t *blobs;
     const audit_t *audit;
     const clk_t *clk;
+    const clk_t *ages; /* by which things become old enough to go (clk_steady.h); NULL: clk */
     const rnd_t *rnd;
     const uint8_t *recovery; /* id of the one key that may recover regions; NULL: none may */
     const char *host;        /* of the instance's URL, with its port: what log-ins are signed for */

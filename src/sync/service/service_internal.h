@@ -55,6 +55,11 @@ static inline void chain_lock_done(chain_lock_t *lock) {
 }
 DEFINE_CLEANUP_VALUE(chain_lock_t, chain_lock_done)
 
+/* For what says since when something is there, or not: ms of the clock of ages. */
+static inline int64_t service_age_ms(const sync_service_t *service) {
+    return clk_unix_ms(service->o.ages);
+}
+
 /* The region's row as it is now, into call->region. SYNC_WORD_ABSENT. */
 err_t *call_region(sync_call_t *call, db_conn_t *conn, const uint8_t region[SYNC_HASH]) WARN_UNUSED;
 /* Inside a write: another entry came since the chain was read? ERR_BUSY then: try again. */
