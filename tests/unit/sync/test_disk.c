@@ -146,6 +146,20 @@ static void test_disk__an_empty_mount_point_is_not_the_folder(void **state) {
     assert_err(ERR_NOT_FOUND, w->disk->present(w->disk->ctx, false));
 }
 
+/* A kill between making it and filling it, as older programs did; another folder's is refused. */
+static void test_disk__an_empty_marker_is_written_anew_at_the_first_time_alone(void **state) {
+    world_t *w = *state;
+    CLEANUP(buf_done) buf_t text;
+    put(w, SYNC_DISK_OWN "/folder", "");
+    assert_err(ERR_NOT_FOUND, w->disk->present(w->disk->ctx, false));
+    assert_ok(w->disk->present(w->disk->ctx, true));
+    assert_ok(w->disk->present(w->disk->ctx, false));
+    get(w, SYNC_DISK_OWN "/folder", &text);
+    assert_true(text.n > 0);
+    put(w, SYNC_DISK_OWN "/folder", "somebody else's");
+    assert_err(ERR_NOT_FOUND, w->disk->present(w->disk->ctx, true));
+}
+
 static void test_disk__zeros_become_holes_and_read_as_zeros(void **state) {
     const world_t *w = *state;
     static uint8_t zeros[1024 * 1024];
@@ -299,6 +313,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_disk__an_empty_mount_point_is_not_the_folder, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            test_disk__an_empty_marker_is_written_anew_at_the_first_time_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk__zeros_become_holes_and_read_as_zeros, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_disk__what_was_aside_is_cleared_away_or_comes_back,
