@@ -21,6 +21,8 @@ enum { NAME_RANDOM = 16, ITEM_MAX = LIMIT_BOX_MESSAGE + 4096 };
 
 #define CONTEXT "mailbox/inbox"
 #define SUFFIX  ".mail"
+#define ASIDE   ".bad"  /* behind it: it does not open */
+#define KEPT    ".kept" /* and its mail was fetched again */
 
 static bool is_item(const char *name) {
     size_t n = strlen(name), s = sizeof SUFFIX - 1;
@@ -32,7 +34,8 @@ static bool is_ours(const char *name) {
     size_t n = strlen(name), item = (size_t)2 * NAME_RANDOM + sizeof SUFFIX - 1;
     if (n < item || strspn(name, "0123456789abcdef") != (size_t)2 * NAME_RANDOM) return false;
     if (strncmp(name + 2 * NAME_RANDOM, SUFFIX, sizeof SUFFIX - 1) != 0) return false;
-    return n == item || strcmp(name + item, ".bad") == 0 || strcmp(name + item, ".new") == 0;
+    return n == item || strcmp(name + item, ASIDE) == 0 || strcmp(name + item, KEPT) == 0 ||
+           strcmp(name + item, ".new") == 0;
 }
 
 static void close_dir(DIR **dir) {
@@ -126,7 +129,7 @@ static err_t *open_item(const keybag_t *bag, bytes_t sealed, buf_t *plain, char 
 
 /* Kept for who wants to look, but never looked at again. */
 static err_t *put_aside(const char *path) {
-    CLEANUP(mem_free) char *aside = mem_printf("%s.bad", path);
+    CLEANUP(mem_free) char *aside = mem_printf("%s" ASIDE, path);
     if (!aside) return err_nomem();
     return rename(path, aside) == 0 ? NULL : err_errno(errno, "cannot rename %s", path);
 }
@@ -169,6 +172,35 @@ err_t *box_inbox_merge(const keybag_t *bag, const char *dir,
     }
     *ret_merged = merged;
     *ret_bad = bad;
+    return NULL;
+}
+
+static bool is_aside(const char *name) {
+    size_t n = strlen(name), s = sizeof ASIDE - 1;
+    return is_ours(name) && n > s && strcmp(name + n - s, ASIDE) == 0;
+}
+
+err_t *box_inbox_aside(const char *dir, size_t *ret_n) {
+    __attribute__((cleanup(close_dir))) DIR *d = opendir(dir);
+    size_t n = 0;
+    if (!d) return err_errno(errno, "cannot read %s", dir);
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (is_aside(entry->d_name)) n++;
+    *ret_n = n;
+    return NULL;
+}
+
+err_t *box_inbox_settle(const char *dir) {
+    __attribute__((cleanup(close_dir))) DIR *d = opendir(dir);
+    if (!d) return err_errno(errno, "cannot read %s", dir);
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (!is_aside(entry->d_name)) continue;
+        int n = (int)(strlen(entry->d_name) - (sizeof ASIDE - 1));
+        CLEANUP(mem_free) char *kept = mem_printf("%.*s" KEPT, n, entry->d_name);
+        if (!kept) return err_nomem();
+        if (renameat(dirfd(d), entry->d_name, dirfd(d), kept) != 0)
+            return err_errno(errno, "cannot rename %s", entry->d_name);
+    }
     return NULL;
 }
 

@@ -35,6 +35,10 @@ err_t *box_inbox_add(const keybag_t *bag, const rnd_t *rnd, const char *dir, con
 err_t *box_inbox_merge(const keybag_t *bag, const char *dir,
                        err_t *(*take)(void *arg, const box_item_t *item), void *arg,
                        size_t *ret_merged, size_t *ret_bad) WARN_UNUSED;
+/* How many were put aside whose mail was not fetched again since (box_inbox_settle). */
+err_t *box_inbox_aside(const char *dir, size_t *ret_n) WARN_UNUSED;
+/* It was: they are kept for who wants to look (.kept). */
+err_t *box_inbox_settle(const char *dir) WARN_UNUSED;
 /* All items, whole or not, and then the directory if nothing else is in it. Best effort. */
 void box_inbox_remove(const char *dir);
 

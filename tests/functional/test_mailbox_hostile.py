@@ -114,7 +114,38 @@ def test_unreadable_mail_of_the_locked_time_is_fetched_again(boxes, closing):
     box.unlock()
     box.wait_subject("Second")
     assert sorted(m["subject"] for m in box.messages()) == ["First", "Second", "Third"]
-    assert box.status()["waiting"] == 0 and len(list((box.dir / "inbox").glob("*.bad"))) == 1
+    instances.wait_for(lambda: len(list((box.dir / "inbox").glob("*.kept"))), bool, box.log())
+    assert box.status()["waiting"] == 0 and len(list((box.dir / "inbox").iterdir())) == 1
+
+
+def test_unreadable_mail_is_fetched_again_also_after_a_kill(boxes, closing):
+    state = {"away": False}
+
+    def odd(verb, rest):
+        if state["away"] and verb == b"SELECT":
+            raise OSError("away")
+    server = closing(ImapScript({b"INBOX": {1: mail("First")}}, odd))
+    box = boxes.make(server)
+    box.unlock()
+    box.wait_subject("First")
+    box.run("lock", "--now")
+    server.folders[b"INBOX"][2] = mail("Second")
+    box.run("sync")
+    box.wait_waiting(1)
+    item, = (box.dir / "inbox").glob("*.mail")
+    server.folders[b"INBOX"][3] = mail("Third")
+    box.run("sync")
+    box.wait_waiting(2)
+    item.write_bytes(item.read_bytes()[:-1])
+    state["away"] = True
+    box.unlock()
+    instances.wait_for(lambda: box.status().get("problem"), bool, box.log())
+    assert [m["subject"] for m in box.messages()] == ["Third", "First"]
+    box.kill()
+    state["away"] = False
+    box.start()
+    box.unlock()
+    box.wait_subject("Second")
 
 
 def test_silent_mail_server_holds_up_neither_lock_nor_wipe(boxes, closing):

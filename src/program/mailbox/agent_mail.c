@@ -51,6 +51,7 @@ static err_t *merge_inbox(agent_t *agent) {
     if (merged || bad)
         log_line(agent->log, bad ? LOG_WARNING : LOG_INFO, "merged=%zu unreadable=%zu", merged,
                  bad);
+    TRY(box_inbox_aside(dir, &bad)); /* also at an unlock before, if nothing was fetched then */
     if (bad) agent->compare = true;
     return NULL;
 }
@@ -168,10 +169,19 @@ static err_t *move_cursor(agent_t *agent) {
     return cursor_save(agent->account, agent->bag, &agent->cursor);
 }
 
+/* All that the server has of INBOX is here now, what could not be merged, too. */
+static err_t *settle(agent_t *agent) {
+    CLEANUP(mem_free) char *dir = NULL;
+    TRY(account_path(agent->account, "inbox", &dir));
+    TRY(box_inbox_settle(dir));
+    agent->compare = false;
+    return NULL;
+}
+
 static err_t *into_database(agent_t *agent, box_sync_t *sync) {
     sync->whole = agent->compare;
     TRY(box_sync_all(sync, agent->db));
-    if (!sync->stopped) agent->compare = false;
+    if (!sync->stopped && agent->compare) TRY(settle(agent));
     return agent->db ? move_cursor(agent) : NULL;
 }
 

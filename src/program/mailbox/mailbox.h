@@ -108,7 +108,7 @@ typedef struct {
     int asker;            /* then: the client who asked for it and waits for the answer, or -1 */
     bool busy;            /* a command is being served, or mail is fetched */
     bool want_sync;       /* a command asks for it */
-    bool compare;         /* mail that came while locked was unreadable: it is fetched again */
+    bool compare;         /* mail that came while locked was unreadable (.bad): fetch it again */
     char last_error[256]; /* why mail can't be had, for people; or empty */
     int64_t synced_at;    /* seconds since 1970 UTC; 0: never */
 } agent_t;

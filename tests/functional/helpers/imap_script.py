@@ -15,12 +15,15 @@ class ImapScript:
         self.selects = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def where(self):
         return "--imap", f"localhost:{self.port}", "--tls", "none"
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # who waits in accept() holds it open past close()
+        self.accepting.join()
         self.listener.close()
 
     def _accept(self):
@@ -33,27 +36,30 @@ class ImapScript:
 
     def _talk(self, link):
         try:
-            lines = link.makefile("rb")
-            link.sendall(b"* OK ready\r\n")
-            chosen = {}
-            for line in lines:
-                tag, _, rest = line.strip().partition(b" ")
-                verb, _, rest = rest.partition(b" ")
-                if verb == b"LOGIN":
-                    link.sendall(b"+ go on\r\n")
-                    lines.readline()
-                if verb == b"APPEND":
-                    link.sendall(b"+ go on\r\n")
-                    message = lines.read(int(rest.rpartition(b"{")[2].rstrip(b"}")))
-                    lines.readline()
-                    folder = self.folders.setdefault(rest.split(b'"')[1], {})
-                    folder[max(list(folder), default=0) + 1] = message
-                answer = self.odd(verb, rest) if self.odd else None
-                if answer is None:
-                    answer, chosen = self._answer(verb, rest, chosen)
-                link.sendall(b"".join(a + b"\r\n" for a in answer) + tag + b" OK done\r\n")
+            with link, link.makefile("rb") as lines:  # closed when it ends, whoever else knows it
+                self._converse(link, lines)
         except OSError:
             pass
+
+    def _converse(self, link, lines):
+        link.sendall(b"* OK ready\r\n")
+        chosen = {}
+        for line in lines:
+            tag, _, rest = line.strip().partition(b" ")
+            verb, _, rest = rest.partition(b" ")
+            if verb == b"LOGIN":
+                link.sendall(b"+ go on\r\n")
+                lines.readline()
+            if verb == b"APPEND":
+                link.sendall(b"+ go on\r\n")
+                message = lines.read(int(rest.rpartition(b"{")[2].rstrip(b"}")))
+                lines.readline()
+                folder = self.folders.setdefault(rest.split(b'"')[1], {})
+                folder[max(list(folder), default=0) + 1] = message
+            answer = self.odd(verb, rest) if self.odd else None
+            if answer is None:
+                answer, chosen = self._answer(verb, rest, chosen)
+            link.sendall(b"".join(a + b"\r\n" for a in answer) + tag + b" OK done\r\n")
 
     def _answer(self, verb, rest, chosen):
         if verb == b"LIST":

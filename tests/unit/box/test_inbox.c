@@ -107,6 +107,16 @@ static void test_inbox__strange_files_are_put_aside_and_counted(void **state) {
     assert_int_equal(count(dir), 0);
     assert_ok(box_inbox_merge(w.bag, dir, take, &taken, &merged, &bad));
     assert_int_equal(bad, 0);
+    assert_ok(box_inbox_aside(dir, &bad)); /* until its mail was fetched */
+    assert_int_equal(bad, 1);
+    assert_ok(box_inbox_settle(dir));
+    assert_ok(box_inbox_aside(dir, &bad));
+    assert_int_equal(bad, 0);
+    assert_false(file_exists(aside));
+    (void)snprintf(aside, sizeof aside, "%s.kept", path);
+    assert_true(file_exists(aside));
+    box_inbox_remove(dir);
+    assert_false(file_exists(dir));
     world_done(&w);
 }
 
