@@ -3,6 +3,7 @@
 import email
 import email.policy
 import sqlite3
+import time
 
 import pytest
 
@@ -25,6 +26,7 @@ def server(tmp_path_factory, factory, mails):
     made = ClockedServer(tmp_path_factory.mktemp("digest"), factory)
     made.instance.configure({"smtp": {"url": f"smtp://127.0.0.1:{mails.port}", "tls": "none",
                                       "from": "coffer@example.org"}})
+    made.clock.set((DAY // 2 - int(time.time())) % DAY)  # noon: no other day begins meanwhile
     try:
         made.instance.start()
         yield made

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "device/caller.h"
 #include "device_fixture.h"
 
 static int setup(void **state) {
@@ -204,6 +205,31 @@ static void test_session__queueing_wakes_the_courier(void **state) {
     assert_err(ERR_NOT_FOUND, devices_push(f->devices, "Z", "person:admin@example.org"));
 }
 
+static size_t offered(fx_t *f, const char *command, bool *ret_open) {
+    CLEANUP(buf_done) buf_t token;
+    buf_init_secret(&token, 128);
+    assert_ok(devices_token_offer(f->devices, "A", command, "device:A", ret_open, &token));
+    return token.n;
+}
+
+/* It is picked in one transaction and its token made in another: it may be called back between. */
+static void test_session__a_command_that_was_called_back_brings_no_token(void **state) {
+    fx_t *f = *state;
+    fx_device_t *d = fx_ready(f, "A", "iPhone14,5");
+    const char *admin = "person:admin@example.org", *uuid = NULL, *later = NULL;
+    mail_app_t app = {.identifier = "org.example.mail", .lease = true, .hours = 48};
+    bool open = true;
+    assert_ok(devices_mail_app(f->devices, f->arena, "A", &app, admin, &uuid));
+    assert_int_equal(offered(f, uuid, &open), 0); /* not fetched */
+    assert_false(open);
+    assert_string_equal(fx_result(f, d, "Idle", NULL, NULL), "Settings");
+    assert_true(offered(f, uuid, &open) > 0 && open);
+    app.lease = false;
+    assert_ok(devices_mail_app(f->devices, f->arena, "A", &app, admin, &later));
+    assert_int_equal(offered(f, uuid, &open), 0);
+    assert_false(open);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -217,6 +243,7 @@ int main(void) {
         TEST(test_session__bootstrap_token_comes_back),
         TEST(test_session__assigned_profiles_are_installed),
         TEST(test_session__queueing_wakes_the_courier),
+        TEST(test_session__a_command_that_was_called_back_brings_no_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
