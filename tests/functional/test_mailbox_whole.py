@@ -91,8 +91,12 @@ def test_from_postfix_to_a_locked_mailbox_until_it_is_lost_and_wiped(play):
     play.lock()
     play.instance.coffer("device", "lost", play.device.udid, "--yes")
     play.mail("After the loss")
-    box.run("sync")
-    box.wait_waiting(1)
+
+    def waiting():  # it takes its way through two servers: looked for until it is there
+        box.run("sync")
+        return box.status()["waiting"]
+    instances.wait_for(waiting, lambda n: n == 1,
+                       box.log() + play.servers.tail() + play.dovecot.tail())
     assert box.status()["lease_used"] == 1
     box.run("wipe", "--yes")
     assert box.agent.wait(instances.PATIENCE) == 0
