@@ -157,18 +157,24 @@ static err_t *get_number(bytes_t line, const char *name, uint64_t max, bool *ret
 /* ---- in: what was not asked for ---- */
 
 static void take_capabilities(imap_watch_t *w, bytes_t list) {
-    w->notifies = w->idles = w->condstore = w->sasl_ir = w->auth_plain = w->login_disabled = false;
+    w->notifies = w->idles = w->condstore = w->qresync = false;
+    w->sasl_ir = w->auth_plain = w->login_disabled = false;
     while (list.n) {
         bytes_t one = word(&list);
         if (one.n && one.p[one.n - 1] == ']') one.n--;
         if (text_eq_fold(one, BYTES_LIT("IDLE"))) w->idles = true;
         else if (text_eq_fold(one, BYTES_LIT("NOTIFY"))) w->notifies = true;
         else if (text_eq_fold(one, BYTES_LIT("CONDSTORE"))) w->condstore = true;
-        else if (text_eq_fold(one, BYTES_LIT("QRESYNC"))) w->condstore = true;
+        else if (text_eq_fold(one, BYTES_LIT("QRESYNC"))) w->condstore = w->qresync = true;
         else if (text_eq_fold(one, BYTES_LIT("SASL-IR"))) w->sasl_ir = true;
         else if (text_eq_fold(one, BYTES_LIT("AUTH=PLAIN"))) w->auth_plain = true;
         else if (text_eq_fold(one, BYTES_LIT("LOGINDISABLED"))) w->login_disabled = true;
     }
+}
+
+static void take_enabled(imap_watch_t *w, bytes_t list) {
+    while (list.n)
+        if (text_eq_fold(word(&list), BYTES_LIT("QRESYNC"))) w->enabled = true;
 }
 
 /* [UIDVALIDITY n], [UIDNEXT n], [HIGHESTMODSEQ n] of what is being examined. */
@@ -180,7 +186,9 @@ static err_t *take_code(imap_watch_t *w, bytes_t rest) {
     if (w->state != IMAP_EXAMINE) return NULL;
     TRY(get_number(rest, "UIDVALIDITY ", UINT32_MAX, &found, &n));
     if (found && n == 0) return err_new(ERR_INVALID, "IMAP: UIDVALIDITY 0");
+    if (bytes_starts(rest, BYTES_LIT("[NOMODSEQ"))) w->resyncs = false; /* RFC 7162, 3.1.2.2 */
     if (found && w->uidvalidity != n) {
+        w->resyncs = false;
         w->known = w->known && w->uidvalidity != 0;
         w->uidvalidity = (uint32_t)n;
         w->uid = 0;
@@ -190,6 +198,7 @@ static err_t *take_code(imap_watch_t *w, bytes_t rest) {
     TRY(get_number(rest, "UIDNEXT ", UINT32_MAX, &found, &n));
     if (found) w->uidnext = (uint32_t)n;
     TRY(get_number(rest, "HIGHESTMODSEQ ", INT64_MAX, &found, &n));
+    if (found && (int64_t)n < w->since) w->resyncs = false; /* it was set back, or lied before */
     if (found) w->modseq = (int64_t)n;
     return NULL;
 }
@@ -197,7 +206,8 @@ static err_t *take_code(imap_watch_t *w, bytes_t rest) {
 static err_t *take_fetch(imap_watch_t *w, bytes_t rest) {
     uint64_t uid = 0, modseq = 0;
     bool found = false;
-    if (w->state != IMAP_FETCH) return NULL; /* flags that changed */
+    if (w->state != IMAP_FETCH && !(w->state == IMAP_EXAMINE && w->resyncs))
+        return NULL; /* flags that changed */
     TRY(get_number(rest, "UID ", UINT32_MAX, &found, &uid));
     if (!found || uid == 0) return NULL;
     if (uid > w->fetched) w->fetched = (uint32_t)uid;
@@ -212,6 +222,7 @@ static err_t *take_untagged(imap_watch_t *w, bytes_t rest, buf_t *out) {
         return err_new(ERR_UNAVAILABLE, "the IMAP server ended the connection");
     if (text_eq_fold(first, BYTES_LIT("CAPABILITY"))) take_capabilities(w, rest);
     if (text_eq_fold(first, BYTES_LIT("OK"))) return take_code(w, rest);
+    if (text_eq_fold(first, BYTES_LIT("ENABLED"))) take_enabled(w, rest);
     if (text_eq_fold(first, BYTES_LIT("STATUS")) && w->notifies)
         return imap_folders_take(&w->folders, rest, w->state == IMAP_NOTIFY);
     if (first.n == 0 || first.p[0] < '0' || first.p[0] > '9') return NULL;
@@ -247,11 +258,49 @@ static err_t *wait_on(imap_watch_t *w, buf_t *out) {
     return NULL;
 }
 
-/* UIDNEXT is what the server says now: mail that came while we were away is news. */
+/* So that EXAMINE tells what came since then, and not only that something did. */
+static err_t *examine(imap_watch_t *w, buf_t *out) {
+    char command[128];
+    w->fetched = 0;
+    w->since = 0;
+    w->resyncs = w->qresync && w->enabled;
+    if (!w->resyncs)
+        return say(w, IMAP_EXAMINE, w->condstore ? "EXAMINE INBOX (CONDSTORE)" : "EXAMINE INBOX",
+                   out);
+    w->since = w->modseq;
+    /* Of what was there, nothing: those may be very many (RFC 7162, 3.2.5.1). */
+    (void)snprintf(command, sizeof command, "EXAMINE INBOX (QRESYNC (%lu %lld %lu:%lu))",
+                   (unsigned long)w->uidvalidity, (long long)w->modseq, (unsigned long)w->uid + 1,
+                   (unsigned long)UINT32_MAX);
+    return say(w, IMAP_EXAMINE, command, out);
+}
+
+/* QRESYNC is of use where something is remembered to go on from. */
+static err_t *signed_in(imap_watch_t *w, buf_t *out) {
+    bool useful = w->qresync && w->known && w->uidvalidity && w->modseq > 0 && w->uid < UINT32_MAX;
+    w->qresync = useful;
+    return useful ? say(w, IMAP_ENABLE, "ENABLE QRESYNC", out) : examine(w, out);
+}
+
+static err_t *check_step(const imap_watch_t *w, uint32_t last) {
+    if (w->fetched > last && w->fetched - last > LIMIT_ARRIVAL_UID_STEP)
+        return err_new(ERR_INVALID, "IMAP: UID %lu after %lu", (unsigned long)w->fetched,
+                       (unsigned long)last);
+    return NULL;
+}
+
+/*
+ * UIDNEXT is what the server says now: mail that came while we were away is news. With QRESYNC it
+ * shows which, so that mail that has gone again is none.
+ */
 static err_t *examined(imap_watch_t *w, buf_t *out) {
     if (w->uidvalidity == 0) return err_new(ERR_INVALID, "IMAP: no UIDVALIDITY");
     uint32_t last = w->uidnext ? w->uidnext - 1 : w->uid;
-    if (w->known && w->uidnext && last > w->uid) w->news = true;
+    if (w->resyncs) {
+        TRY(check_step(w, last));
+        if (w->fetched > w->uid) w->news = true;
+        if (w->fetched > last) last = w->fetched;
+    } else if (w->known && w->uidnext && last > w->uid) w->news = true;
     if (w->known && w->look && last > 0) w->news = true;
     w->uid = last;
     w->look = false;
@@ -263,9 +312,7 @@ static err_t *examined(imap_watch_t *w, buf_t *out) {
 
 static err_t *fetched(imap_watch_t *w, buf_t *out) {
     if (w->fetched > w->uid) {
-        if (w->uidnext && w->fetched - w->uid > LIMIT_ARRIVAL_UID_STEP)
-            return err_new(ERR_INVALID, "IMAP: UID %lu after %lu", (unsigned long)w->fetched,
-                           (unsigned long)w->uid);
+        if (w->uidnext) TRY(check_step(w, w->uid));
         w->news = w->uidnext != 0;
         w->uid = w->fetched;
     }
@@ -281,9 +328,8 @@ static err_t *done(imap_watch_t *w, buf_t *out) {
         buf_init_secret(&w->secret, SECRET_MAX);
         w->signed_in = true;
         return say(w, IMAP_CAPABILITY_2, "CAPABILITY", out);
-    case IMAP_CAPABILITY_2:
-        return say(w, IMAP_EXAMINE, w->condstore ? "EXAMINE INBOX (CONDSTORE)" : "EXAMINE INBOX",
-                   out);
+    case IMAP_CAPABILITY_2: return signed_in(w, out);
+    case IMAP_ENABLE: return examine(w, out);
     case IMAP_EXAMINE: return examined(w, out);
     case IMAP_FETCH: return fetched(w, out);
     case IMAP_NOTIFY: w->notified = true; return wait_on(w, out);
@@ -306,6 +352,10 @@ static err_t *take_tagged(imap_watch_t *w, bytes_t line, buf_t *out) {
     if (w->state == IMAP_NOTIFY) { /* too much for it, or it knows another NOTIFY */
         w->notifies = false;
         return wait_on(w, out);
+    }
+    if (w->state == IMAP_ENABLE || (w->state == IMAP_EXAMINE && w->resyncs)) {
+        w->qresync = false;
+        return examine(w, out);
     }
     if (w->state == IMAP_AUTH)
         return err_new(ERR_AUTH, "the IMAP server refuses login or password");

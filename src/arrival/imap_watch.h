@@ -1,9 +1,9 @@
 /*
  * One mailbox at an IMAP server, watched for new mail: the client's side as a state machine (RFC
- * 9051, IDLE RFC 2177, NOTIFY RFC 5465, CONDSTORE RFC 7162, SASL-IR RFC 4959). It signs in, looks
- * at INBOX without changing it (EXAMINE), asks only for UIDs and mod-sequences, never for what a
- * mail says, and waits. Where the server has NOTIFY, it is told of the other folders, too. Bytes
- * come in and go out; no sockets. The server is not trusted: lines, literals and numbers have
+ * 9051, IDLE RFC 2177, NOTIFY RFC 5465, CONDSTORE and QRESYNC RFC 7162, SASL-IR RFC 4959). It signs
+ * in, looks at INBOX without changing it (EXAMINE), asks only for UIDs and mod-sequences, never for
+ * what a mail says, and waits. Where the server has NOTIFY, it is told of the other folders, too.
+ * Bytes come in and go out; no sockets. The server is not trusted: lines, literals and numbers have
  * limits, and a lie about UIDs harms its own mailbox alone. Pure; one thread at a time.
  *
  * While it idles it holds no memory but the struct.
@@ -21,6 +21,7 @@ typedef enum {
     IMAP_LOGIN,        /* the caller gives login and password: imap_watch_login */
     IMAP_AUTH,         /* sent; awaits the answer, or a "+" first */
     IMAP_CAPABILITY_2, /* what it can do for who is signed in */
+    IMAP_ENABLE,
     IMAP_EXAMINE,
     IMAP_FETCH,
     IMAP_NOTIFY,
@@ -33,6 +34,9 @@ typedef enum {
 typedef struct {
     imap_state_t state;
     bool idles, condstore, sasl_ir, auth_plain, login_disabled; /* what the server can do */
+    bool qresync;   /* the server can say what changed since a mod-sequence */
+    bool enabled;   /* and was told that we understand it */
+    bool resyncs;   /* EXAMINE asked for that: what is new is what it shows */
     bool notifies;  /* the server tells of all folders, if it is asked to */
     bool notified;  /* it was asked */
     bool look;      /* it said that there is more */
@@ -42,7 +46,7 @@ typedef struct {
     unsigned tag;
     unsigned lines; /* since the last command */
     uint32_t uidvalidity, uidnext, uid, fetched;
-    int64_t modseq;
+    int64_t modseq, since;  /* `since`: what EXAMINE was asked with */
     imap_folders_t folders; /* others than INBOX that it spoke of; the caller takes them */
     uint64_t literal;       /* bytes of a literal to be passed over */
     buf_t line;

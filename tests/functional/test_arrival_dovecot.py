@@ -116,6 +116,11 @@ def test_dovecot_is_watched(world):
         assert (event["account"], event["folder"], event["uid"]) == (WATCHED, "INBOX", 2)
         assert event["modseq"] > 0
         assert app.opened(app.release(event["event"]), event["event"]) == kek
+        world.instance.kill("coffer-courier")
+        world.deliver(WATCHED)  # heard of by QRESYNC (RFC 7162), or by the next look
+        later = stream.next()
+        assert (later["uid"], later["uidvalidity"]) == (3, event["uidvalidity"])
+        assert later["modseq"] > event["modseq"]
 
 
 def test_the_other_folders_are_watched_by_the_same_connection(world):

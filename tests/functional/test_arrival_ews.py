@@ -7,6 +7,7 @@ import pytest
 
 from helpers import instance as instances
 from helpers.arrival import Stream
+from helpers.clear import search
 from helpers.device import Device
 from helpers.false_ews import COOKIE, FalseEws, busy, events, event, streamed
 
@@ -159,10 +160,11 @@ def test_a_server_that_floods(watching, exchange, token):
 
 
 def test_passwords_are_the_keepers(watching, exchange, token):
-    """They and what Exchange says are in no file, log or argument."""
-    found = subprocess.run(["grep", "-rlai", "canary", str(watching.directory), str(watching.daemon.log_path)],
-                           capture_output=True, text=True)
-    assert found.stdout == ""
+    """They and the ids that Exchange says are in no file, log, argument or environment, and in no URL."""
+    search(watching, {name: password for name, password in PASSWORDS.items()})
+    search(watching, {f"Basic of {name}": f"{name}:{password}" for name, password in PASSWORDS.items()})
+    search(watching, {"an item's id": b"canary of an item "})
+    assert {first for first, _, _ in exchange.requests} == {"POST /EWS/Exchange.asmx HTTP/1.1"}
     log = [json.loads(line) for line in watching.coffer("audit", "keeper-log").stdout.splitlines()]
     opened = [e for e in log if e["intent"] == "mailbox-open"]
     assert opened and all(e["role"] == "courier" and exchange.url in e["object"] for e in opened)

@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 from helpers.arrival import Graph, Stream
+from helpers.clear import search
 from helpers.device import Device
 from helpers.lease import LeaseApp
 
@@ -184,3 +185,9 @@ def test_who_guesses_has_to_wait(make_instance):
     assert graph.instance.http("POST", PATH + "?validationToken=x", b"").status == 429
     for _ in range(3):
         graph.say(graph.message())  # Graph itself does not
+
+
+def test_the_secret_is_nowhere_in_clear(instance, graph, phone):
+    """Not in a file, a log, an argument, an environment; its hash is kept. No URL has it."""
+    search(instance, {"clientState": graph.secret})
+    assert graph.secret not in graph.made["graph_url"]

@@ -32,7 +32,7 @@ static err_t *step(imap_watch_t *w, bytes_t piece, buf_t *out) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    const arrival_t from = {"INBOX", size > 1 ? data[1] % 3 : 0, 5, 0};
+    const arrival_t from = {"INBOX", size > 1 ? data[1] % 3 : 0, 5, size > 1 ? data[1] / 3 : 0};
     imap_watch_t w;
     buf_t out;
     err_t *e = NULL;

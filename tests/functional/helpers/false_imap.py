@@ -19,6 +19,7 @@ class FalseImap:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.url = f"imaps://localhost:{self.port}"
+        self.gone = {}  # user -> UIDs that are there no more
         self.greeting, self.floods, self.sockets = b"* OK ready\r\n", {}, []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -47,7 +48,7 @@ class FalseImap:
             tag, _, rest = line.decode().strip().partition(" ")
             self.commands.append(rest.split(" ")[0])
             if rest == "CAPABILITY":
-                link.sendall(b"* CAPABILITY IMAP4rev1 IDLE CONDSTORE SASL-IR AUTH=PLAIN\r\n")
+                link.sendall(b"* CAPABILITY IMAP4rev1 IDLE CONDSTORE ENABLE QRESYNC SASL-IR AUTH=PLAIN\r\n")
             elif rest.startswith("AUTHENTICATE PLAIN "):
                 _, name, password = base64.b64decode(rest.split(" ")[2]).decode().split("\0")
                 self.logins.append(name)
@@ -56,15 +57,32 @@ class FalseImap:
                     continue
                 user = name
             elif rest.startswith("EXAMINE"):
+                self.resync(link, user, rest)
                 link.sendall(f"* {self.uidnext[user] - 1} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] x\r\n"
-                             f"* OK [UIDNEXT {self.uidnext[user]}] x\r\n* OK [HIGHESTMODSEQ 1] x\r\n".encode())
+                             f"* OK [UIDNEXT {self.uidnext[user]}] x\r\n"
+                             f"* OK [HIGHESTMODSEQ {100 + self.uidnext[user]}] x\r\n".encode())
+            elif rest == "ENABLE QRESYNC":
+                link.sendall(b"* ENABLED QRESYNC\r\n")
             elif rest.startswith("UID FETCH"):
                 low, last = int(rest.split(" ")[2].split(":")[0]), self.uidnext[user] - 1
-                for uid in range(min(low, last), last + 1) if last else ():
+                for uid in self.there(user, range(min(low, last), last + 1)) if last else ():
                     link.sendall(f"* {uid} FETCH (UID {uid} MODSEQ ({100 + uid}))\r\n".encode())
             elif rest == "IDLE":
                 self._idle(link, lines, user)
             link.sendall(f"{tag} OK done\r\n".encode())
+
+    def there(self, user, uids):
+        return [uid for uid in uids if uid not in self.gone.get(user, ())]
+
+    def resync(self, link, user, command):
+        """EXAMINE INBOX (QRESYNC (uidvalidity modseq uids)): what is new, and what has gone (RFC 7162)."""
+        if "QRESYNC" not in command:
+            return
+        validity, since, uids = command.replace("(", "").replace(")", "").split(" ")[3:]
+        low, high = map(int, uids.split(":"))
+        assert int(validity) == self.uidvalidity and 0 < int(since) <= 100 + self.uidnext[user] and high == 2**32 - 1
+        for uid in self.there(user, range(low, self.uidnext[user])):
+            link.sendall(f"* {uid} FETCH (UID {uid} FLAGS () MODSEQ ({100 + uid}))\r\n".encode())
 
     def _idle(self, link, lines, user):
         link.sendall(b"+ idling\r\n")

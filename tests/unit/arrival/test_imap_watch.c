@@ -366,6 +366,76 @@ static void test_imap_watch__byte_by_byte(void **state) {
     end(&t);
 }
 
+/* A server with QRESYNC of which UIDVALIDITY 7, UID 11 and MODSEQ 90 are remembered. */
+static void until_examine(talk_t *t) {
+    const arrival_t from = {"INBOX", 7, 11, 90};
+    imap_watch_init(&t->w, &from);
+    buf_init(&t->out, OUT_MAX);
+    hears(t, "* OK ready\r\n", "C1 CAPABILITY\r\n");
+    hears(t, "* CAPABILITY IMAP4rev1 ENABLE QRESYNC " CAN "\r\nC1 OK done\r\n", "");
+    log_in(t, "C2 AUTHENTICATE PLAIN AGFsaWNlAHNlImNyZXQ=\r\n");
+    hears(t, "C2 OK in\r\n", "C3 CAPABILITY\r\n");
+    hears(t, "* CAPABILITY IMAP4rev1 ENABLE QRESYNC " CAN "\r\nC3 OK\r\n", "C4 ENABLE QRESYNC\r\n");
+    hears(t, "* ENABLED CONDSTORE QRESYNC\r\nC4 OK\r\n",
+          "C5 EXAMINE INBOX (QRESYNC (7 90 12:4294967295))\r\n");
+}
+
+#define EXAMINED "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 15] x\r\n* OK [HIGHESTMODSEQ 99] x\r\n"
+
+static void test_imap_watch__what_came_meanwhile_by_qresync(void **state) {
+    (void)state;
+    talk_t t;
+    until_examine(&t);
+    hears(&t,
+          EXAMINED "* VANISHED (EARLIER) 12\r\n* 3 FETCH (UID 13 FLAGS () MODSEQ (97))\r\n"
+                   "C5 OK done\r\n",
+          "C6 IDLE\r\n");
+    assert_true(t.w.news);
+    arrival_t a = imap_watch_news(&t.w);
+    assert_int_equal(a.uid, 14);
+    assert_int_equal(a.modseq, 99);
+    end(&t);
+}
+
+static void test_imap_watch__mail_that_came_and_went_is_no_news(void **state) {
+    (void)state;
+    talk_t t;
+    until_examine(&t);
+    hears(&t, EXAMINED "C5 OK done\r\n", "C6 IDLE\r\n");
+    assert_false(t.w.news);
+    assert_int_equal(t.w.uid, 14);
+    end(&t);
+}
+
+/* Where the server can't resync, UIDNEXT is believed. */
+static void test_imap_watch__qresync_that_the_server_passes_over(void **state) {
+    (void)state;
+    static const char *const said[] = {
+        "* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 15]\r\n* OK [NOMODSEQ]\r\nC5 OK\r\n",
+        "* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 15]\r\n* OK [HIGHESTMODSEQ 89]\r\nC5 OK\r\n",
+        "* OK [UIDVALIDITY 8]\r\n* OK [UIDNEXT 3]\r\n* OK [HIGHESTMODSEQ 99]\r\nC5 OK\r\n",
+    };
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        talk_t t;
+        until_examine(&t);
+        hears(&t, said[i], "C6 IDLE\r\n");
+        assert_true(t.w.news);
+        end(&t);
+    }
+}
+
+static void test_imap_watch__servers_that_refuse_qresync(void **state) {
+    (void)state;
+    talk_t t;
+    until_examine(&t);
+    hears(&t, "C5 BAD what\r\n", "C6 EXAMINE INBOX (CONDSTORE)\r\n");
+    hears(&t, EXAMINED "C6 OK done\r\n", "C7 IDLE\r\n");
+    assert_true(t.w.news);
+    end(&t);
+    until_examine(&t);
+    refuses(&t, ERR_INVALID, EXAMINED "* 1 FETCH (UID 4294967295)\r\nC5 OK done\r\n");
+}
+
 static void test_imap_watch__servers_are_written(void **state) {
     (void)state;
     mail_server_t s;
@@ -396,6 +466,10 @@ int main(void) {
         cmocka_unit_test(test_imap_watch__looks_when_told),
         cmocka_unit_test(test_imap_watch__mail_while_it_was_away),
         cmocka_unit_test(test_imap_watch__old_servers),
+        cmocka_unit_test(test_imap_watch__what_came_meanwhile_by_qresync),
+        cmocka_unit_test(test_imap_watch__mail_that_came_and_went_is_no_news),
+        cmocka_unit_test(test_imap_watch__qresync_that_the_server_passes_over),
+        cmocka_unit_test(test_imap_watch__servers_that_refuse_qresync),
         cmocka_unit_test(test_imap_watch__refusals),
         cmocka_unit_test(test_imap_watch__hostile_servers),
         cmocka_unit_test(test_imap_watch__limits),
