@@ -52,6 +52,8 @@ sim_plan_t sim_plan(uint64_t seed) {
         plan.full = false;
     }
     widen(&plan);
+    /* Not beside one who has some folders: a conflict name takes things out of what he has. */
+    if (seed % 4 == 1 && plan.part != SIM_PART_CHOOSER) plan.folding = 2;
     return plan;
 }
 

@@ -52,7 +52,7 @@ typedef struct {
     unsigned meddling;    /* percent of steps in which somebody changes files meanwhile */
     unsigned hostile;     /* percent of steps in which the service does something, in the chaos */
     unsigned filling;     /* percent of steps in which the disk is full at some write */
-    unsigned folding;     /* bits of clients whose disks fold names; no seed has any so far */
+    unsigned folding;     /* bits of clients whose disks fold names */
     unsigned stamps;      /* the same: disks that have stamps */
     bool big, full, clocks, rotations;
     bool wrong_clocks;  /* those of clients are off by up to two years */
