@@ -376,6 +376,8 @@ def as_nobody():
     """Why the driver can't be started as another user; None: it can."""
     if os.geteuid() != 0:
         return "only root can be somebody else"
+    if no_fuse() or os.stat("/dev/fuse").st_mode & 0o006 != 0o006:
+        return "/dev/fuse is root's alone"
     try:
         pwd.getpwnam("nobody")
         done = subprocess.run([DRIVER], user="nobody", group="nogroup", capture_output=True, check=False)

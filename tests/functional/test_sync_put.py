@@ -119,6 +119,7 @@ def test_one_that_was_killed_does_not_block_the_next(device, tmp_path):
                                 stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda p=part: p.exists(), lambda there: there, "the beginning")
+            slow.send_signal(signal.SIGSTOP)  # it is not done before the other one has looked
             assert "another program" in device.run(*words, status=4).stderr
         finally:
             slow.send_signal(signal.SIGKILL)
