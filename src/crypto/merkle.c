@@ -56,34 +56,14 @@ err_t *merkle_root(const merkle_t *merkle, uint8_t ret_root[MERKLE_HASH]) {
 
 static err_t *no_proof(void) { return err_new(ERR_VERIFY, "the proof does not hold"); }
 
-err_t *merkle_check_inclusion(uint64_t size, uint64_t index, const uint8_t leaf[MERKLE_HASH],
-                              const uint8_t (*proof)[MERKLE_HASH], size_t proof_n,
-                              const uint8_t root[MERKLE_HASH]) {
-    if (index >= size) return no_proof();
-    uint64_t fn = index, sn = size - 1;
-    uint8_t hash[MERKLE_HASH];
-    memcpy(hash, leaf, sizeof hash);
-    for (size_t i = 0; i < proof_n; i++) {
-        if (sn == 0) return no_proof();
-        if ((fn & 1) || fn == sn) {
-            TRY(merkle_node(proof[i], hash, hash));
-            for (; !(fn & 1) && fn != 0; fn >>= 1) sn >>= 1;
-        } else {
-            TRY(merkle_node(hash, proof[i], hash));
-        }
-        fn >>= 1;
-        sn >>= 1;
-    }
-    return sn == 0 && memcmp(hash, root, sizeof hash) == 0 ? NULL : no_proof();
-}
-
-/* Both roots rise from the last common subtree along the rest of the proof. */
+/* Along the proof, from a leaf or the last common subtree of two trees to their roots. `old_hash`:
+ * that of the older tree, or NULL. */
 static err_t *climb(uint64_t fn, uint64_t sn, const uint8_t (*proof)[MERKLE_HASH], size_t proof_n,
                     uint8_t old_hash[MERKLE_HASH], uint8_t hash[MERKLE_HASH]) {
     for (size_t i = 0; i < proof_n; i++) {
         if (sn == 0) return no_proof();
         if ((fn & 1) || fn == sn) {
-            TRY(merkle_node(proof[i], old_hash, old_hash));
+            if (old_hash) TRY(merkle_node(proof[i], old_hash, old_hash));
             TRY(merkle_node(proof[i], hash, hash));
             for (; !(fn & 1) && fn != 0; fn >>= 1) sn >>= 1;
         } else {
@@ -93,6 +73,16 @@ static err_t *climb(uint64_t fn, uint64_t sn, const uint8_t (*proof)[MERKLE_HASH
         sn >>= 1;
     }
     return sn == 0 ? NULL : no_proof();
+}
+
+err_t *merkle_check_inclusion(uint64_t size, uint64_t index, const uint8_t leaf[MERKLE_HASH],
+                              const uint8_t (*proof)[MERKLE_HASH], size_t proof_n,
+                              const uint8_t root[MERKLE_HASH]) {
+    uint8_t hash[MERKLE_HASH];
+    if (index >= size) return no_proof();
+    memcpy(hash, leaf, sizeof hash);
+    TRY(climb(index, size - 1, proof, proof_n, NULL, hash));
+    return memcmp(hash, root, sizeof hash) == 0 ? NULL : no_proof();
 }
 
 err_t *merkle_check_consistency(uint64_t old_size, const uint8_t old_root[MERKLE_HASH],

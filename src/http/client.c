@@ -12,7 +12,13 @@
 #include "base/text.h"
 #include "http/client_internal.h"
 
-enum { CONNECT_MS = 10000, TOTAL_MS = 60000, HEADERS_MAX = 64 * 1024, PEM_MAX = 1024 * 1024 };
+enum {
+    CONNECT_MS = 10000,
+    TOTAL_MS = 60000,
+    HEADERS_MAX = 64 * 1024,
+    PEM_MAX = 1024 * 1024,
+    TRUST_AFTER = 64 * 1024, /* bytes that came before the announced length is believed */
+};
 
 struct http_client {
     client_settings_t settings;
@@ -132,9 +138,22 @@ void client_settings_done(client_settings_t *s) {
 
 /* ---- one transfer ---- */
 
+/* Once a part of a large body came, room for all that was announced: it is not copied from one
+ * place to a larger one again and again. */
+static err_t *make_room(transfer_t *t, size_t more) {
+    buf_t *body = &t->response->body;
+    curl_off_t announced = -1;
+    if (body->n < TRUST_AFTER || body->room > body->n + more) return NULL;
+    if (curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced) != CURLE_OK)
+        return NULL;
+    bool good = announced > (curl_off_t)body->n && (uint64_t)announced <= body->max;
+    return good ? buf_reserve(body, (size_t)announced - body->n) : NULL;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *cls) {
     transfer_t *t = cls;
-    err_t *e = buf_add(&t->response->body, bytes_make(data, size * count));
+    err_t *e = make_room(t, size * count);
+    if (!e) e = buf_add(&t->response->body, bytes_make(data, size * count));
     if (!e) return size * count;
     if (err_code(e) == ERR_LIMIT) t->over = true;
     else t->no_memory = true;

@@ -125,6 +125,22 @@ static void test_client__large_bodies(void **state) {
     assert_ok(http_client_do(client, "POST", url(to, f->tls, "/echo"), NULL,
                              bytes_make(body, 2000000), &response));
     assert_true(bytes_eq(buf_bytes(&response.body), bytes_make(body, 2000000)));
+    /* Into the same answer, shorter and longer ones; and what is announced beyond the limit. */
+    static const size_t sizes[] = {70000, 65536, 65537, 1999990, 5, 1048576};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        bytes_t sent = bytes_make(body + i, sizes[i]);
+        assert_ok(
+            http_client_do(client, "POST", url(to, f->plain, "/echo"), NULL, sent, &response));
+        assert_true(bytes_eq(buf_bytes(&response.body), sent));
+    }
+    CLEANUP(http_client_free) http_client_t *small = NULL;
+    const http_client_config_t limited = {.response_max = 1500000};
+    assert_ok(http_client_new(&limited, &small));
+    assert_err(ERR_LIMIT, http_client_do(small, "POST", url(to, f->plain, "/echo"), NULL,
+                                         bytes_make(body, 1500001), &response));
+    assert_ok(http_client_do(small, "POST", url(to, f->plain, "/echo"), NULL,
+                             bytes_make(body, 1500000), &response));
+    assert_int_equal(response.body.n, 1500000);
 }
 
 static void test_client__names_its_failures(void **state) {
