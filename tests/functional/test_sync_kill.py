@@ -11,15 +11,12 @@ import pytest
 
 from helpers import instance as instances
 from helpers.instance import PATIENCE
+from helpers.kill import KILL_AT, NO_LEAKS, STRIDE, KillAt
 from test_crash import fill, small_disk  # noqa: F401 - a fixture
 from test_sync_client import ANNA, MIB, Device, devices, people, service  # noqa: F401 - fixtures
 
 CLOCK_OFF = pathlib.Path(instances.BIN).parent / "tests" / "kill" / "libclock_off.so"
 YEAR_S = 366 * 86400
-KILL_AT = pathlib.Path(instances.BIN).parent / "tests" / "kill" / "kill_at"
-# Each so many changes of the disk; all of them take a minute or two.
-STRIDE = int(os.environ.get("COFFER_KILL_STRIDE", "7" if not instances.SANITIZER else "29"))
-NO_LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"}  # they can't be looked for under a tracer
 
 
 def run_killed(device, number, *words):
@@ -116,18 +113,14 @@ class Watch:
     def __init__(self, instance, name, number):
         self.instance, self.since = instance, instance.daemon.mark()
         self.pid, self.name = instance.pid_of(name), name
-        self.process = subprocess.Popen([KILL_AT, str(number), "-p", str(self.pid)], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        if self.process.stdout.readline() != "ready\n":
-            pytest.skip(f"SKIPPED LOUDLY: no right to watch a process: {self.process.stderr.read()}")
+        self.killer = KillAt(self.pid, number)
 
     def end(self):
         """Whether it was killed, and at what; it is started again by then."""
-        if self.instance.pid_of(self.name) == self.pid and self.process.poll() is None:
-            self.process.terminate()  # which lets go of it
-            self.process.wait(PATIENCE)
+        if self.instance.pid_of(self.name) == self.pid and not self.killer.ended():
+            self.killer.let_go()
             return None
-        last = self.process.communicate(timeout=PATIENCE)[0].splitlines()[-1]
+        last = self.killer.last()
         assert last.startswith("killed "), last
         self.instance.daemon.wait_line(rf"{self.name} pid={self.pid} was killed by signal 9", self.since)
         self.instance.daemon.wait_line(rf"cofferd info {self.name} is ready", self.since)
