@@ -1,8 +1,7 @@
 /*
- * A clock for ages: how long ago something was, by a clock of day that may be set wrong. It never
- * goes back, and gains on a clock of day that is ahead of it an eighth of the time that passes. So
- * nothing is old because somebody set the clock a year ahead; after a time off it lags and catches
- * up.
+ * A clock for ages: how long ago something was, whatever the clock of day is set to. It counts the
+ * time that it saw pass, never goes back and is never faster than time. So nothing is old because
+ * somebody set the clock a year ahead; time in which nobody counted makes nothing older.
  *
  * Thread-safe.
  */

@@ -209,13 +209,13 @@ err_t *db_replica_list(db_conn_t *conn, arena_t *arena, bytes_t id, db_replica_t
                     ret_rows, ret_count, DB_BYTES(id));
 }
 
-err_t *db_replica_due(db_conn_t *conn, arena_t *arena, int64_t before_ms, size_t limit,
-                      db_blob_t **ret_rows, size_t *ret_count) {
+err_t *db_replica_due(db_conn_t *conn, arena_t *arena, int64_t before_ms, int64_t now_ms,
+                      size_t limit, db_blob_t **ret_rows, size_t *ret_count) {
     return row_list(conn, arena, &type,
                     "SELECT " B_COLUMNS " FROM stored_blob b WHERE b.state IN (2, 3) AND b.id IN"
                     " (SELECT r.blob_id FROM blob_replica r WHERE r.state IN (2, 3)"
-                    " AND r.tried_ms < $1 ORDER BY r.tried_ms LIMIT $2)",
-                    ret_rows, ret_count, DB_I64(before_ms), DB_I64((int64_t)limit));
+                    " AND (r.tried_ms < $1 OR r.tried_ms > $2) ORDER BY r.tried_ms LIMIT $3)",
+                    ret_rows, ret_count, DB_I64(before_ms), DB_I64(now_ms), DB_I64((int64_t)limit));
 }
 
 err_t *db_replica_count(db_conn_t *conn, const char *store, db_replica_state_t state,

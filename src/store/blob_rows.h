@@ -93,9 +93,10 @@ err_t *db_replica_seen(db_conn_t *conn, bytes_t id, int64_t incarnation, const c
 err_t *db_replica_tried(db_conn_t *conn, bytes_t id, const char *store, int64_t now_ms) WARN_UNUSED;
 err_t *db_replica_list(db_conn_t *conn, arena_t *arena, bytes_t id, db_replica_t **ret_rows,
                        size_t *ret_count) WARN_UNUSED;
-/* Stored blobs with a replica that is not good and was not tried since `before_ms`. */
-err_t *db_replica_due(db_conn_t *conn, arena_t *arena, int64_t before_ms, size_t limit,
-                      db_blob_t **ret_rows, size_t *ret_count) WARN_UNUSED;
+/* Stored blobs with a replica that is not good and was not tried since `before_ms`, or, by a
+ * clock that was wrong, after now. */
+err_t *db_replica_due(db_conn_t *conn, arena_t *arena, int64_t before_ms, int64_t now_ms,
+                      size_t limit, db_blob_t **ret_rows, size_t *ret_count) WARN_UNUSED;
 /* Replicas of a store in a state, of blobs that are stored. */
 err_t *db_replica_count(db_conn_t *conn, const char *store, db_replica_state_t state,
                         int64_t *ret_count) WARN_UNUSED;

@@ -6,8 +6,10 @@
 #include "store/rows_internal.h"
 
 err_t *db_sync_clock_get(db_conn_t *conn, int64_t *ret_ms) {
-    return row_number(conn, "SELECT COALESCE(MAX(now_ms), 0) FROM sync_clock WHERE id = $1", ret_ms,
-                      DB_I64(1));
+    return row_number(conn,
+                      "SELECT COALESCE((SELECT now_ms FROM sync_clock WHERE id = $1),"
+                      " (SELECT MAX(since_ms) FROM stored_blob), 0)",
+                      ret_ms, DB_I64(1));
 }
 
 err_t *db_sync_clock_put(db_conn_t *conn, int64_t ms) {

@@ -167,7 +167,7 @@ static err_t *open_and_run(driver_t *d, const char *dir, const char *command, co
     TRY(conf_load_file(file, &conf));
     TRY(db_open(database, NULL, &late->clk, &db));
     TRY(migrate_run(db, &applied));
-    TRY(blob_conf_open(conf, dir, db, &late->clk, rnd_real(), &keys, &d->conf));
+    TRY(blob_conf_open(conf, dir, db, &late->clk, &late->clk, rnd_real(), &keys, &d->conf));
     d->db = db;
     err_t *e = conf_check_used(conf);
     if (!e) e = run(d, command);

@@ -117,7 +117,7 @@ def test_a_clock_that_is_a_year_off_deletes_nothing_early(service, days):
         client.log_in()
 
     restarted(days, due)
-    service.daemon.wait_line("sync: the clock is [0-9]+ hours " + ("ahead" if days > 0 else "behind"))
+    service.daemon.wait_line("sync: the time of day is [0-9]+ hours " + ("ahead" if days > 0 else "behind"))
     instances.wait_for(lambda: is_there(client, due), lambda there: not there, "what is due by any clock to go")
     assert is_there(client, fresh)
     meanwhile, _ = dropped(client, os.urandom(3000))

@@ -123,8 +123,8 @@ static err_t *spool_of(const blob_conf_t *out, const char *dir, char **ret_path)
     return file_mkdir(*ret_path, 0700);
 }
 
-err_t *blob_conf_open(conf_t *conf, const char *dir, db_t *db, const clk_t *clk, const rnd_t *rnd,
-                      const blob_keys_t *keys, blob_conf_t *ret_blobs) {
+err_t *blob_conf_open(conf_t *conf, const char *dir, db_t *db, const clk_t *ages, const clk_t *day,
+                      const rnd_t *rnd, const blob_keys_t *keys, blob_conf_t *ret_blobs) {
     CLEANUP(blob_conf_done) blob_conf_t out = {.stores_n = 0};
     CLEANUP(mem_free) char *spool = NULL;
     const char *all = "sync_storage";
@@ -140,7 +140,8 @@ err_t *blob_conf_open(conf_t *conf, const char *dir, db_t *db, const clk_t *clk,
     out.scrub_rate = rate * MIB;
     TRY(spool_of(&out, dir, &spool));
     blobs_config_t config = {.db = db,
-                             .clk = clk,
+                             .clk = ages,
+                             .day = day,
                              .rnd = rnd,
                              .keys = keys,
                              .stores = out.stores,

@@ -21,10 +21,12 @@ typedef struct {
 /*
  * Opens every [sync_store NAME] in the order of the file; without one there is DIR/blobs alone. A
  * directory that was in use before must bear its mark: an empty mount point is ERR_NOT_FOUND.
- * Errors name section and key. `db`, `clk`, `rnd` and `keys` are borrowed.
+ * Errors name section and key. `ages` says what may go
+ * (blobs.h), `day` what time it is. All but `conf` and `dir` are borrowed.
  */
-err_t *blob_conf_open(conf_t *conf, const char *dir, db_t *db, const clk_t *clk, const rnd_t *rnd,
-                      const blob_keys_t *keys, blob_conf_t *ret_blobs) WARN_UNUSED;
+err_t *blob_conf_open(conf_t *conf, const char *dir, db_t *db, const clk_t *ages, const clk_t *day,
+                      const rnd_t *rnd, const blob_keys_t *keys,
+                      blob_conf_t *ret_blobs) WARN_UNUSED;
 void blob_conf_done(blob_conf_t *blobs);
 
 DEFINE_CLEANUP_VALUE(blob_conf_t, blob_conf_done)

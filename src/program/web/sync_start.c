@@ -107,7 +107,7 @@ static err_t *make_service(web_t *web, web_sync_t *sync) {
         mem_printf("%.*s/sync", sync->host[0] == '[' ? (int)strlen(sync->host) : n, sync->host);
     if (!sync->origin) return err_nomem();
     TRY(keeper_blob_keys(web->keeper, sync->keys.keys, &sync->keys.current));
-    TRY(blob_conf_open(s->conf, s->dir, web->db, clk_steady_clk(sync->ages), rnd_real(),
+    TRY(blob_conf_open(s->conf, s->dir, web->db, clk_steady_clk(sync->ages), clk_real(), rnd_real(),
                        &sync->keys, &sync->blobs));
     TRY(sync_events_new(&sync->events));
     return sync_service_new(

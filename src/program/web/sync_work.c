@@ -43,8 +43,8 @@ static err_t *keep_clock(work_t *w) {
     bool is_off = off > CLOCK_OFF_MS || off < -CLOCK_OFF_MS;
     if (is_off && !w->clock_off)
         log_line(&w->web->log, LOG_WARNING,
-                 "sync: the clock is %lld hours %s of what synced files saw so far; ages of kept "
-                 "versions go on from there, so nothing is deleted early",
+                 "sync: the time of day is %lld hours %s of the time that was counted for synced "
+                 "files (a wrong clock, or time off); kept versions age by what was counted",
                  (long long)(off > 0 ? off : -off) / (3600 * 1000), off > 0 ? "ahead" : "behind");
     w->clock_off = is_off;
     return db_write(w->web->db, clock_fn, &now_ms);
@@ -119,10 +119,8 @@ static err_t *scrub_due(work_t *w) {
     TRY(blobs_status_all(conf->blobs, &status));
     bool going_on = status.scrubbed && !status.scrub.finished_ms;
     int64_t last = status.scrubbed ? status.scrub.started_ms : status.since_ms;
-    bool due =
-        conf->scrub_every_s &&
-        clk_unix_ms(clk_steady_clk(w->web->sync->ages)) - last >= conf->scrub_every_s * 1000 &&
-        status.blobs;
+    int64_t now_ms = clk_unix_ms(clk_real()), every_ms = conf->scrub_every_s * 1000;
+    bool due = every_ms && status.blobs && (now_ms - last >= every_ms || last > now_ms);
     if (due && !going_on) TRY(blobs_scrub_begin(conf->blobs));
     w->scrubbing = going_on || due;
     return NULL;

@@ -41,6 +41,7 @@ err_t *blobs_new(const blobs_config_t *config, blobs_t **ret_blobs) {
     if (!blobs) return err_nomem();
     blobs->db = config->db;
     blobs->clk = config->clk;
+    blobs->day = config->day ? config->day : config->clk;
     blobs->rnd = config->rnd;
     blobs->keys = config->keys;
     for (size_t i = 0; i < config->stores_n; i++) blobs->stores[i] = config->stores[i];
@@ -54,7 +55,7 @@ err_t *blobs_new(const blobs_config_t *config, blobs_t **ret_blobs) {
     if (!blobs->spool) return err_nomem();
     size_t removed = 0;
     TRY_WRAP(blob_tmp_sweep(blobs->spool, &removed), "the spool of blobs");
-    places_t places = {blobs, clk_unix_ms(blobs->clk)};
+    places_t places = {blobs, clk_unix_ms(blobs->day)};
     TRY(db_write(blobs->db, add_places, &places));
     *ret_blobs = STEAL(blobs);
     return NULL;

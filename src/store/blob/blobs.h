@@ -32,7 +32,8 @@ typedef struct blobs blobs_t;
 /* Everything is borrowed but what is said to be copied, and must outlive the blobs_t. */
 typedef struct {
     db_t *db;
-    const clk_t *clk;
+    const clk_t *clk; /* for ages: what may go, and when */
+    const clk_t *day; /* for repairs, scrubs and what people are told; NULL: clk */
     const rnd_t *rnd;
     const blob_keys_t *keys;
     blob_store_t *const *stores; /* the array is copied; the first ones are asked first */

@@ -10,7 +10,7 @@ enum { BLOBS_ARENA = 4 * 1024 * 1024 };
 
 struct blobs {
     db_t *db;
-    const clk_t *clk;
+    const clk_t *clk, *day;
     const rnd_t *rnd;
     const blob_keys_t *keys;
     blob_store_t *stores[LIMIT_BLOB_STORES];

@@ -203,7 +203,7 @@ static size_t run_jobs(const blobs_t *blobs, job_t *jobs) {
 typedef struct {
     const blob_put_t *put;
     const job_t *jobs;
-    int64_t now_ms;
+    int64_t now_ms, day_ms;                     /* for its age, and what people are told */
     err_t *(*also)(db_conn_t *conn, void *arg); /* or NULL */
     void *arg;
 } commit_t;
@@ -222,8 +222,8 @@ static err_t *commit_fn(db_conn_t *conn, void *arg) {
         db_replica_t row = {.blob_id = blob_id_bytes(&put->id),
                             .store = put->blobs->stores[job->place]->name,
                             .state = stored ? DB_REPLICA_GOOD : DB_REPLICA_MISSING,
-                            .stored_ms = stored ? commit->now_ms : 0,
-                            .tried_ms = job->tried ? commit->now_ms : 0};
+                            .stored_ms = stored ? commit->day_ms : 0,
+                            .tried_ms = job->tried ? commit->day_ms : 0};
         TRY(db_replica_put(conn, incarnation, &row));
     }
     return commit->also ? commit->also(conn, commit->arg) : NULL;
@@ -277,7 +277,8 @@ err_t *blob_put_end_with(blob_put_t *put, err_t *(*also)(db_conn_t *conn, void *
     if (stored < put->blobs->quorum) {
         e = too_few(put, jobs, stored);
     } else {
-        commit_t commit = {put, jobs, clk_unix_ms(put->blobs->clk), also, arg};
+        commit_t commit = {put,  jobs, clk_unix_ms(put->blobs->clk), clk_unix_ms(put->blobs->day),
+                           also, arg};
         e = db_write(put->blobs->db, commit_fn, &commit);
     }
     for (size_t i = 0; i < put->blobs->stores_n; i++) err_free(jobs[i].error);

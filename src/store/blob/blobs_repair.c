@@ -131,7 +131,7 @@ err_t *blobs_check(blobs_t *blobs, const blob_id_t *id, uint64_t incarnation, bu
     check_t check = {.blobs = blobs,
                      .id = id,
                      .incarnation = incarnation,
-                     .now_ms = clk_unix_ms(blobs->clk),
+                     .now_ms = clk_unix_ms(blobs->day),
                      .object = object};
     buf_init(&check.intact, LIMIT_BLOB_OBJECT);
     for (size_t i = 0; i < blobs->stores_n; i++) look_at(&check, i, work);
@@ -149,7 +149,7 @@ err_t *blobs_check(blobs_t *blobs, const blob_id_t *id, uint64_t incarnation, bu
 typedef struct {
     arena_t *arena;
     bytes_t after;
-    int64_t before_ms;
+    int64_t now_ms, before_ms;
     size_t limit;
     db_blob_t *rows;
     size_t n;
@@ -157,7 +157,8 @@ typedef struct {
 
 static err_t *due_fn(db_conn_t *conn, void *arg) {
     page_t *page = arg;
-    return db_replica_due(conn, page->arena, page->before_ms, page->limit, &page->rows, &page->n);
+    return db_replica_due(conn, page->arena, page->before_ms, page->now_ms, page->limit,
+                          &page->rows, &page->n);
 }
 
 static err_t *check_row(blobs_t *blobs, const db_blob_t *row, buf_t *object, blobs_work_t *work) {
@@ -172,8 +173,9 @@ err_t *blobs_repair(blobs_t *blobs, size_t limit, blobs_work_t *work) {
     CLEANUP(buf_done) buf_t object;
     buf_init(&object, LIMIT_BLOB_OBJECT);
     TRY(arena_new(BLOBS_ARENA, &arena));
+    int64_t now_ms = clk_unix_ms(blobs->day);
     page_t page = {
-        .arena = arena, .before_ms = clk_unix_ms(blobs->clk) - blobs->retry_ms, .limit = limit};
+        .arena = arena, .now_ms = now_ms, .before_ms = now_ms - blobs->retry_ms, .limit = limit};
     TRY(db_read(blobs->db, due_fn, &page));
     for (size_t i = 0; i < page.n; i++) TRY(check_row(blobs, &page.rows[i], &object, work));
     return NULL;
@@ -198,7 +200,7 @@ static err_t *begin_fn(db_conn_t *conn, void *arg) {
 err_t *blobs_scrub_begin(blobs_t *blobs) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(BLOBS_ARENA, &arena));
-    latest_t latest = {.arena = arena, .now_ms = clk_unix_ms(blobs->clk)};
+    latest_t latest = {.arena = arena, .now_ms = clk_unix_ms(blobs->day)};
     return db_write(blobs->db, begin_fn, &latest);
 }
 
@@ -256,7 +258,7 @@ static err_t *scrub_page(blobs_t *blobs, step_t *step, uint64_t max_bytes, blobs
 err_t *blobs_scrub_step(blobs_t *blobs, uint64_t max_bytes, blobs_work_t *work, bool *ret_done) {
     CLEANUP(arena_free) arena_t *arena = NULL;
     TRY(arena_new(BLOBS_ARENA, &arena));
-    step_t step = {.latest = {.arena = arena, .now_ms = clk_unix_ms(blobs->clk)},
+    step_t step = {.latest = {.arena = arena, .now_ms = clk_unix_ms(blobs->day)},
                    .page = {.arena = arena, .limit = SCRUB_PAGE}};
     TRY(db_read(blobs->db, step_fn, &step));
     if (!step.latest.found || step.latest.row.finished_ms != 0) {
