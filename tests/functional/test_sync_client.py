@@ -454,3 +454,15 @@ def test_the_folder_may_be_moved(devices):
     laptop.write("b", "more")
     laptop.sync(), desktop.sync()
     assert desktop.tree() == laptop.tree() == {"a": b"text", "b": b"more"}
+    # A copy is another folder, also when the first one is away: what came since would be undone.
+    backup = laptop.folder.parent / "backup"
+    shutil.copytree(laptop.folder, backup, symlinks=True)
+    laptop.write("b", "edited since")
+    laptop.write("c", "made since")
+    laptop.sync()
+    away = laptop.folder.rename(laptop.folder.parent / "away")
+    assert "another --home" in laptop.run("run", str(backup), "--once", status=2).stderr
+    away.rename(laptop.folder)
+    assert laptop.sync()["commits"] == 0
+    desktop.sync()
+    assert desktop.tree() == {"a": b"text", "b": b"edited since", "c": b"made since"}

@@ -1,5 +1,6 @@
 """`coffer sync put` and `get`: files and whole folders without a synced folder, broken off and begun again."""
 
+import hashlib
 import os
 import pty
 import signal
@@ -106,6 +107,28 @@ def test_get_leaves_what_is_there_and_goes_on_with_replace(device, source, tmp_p
     assert (elsewhere / "er" / "c").exists()
 
 
+def part_of(path):
+    """What it is called until it is whole."""
+    return path.with_name(f".coffer-{hashlib.sha256(path.name.encode()).hexdigest()[:32]}.part")
+
+
+def test_a_file_of_ones_own_is_never_what_a_part_is_written_to(device, tmp_path):
+    (tmp_path / "a").write_text("text")
+    (tmp_path / "long").write_text("long")
+    long = "n" * 255
+    device.call("mkdir", "own")
+    device.call("put", str(tmp_path / "a"), "own/a")
+    device.call("put", str(tmp_path / "long"), f"own/{long}")
+    root = str(device.call("status")["root"])
+    mine = tmp_path / "got.part"
+    mine.write_text("mine")
+    device.call("get", "own/a", str(tmp_path / "got"))
+    device.call("restore", "own/a", "--version", root, "--to", str(tmp_path / "other"))
+    assert mine.read_text() == "mine" and (tmp_path / "got").read_text() == "text"
+    device.call("get", "own", str(tmp_path / "whole"))
+    assert (tmp_path / "whole" / long).read_text() == "long"
+
+
 def test_one_that_was_killed_does_not_block_the_next(device, tmp_path):
     data = os.urandom(6 * MIB)
     (tmp_path / "big").write_bytes(data)
@@ -114,11 +137,11 @@ def test_one_that_was_killed_does_not_block_the_next(device, tmp_path):
                   ("restore", "big", "--version", str(device.call("status")["root"]), "--to",
                    str(tmp_path / "then"))):
         out = tmp_path / ("out" if words[0] == "get" else "then")
-        part = out.with_name(out.name + ".part")
+        part = part_of(out)
         slow = subprocess.Popen(device.arguments(*words, "--limit-down", "500k"), stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda p=part: p.exists(), lambda there: there, "the beginning")
+            wait_for(lambda p=part: p.exists() and p.stat().st_size, bool, "the beginning")
             slow.send_signal(signal.SIGSTOP)  # it is not done before the other one has looked
             assert "another program" in device.run(*words, status=4).stderr
         finally:
@@ -128,7 +151,7 @@ def test_one_that_was_killed_does_not_block_the_next(device, tmp_path):
         device.call(*words)
         assert out.read_bytes() == data and not part.exists()
     # What somebody else put there is left alone.
-    part = tmp_path / "trap.part"
+    part = part_of(tmp_path / "trap")
     part.symlink_to(tmp_path / "out")
     device.run("get", "big", str(tmp_path / "trap"), status=1)
     assert (tmp_path / "out").read_bytes() == data and part.is_symlink()

@@ -211,13 +211,30 @@ static err_t *is_ours(cli_t *cli, const sync_open_t *open, const char *folder, b
     return e;
 }
 
-/* Whether it is the folder of before, which was moved: it has the marker, and the old place not. */
-static err_t *was_moved(cli_t *cli, const sync_open_t *open, const char *folder, bool *ret_moved) {
+/*
+ * Whether it is the folder of before, which was moved: it has the marker, the old place not, and it
+ * is the same directory. A copy, as a backup is one, has the marker too: what was changed and made
+ * since would be taken for undone and deleted.
+ */
+static err_t *was_moved(cli_t *cli, const sync_open_t *open, const char *folder, const char *id,
+                        bool *ret_moved) {
     bool here = false, there = false;
+    *ret_moved = false;
+    if (!open->home.folder_id || strcmp(open->home.folder_id, id) != 0) return NULL;
     TRY(is_ours(cli, open, folder, &here));
     TRY(is_ours(cli, open, open->home.folder, &there));
     *ret_moved = here && !there;
     return NULL;
+}
+
+/* From when it was known by its path alone. */
+static err_t *keep_id(cli_t *cli, sync_open_t *open) {
+    bool here = false;
+    if (!open->home.folder || open->home.folder_id) return NULL;
+    TRY(is_ours(cli, open, open->home.folder, &here));
+    if (!here) return NULL;
+    TRY(sync_home_folder_id(open->home.folder, &open->home.folder_id));
+    return sync_home_write(&open->home);
 }
 
 /*
@@ -233,19 +250,23 @@ static err_t *set_folder(cli_t *cli, sync_open_t *open, const char *given) {
     if (given && !folder) return err_errno(errno, "%s", given);
     bool other = folder && (!open->home.folder || strcmp(folder, open->home.folder) != 0);
     bool moved = false;
-    err_t *e = NULL;
-    if (other && open->home.folder) e = was_moved(cli, open, folder, &moved);
+    CLEANUP(mem_free) char *id = NULL;
+    err_t *e = other ? sync_home_folder_id(folder, &id) : keep_id(cli, open);
+    if (!e && other && open->home.folder) e = was_moved(cli, open, folder, id, &moved);
     bool taken = other && open->home.folder && !moved;
     char *copy = other && !taken && !e ? mem_strdup(folder) : NULL;
     if (taken && !e)
-        e = err_new(ERR_USAGE, "this device syncs %s: to sync %s too, give another --home",
+        e = err_new(ERR_USAGE,
+                    "this device syncs %s: to sync %s too, or a copy of it, give another --home",
                     open->home.folder, folder);
     else if (!e && !folder && !open->home.folder) e = err_new(ERR_USAGE, "which folder? Give DIR");
     else if (!e && other && !copy) e = err_nomem();
     free(folder); /* house-rules: allow allocation: it is realpath's */
     if (e || !other) return e;
     mem_free(open->home.folder);
+    mem_free(open->home.folder_id);
     open->home.folder = copy;
+    open->home.folder_id = STEAL(id);
     return sync_home_write(&open->home);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/file.h"
@@ -25,6 +26,7 @@ void sync_home_done(sync_home_t *home) {
     mem_free(home->ca_file);
     mem_free(home->resolve);
     mem_free(home->folder);
+    mem_free(home->folder_id);
     mem_free(home->own_path);
     *home = (sync_home_t){0};
 }
@@ -66,6 +68,13 @@ err_t *sync_home_make(const char *path) {
     return NULL;
 }
 
+err_t *sync_home_folder_id(const char *folder, char **ret_id) {
+    struct stat st;
+    if (stat(folder, &st) != 0) return err_errno(errno, "%s", folder);
+    *ret_id = mem_printf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return *ret_id ? NULL : err_nomem();
+}
+
 static err_t *set_hex(json_t *json, const char *name, bytes_t value) {
     CLEANUP(mem_free) char *hex = NULL;
     TRY(text_hex_new(value, &hex));
@@ -83,6 +92,7 @@ err_t *sync_home_write(const sync_home_t *home) {
     TRY(jso_set_str(json, "ca", home->ca_file));
     TRY(jso_set_str(json, "resolve", home->resolve));
     TRY(jso_set_str(json, "folder", home->folder));
+    if (home->folder_id) TRY(jso_set_str(json, "folder_id", home->folder_id));
     TRY(set_hex(json, "region", BYTES_ARRAY(home->region)));
     if (home->has_own) TRY(set_hex(json, "own", BYTES_ARRAY(home->own)));
     if (home->own_path) TRY(jso_set_str(json, "own_home", home->own_path));
@@ -129,6 +139,7 @@ static err_t *parse(bytes_t text, sync_home_t *home) {
     TRY(get_text(json, "ca", false, &home->ca_file));
     TRY(get_text(json, "resolve", false, &home->resolve));
     TRY(get_text(json, "folder", false, &home->folder));
+    TRY(get_text(json, "folder_id", false, &home->folder_id));
     TRY(sync_get_hex(json, "region", home->region, SYNC_HASH));
     TRY(get_rate(json, "limit_up", &home->up_max));
     TRY(get_rate(json, "limit_down", &home->down_max));

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -14,6 +15,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+
+enum { TEMP_HASH = 16 };
 
 static err_t *is_there(const char *path) {
     return err_new(ERR_EXISTS, "%s is there already; --replace overwrites it", path);
@@ -71,12 +76,24 @@ static err_t *dress(int fd, const char *temp, const sync_into_t *as) {
     return NULL;
 }
 
+/* A name that nobody else gives, short whatever the file's is: DIR/.coffer-HASH.part. */
+static err_t *temp_name(const char *path, char **ret_temp) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    CLEANUP(mem_free) char *hex = NULL;
+    TRY(digest_sha256(bytes_str(name), hash));
+    TRY(text_hex_new(bytes_make(hash, TEMP_HASH), &hex));
+    *ret_temp = mem_printf("%.*s.coffer-%s.part", (int)(name - path), path, hex);
+    return *ret_temp ? NULL : err_nomem();
+}
+
 err_t *sync_into_file(const char *path, bool replace, const sync_into_t *as, sync_into_fn fn,
                       void *ctx) {
-    CLEANUP(mem_free) char *temp = mem_printf("%s.part", path);
+    CLEANUP(mem_free) char *temp = NULL;
     CLEANUP(fd_close) int fd = -1;
     struct stat st;
-    if (!temp) return err_nomem();
+    TRY(temp_name(path, &temp));
     if (!replace && lstat(path, &st) == 0) return is_there(path);
     TRY(open_temp(temp, &fd));
     err_t *e = fn(ctx, &(sync_sink_t){&fd, to_fd});
