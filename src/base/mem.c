@@ -60,3 +60,21 @@ void mem_give_back(void) {
 void mem_wipe(void *p, size_t size) {
     if (p && size) explicit_bzero(p, size);
 }
+
+void mem_strings_free(char **list) {
+    for (size_t i = 0; list && list[i]; i++) mem_free(list[i]);
+    mem_free(list);
+}
+
+char **mem_strings_copy(const char *const *list) {
+    size_t n = 0;
+    while (list[n]) n++;
+    char **copy = mem_array(n + 1, sizeof *copy);
+    for (size_t i = 0; copy && i < n; i++) {
+        copy[i] = mem_strdup(list[i]);
+        if (copy[i]) continue;
+        mem_strings_free(copy);
+        return NULL;
+    }
+    return copy;
+}

@@ -21,6 +21,11 @@ char *mem_strndup(const char *text, size_t n) WARN_UNUSED;
 char *mem_printf(const char *format, ...) WARN_UNUSED PRINTF_LIKE(1, 2);
 void mem_free(void *p); /* takes NULL */
 
+/* Lists of strings that end with a NULL. */
+char **mem_strings_copy(const char *const *list) WARN_UNUSED;
+void mem_strings_free(char **list); /* takes NULL */
+static inline void mem_strings_free_p(char ***list) { mem_strings_free(*list); }
+
 /* For CLEANUP(mem_free) on a pointer of any type. */
 static inline void mem_free_p(void *p) { mem_free(*(void **)p); }
 

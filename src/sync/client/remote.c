@@ -85,30 +85,24 @@ static err_t *post_or_lose(sync_http_t *http, const char *path, bytes_t body, bo
     return NULL;
 }
 
-static void forget_allowed(sync_http_t *http) {
-    for (size_t i = 0; http->allowed && http->allowed[i]; i++) mem_free(http->allowed[i]);
-    mem_free(http->allowed);
-    http->allowed = NULL;
-}
-
 /* Names at the top; null: all. */
 static err_t *read_allowed(sync_http_t *http, const json_t *json) {
     json_t *list = json_object_get(json, "folders");
-    forget_allowed(http);
-    if (!list || json_is_null(list)) return NULL;
-    TRY(jso_get_array(json, "folders", LIMIT_SYNC_ALLOWED, true, &list));
-    size_t n = json_array_size(list);
-    http->allowed = mem_array(n + 1, sizeof *http->allowed);
-    if (!http->allowed) return err_nomem();
-    memset(http->allowed, 0, (n + 1) * sizeof *http->allowed);
+    CLEANUP(mem_strings_free) char **names = NULL;
+    bool all = !list || json_is_null(list);
+    if (!all) TRY(jso_get_array(json, "folders", LIMIT_SYNC_ALLOWED, true, &list));
+    size_t n = all ? 0 : json_array_size(list);
+    if (!all && !(names = mem_array(n + 1, sizeof *names))) return err_nomem();
     for (size_t i = 0; i < n; i++) {
         const json_t *name = json_array_get(list, i);
         const char *text = json_string_value(name);
         if (!text || !sync_name_valid(bytes_str(text)) || json_string_length(name) != strlen(text))
             return err_new(ERR_INVALID, "the service names a folder that there can't be");
-        http->allowed[i] = mem_strdup(text);
-        if (!http->allowed[i]) return err_nomem();
+        names[i] = mem_strdup(text);
+        if (!names[i]) return err_nomem();
     }
+    mem_strings_free(http->allowed);
+    http->allowed = STEAL(names);
     return NULL;
 }
 
@@ -404,7 +398,7 @@ err_t *sync_http_new(const sync_http_config_t *config, sync_http_t **ret_http) {
 void sync_http_free(sync_http_t *http) {
     if (!http) return;
     send_stop(http);
-    forget_allowed(http);
+    mem_strings_free(http->allowed);
     free_parts(http);
 }
 

@@ -77,6 +77,7 @@ void sync_engine_free(sync_engine_t *engine) {
     sync_chain_free(engine->chain);
     secret_free(engine->key);
     secret_free(engine->old_key);
+    mem_strings_free(engine->allowed);
     mem_free(engine);
 }
 
@@ -86,14 +87,16 @@ sync_news_t sync_engine_known(const sync_engine_t *engine) {
 
 /* ---- what is synced here ---- */
 
-const char *const *sync_engine_allowed(const sync_engine_t *engine) { return engine->allowed; }
+const char *const *sync_engine_allowed(const sync_engine_t *engine) {
+    return (const char *const *)engine->allowed;
+}
 
 bool engine_syncs(const sync_engine_t *engine, const char *path) {
-    return sync_allowed(engine->allowed, path) && sync_chosen(engine->c.folders, path);
+    return sync_allowed(sync_engine_allowed(engine), path) && sync_chosen(engine->c.folders, path);
 }
 
 err_t *engine_may_have(const sync_engine_t *engine, const char *path) {
-    if (sync_allowed(engine->allowed, path)) return NULL;
+    if (sync_allowed(sync_engine_allowed(engine), path)) return NULL;
     return err_new(ERR_DENIED,
                    "%s: your organisation's rules keep it from this device (coffer sync status "
                    "shows what they leave)",
@@ -207,11 +210,22 @@ err_t *engine_find_uploads(sync_engine_t *engine) {
     return NULL;
 }
 
+/* A copy: the remote's changes whenever it is asked for news, and may fail to. */
+static err_t *take_allowed(sync_engine_t *engine) {
+    const sync_remote_t *remote = engine->c.remote;
+    const char *const *names = remote->allowed ? remote->allowed(remote->ctx) : NULL;
+    char **copy = names ? mem_strings_copy(names) : NULL;
+    if (names && !copy) return err_nomem();
+    mem_strings_free(engine->allowed);
+    engine->allowed = copy;
+    return NULL;
+}
+
 err_t *engine_fetch_all(sync_engine_t *engine) {
     const sync_remote_t *remote = engine->c.remote;
     sync_news_t known = sync_engine_known(engine), news = known;
     TRY(engine_judge(engine, remote->news(remote->ctx, &known, 0, &news)));
-    engine->allowed = remote->allowed ? remote->allowed(remote->ctx) : NULL;
+    TRY(take_allowed(engine));
     TRY(keys_follow(engine, news.entries));
     TRY(sync_members_deliver(engine));
     TRY(roots_follow(engine, news.root));

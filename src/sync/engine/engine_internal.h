@@ -62,15 +62,15 @@ struct sync_engine {
     sync_chain_t *chain;
     bool chain_ahead; /* of the state, which could not be written */
     sync_root_seen_t seen;
-    uint8_t folder[SYNC_HASH];  /* package of the root folder in `seen` */
-    uint8_t read[SYNC_HASH];    /* package of the root folder that the tree was read from */
-    bool unread;                /* nothing was read yet */
-    bool uploads_kept;          /* the state has uploads that were not committed */
-    bool editing;               /* the tree is changed without the folder: edit.h */
-    bool looking_back;          /* at old versions: what is not there any more is no attack */
-    bool from_service;          /* the last failure was one of a call to the service */
-    const char *const *allowed; /* the remote's: names at the top that the rules leave; NULL: all */
-    secret_t *key;              /* of epoch `key_epoch`; NULL: none delivered yet */
+    uint8_t folder[SYNC_HASH]; /* package of the root folder in `seen` */
+    uint8_t read[SYNC_HASH];   /* package of the root folder that the tree was read from */
+    bool unread;               /* nothing was read yet */
+    bool uploads_kept;         /* the state has uploads that were not committed */
+    bool editing;              /* the tree is changed without the folder: edit.h */
+    bool looking_back;         /* at old versions: what is not there any more is no attack */
+    bool from_service;         /* the last failure was one of a call to the service */
+    char **allowed;            /* names at the top that the rules leave, until NULL; NULL: all */
+    secret_t *key;             /* of epoch `key_epoch`; NULL: none delivered yet */
     uint64_t key_epoch;
     uint64_t old_epoch; /* of the key below: one former epoch at a time */
     secret_t *old_key;

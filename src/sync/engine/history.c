@@ -160,7 +160,7 @@ static int by_path(const void *a, const void *b) {
 
 /* What the rules keep from this device is not told of. */
 static err_t *tell_one(teller_t *teller, const sync_past_t *event) {
-    if (!sync_allowed(teller->engine->allowed, event->path)) return NULL;
+    if (!sync_allowed(sync_engine_allowed(teller->engine), event->path)) return NULL;
     return teller->each(teller->arg, event, &teller->stop);
 }
 

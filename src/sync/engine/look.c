@@ -53,7 +53,7 @@ static err_t *may_see(sync_engine_t *engine, uint32_t node, bool *ret_may) {
     if (!engine->allowed) return NULL;
     TRY(sync_tree_path(engine->tree, SYNC_REMOTE, node, &engine->path));
     TRY(buf_cstr(&engine->path, &path));
-    *ret_may = sync_allowed(engine->allowed, path);
+    *ret_may = sync_allowed(sync_engine_allowed(engine), path);
     return NULL;
 }
 

@@ -112,7 +112,7 @@ static err_t *restore_list(restore_t *r, const uint8_t package[SYNC_HASH], uint3
 static err_t *may_be_back(const restore_t *r, bytes_t name, bool *ret_may) {
     CLEANUP(mem_free) char *path = mem_strndup((const char *)name.p, name.n);
     if (!path) return err_nomem();
-    *ret_may = sync_allowed(r->engine->allowed, path);
+    *ret_may = sync_allowed(sync_engine_allowed(r->engine), path);
     return NULL;
 }
 

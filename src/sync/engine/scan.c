@@ -103,7 +103,7 @@ static err_t *wanted(scan_t *scan, bytes_t name, const sync_stat_t *stat, uint32
     *ret_wanted = sync_chosen(engine->c.folders, path) &&
                   (by_path != SYNC_NO_NODE ||
                    !sync_ignored(engine->c.ignore, path, stat->kind == SYNC_ENTRY_FOLDER));
-    if (!*ret_wanted || sync_allowed(engine->allowed, path)) return NULL;
+    if (!*ret_wanted || sync_allowed(sync_engine_allowed(engine), path)) return NULL;
     *ret_wanted = false;
     return outside(scan, path, stat);
 }
