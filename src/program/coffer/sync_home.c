@@ -68,10 +68,15 @@ err_t *sync_home_make(const char *path) {
     return NULL;
 }
 
+/* The inode of a directory that is gone is used again soon: its birth tells a copy that got it. */
 err_t *sync_home_folder_id(const char *folder, char **ret_id) {
-    struct stat st;
-    if (stat(folder, &st) != 0) return err_errno(errno, "%s", folder);
-    *ret_id = mem_printf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    struct statx st = {0};
+    if (statx(AT_FDCWD, folder, 0, STATX_INO | STATX_BTIME, &st) != 0)
+        return err_errno(errno, "%s", folder);
+    if (!(st.stx_mask & STATX_BTIME)) st.stx_btime = (struct statx_timestamp){0};
+    *ret_id = mem_printf("%u:%u:%llu:%lld.%u", st.stx_dev_major, st.stx_dev_minor,
+                         (unsigned long long)st.stx_ino, (long long)st.stx_btime.tv_sec,
+                         st.stx_btime.tv_nsec);
     return *ret_id ? NULL : err_nomem();
 }
 

@@ -35,7 +35,8 @@ void sync_home_done(sync_home_t *home); /* takes a zeroed one */
 err_t *sync_home_path(cli_t *cli, char **ret_path) WARN_UNUSED;
 /* Makes the directory; ERR_EXISTS if there is a device in it already. */
 err_t *sync_home_make(const char *path) WARN_UNUSED;
-/* "device:inode": what stays when a directory is moved, and a copy has not. A new string. */
+/* Device, inode and birth: what stays when a directory is moved, and a copy has not. A new string.
+ */
 err_t *sync_home_folder_id(const char *folder, char **ret_id) WARN_UNUSED;
 err_t *sync_home_write(const sync_home_t *home) WARN_UNUSED;
 err_t *sync_home_read(cli_t *cli, sync_home_t *ret_home) WARN_UNUSED;
