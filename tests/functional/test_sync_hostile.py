@@ -358,3 +358,29 @@ def test_a_key_that_is_not_the_epochs_is_not_taken(world, devices, tmp_path, who
         assert victim.tree() == before
     make_up(writer, victim)
     assert victim.tree()["seen"] == b"under the new key"
+
+
+def test_rules_that_change_in_every_answer(devices):
+    """The names that the rules leave are read anew with each news, also with those in the middle of a step."""
+    writer, victim = devices
+    told = []
+
+    def name_folders(ask, answer):
+        if is_for(ask, "GET", "/events"):
+            told.append(None)
+            names = ["Work", "Photos"] if len(told) == 1 else [".."]
+            return changed(answer, json.dumps({**json.loads(answer.body), "folders": names}).encode())
+        if told and is_for(ask, "POST", "/packages/get"):
+            return changed(answer, b"", 404)
+        return None
+
+    writer.write("Work/new", "text")
+    writer.sync()
+    before = victim.tree()
+    victim.liar.twist = name_folders
+    for _ in range(2):
+        assert "a folder that there can't be" in victim.run("run", str(victim.folder), "--once", status=2).stderr
+        assert victim.tree() == before
+    victim.liar.honest()
+    victim.sync("--pardon")
+    assert len(told) >= 2 and victim.tree() == writer.tree()
