@@ -231,7 +231,13 @@ def test_devices_hear_again_after_the_server_died(instance, phone, hook, fresh):
 
 
 def test_the_command_line(instance, phone, hook, fresh, tmp_path):
-    fresh("alice", folder="Command line")
+    phone.app.put()
+    with phone.stream() as stream:
+        fresh("alice", folder="Command line")
+        event = stream.next()
+        while event["folder"] != "Command line":
+            event = stream.next()
+        assert phone.app.release(event["event"]).status == 200
     box = [b for b in mailboxes(instance) if b["address"] == ALICE][0]
     assert (box["person"], box["source"], box["state"]) == (ALICE, "hook:imap1", "watched")
     text = instance.coffer("mailbox", "releases", ALICE).stdout
