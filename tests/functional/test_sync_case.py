@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -118,3 +119,20 @@ def test_a_strict_disk_has_both(pair, service, tmp_path):
         other.write(name, text)
     other.sync(), strict.sync()
     assert {k: v.decode() for k, v in strict.tree().items() if k.startswith("only/")} == alone
+
+
+def test_get_overwrites_nothing_that_it_fetched_itself(pair):
+    strict, folding = pair
+    for top, names in (("gf", ("Name", "name")), ("gd", ("Sub/x", "sub/x"))):
+        for name in names:
+            strict.write(f"{top}/{name}", name)
+    settle(strict)
+    for top in ("gf", "gd"):
+        out = folding.folder / f"out-{top}"
+        said = strict.run("get", top, str(out), "--replace", status=1).stderr
+        assert "on this disk" in said
+        # What came first is whole, and stays so.
+        assert [p.read_text() for p in sorted(out.rglob("*")) if p.is_file()] == [
+            {"gf": "Name", "gd": "Sub/x"}[top]]
+        assert "on this disk" in strict.run("get", top, str(out), "--replace", status=1).stderr
+        shutil.rmtree(out)

@@ -25,6 +25,13 @@ typedef struct {
     int64_t mtime;
 } item_t;
 
+/* What was put down in this run. */
+typedef struct {
+    dev_t device;
+    ino_t inode;
+    bool used;
+} made_t;
+
 typedef struct {
     cli_t *cli;
     sync_open_t open;
@@ -34,6 +41,8 @@ typedef struct {
     size_t prefix; /* bytes of a path that are not in the folder */
     item_t *items; /* what lies above goes first */
     size_t n, room;
+    made_t *made; /* a table of hashes that is half full at most */
+    size_t made_room;
     uint64_t done, all; /* bytes */
     uint64_t files, folders, links, there;
 } getting_t;
@@ -44,6 +53,7 @@ static void getting_done(getting_t *g) {
         mem_free(g->items[i].target);
     }
     mem_free(g->items);
+    mem_free(g->made);
     sync_open_done(&g->open);
 }
 DEFINE_CLEANUP_VALUE(getting_t, getting_done)
@@ -104,6 +114,35 @@ static int by_path(const void *a, const void *b) {
     return strcmp(x->path, y->path);
 }
 
+/* ---- names that are one on this disk ---- */
+
+/* Its place in the table, or the one it gets. */
+static made_t *made_at(const getting_t *g, const struct stat *st) {
+    size_t at = (size_t)(st->st_ino * 0x9e3779b97f4a7c15U >> 20) % g->made_room;
+    while (g->made[at].used &&
+           (g->made[at].inode != st->st_ino || g->made[at].device != st->st_dev))
+        at = (at + 1) % g->made_room;
+    return &g->made[at];
+}
+
+/* ERR_EXISTS: what lies there came in this run, by a name that differs by case or composition. */
+static err_t *check_made(const getting_t *g, const char *path) {
+    struct stat st;
+    if (lstat(path, &st) != 0) return NULL;
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) return NULL; /* a name more, of the person's own */
+    if (!made_at(g, &st)->used) return NULL;
+    return err_new(ERR_EXISTS, "%s is the name of something else of the region on this disk", path);
+}
+
+static err_t *note_made(const getting_t *g, const char *path) {
+    struct stat st;
+    if (lstat(path, &st) != 0) return err_errno(errno, "%s", path);
+    *made_at(g, &st) = (made_t){.device = st.st_dev, .inode = st.st_ino, .used = true};
+    return NULL;
+}
+
+/* ---- its parts ---- */
+
 /* It is the file of that time and size already, from a try before. */
 static bool is_there(const char *path, const item_t *item) {
     struct stat st;
@@ -147,10 +186,7 @@ static err_t *get_folder(getting_t *g, const char *path, uint32_t mode) {
     return S_ISDIR(st.st_mode) ? NULL : err_new(ERR_EXISTS, "%s is no folder", path);
 }
 
-/* Names come from other devices, but none can lead out: they are checked when they are read. */
-static err_t *get_item(getting_t *g, const item_t *item) {
-    CLEANUP(mem_free) char *path = mem_printf("%s/%s", g->into, item->path + g->prefix);
-    if (!path) return err_nomem();
+static err_t *get_kind(getting_t *g, const item_t *item, const char *path) {
     switch (item->kind) {
     case SYNC_ENTRY_FILE: return get_one_file(g, item, path);
     case SYNC_ENTRY_FOLDER: return get_folder(g, path, item->mode);
@@ -160,8 +196,20 @@ static err_t *get_item(getting_t *g, const item_t *item) {
     return err_new(ERR_INTERNAL, "a page in the tree");
 }
 
+/* Names come from other devices, but none can lead out: they are checked when they are read. */
+static err_t *get_item(getting_t *g, const item_t *item) {
+    CLEANUP(mem_free) char *path = mem_printf("%s/%s", g->into, item->path + g->prefix);
+    if (!path) return err_nomem();
+    TRY(check_made(g, path));
+    TRY(get_kind(g, item, path));
+    return note_made(g, path);
+}
+
 /* No link on the way: all folders below were made or looked at, and links come last. */
 static err_t *get_items(getting_t *g) {
+    g->made_room = g->n * 2 + 1;
+    g->made = mem_array(g->made_room, sizeof *g->made);
+    if (!g->made) return err_nomem();
     for (size_t i = 0; i < g->n; i++)
         if (g->items[i].kind != SYNC_ENTRY_LINK) TRY(get_item(g, &g->items[i]));
     for (size_t i = 0; i < g->n; i++)
