@@ -19,8 +19,8 @@ typedef struct {
  * What `fn` writes becomes the file `path` when all of it came and was proved; with mode and time
  * `as`, or NULL: readable by its owner alone, of now. ERR_EXISTS: there is something of this name,
  * and not `replace`; it is left as it is, also if it came meanwhile. ERR_BUSY: another program
- * fetches it. Until then it is "PATH.part"; one that a program left behind which was killed is
- * begun anew.
+ * fetches it. Until then it is "DIR/.coffer-HASH.part"; one that a program left behind which was
+ * killed is begun anew.
  */
 err_t *sync_into_file(const char *path, bool replace, const sync_into_t *as, sync_into_fn fn,
                       void *ctx) WARN_UNUSED;
